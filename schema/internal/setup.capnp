@@ -1,0 +1,33 @@
+@0xdf77a259c2466236;
+# What each image is told when it begins.
+
+using Package = import "../package.capnp";
+
+struct PowerboxSetup {
+  stateUid @0 :UInt32;       # owner of the state: an operator besides uid 0
+  reduced @1 :Bool;          # the node was allowed to run with less confinement than a full one
+  kernelMissing @2 :List(Text);   # what the kernel itself found missing, for doctor
+}
+
+struct SandboxSetup {
+  name @0 :Text;             # instance, for messages
+  arguments @1 :List(Text);  # after the program's name
+  limits @2 :Package.Limits;
+  output @3 :Output;
+  enum Output {
+    links @0;                # raw links stdin, stdout, stderr follow
+    files @1;                # resources "output.0" and "output.1" are given, used in turn
+  }
+}
+# The sandbox's other resource is "component": the compiled component in a sealed memfd.
+
+struct CompileSetup {
+  check @0 :Bool;            # no component: write the compatibility hash (16 hexadecimal digits or more) and exit
+}
+# Resources: "component" (file to read) and "compiled" (memfd to write). Exit codes: 0 written, 3 not a component or
+# wrong world (the last word says which), 4 too large or too slow to compile, others: a fault of ours.
+
+struct FolderSetup {
+  path @0 :Text;             # for messages only
+}
+# Its one resource, "folder", is the directory.

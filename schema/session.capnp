@@ -1,0 +1,76 @@
+@0xbe9d43b7cf655355;
+# A vat's link to the powerbox. Data only: no method takes or returns a capability, and a capability descriptor
+# in any message of this link cuts it. The objects themselves arrive as links at the door, by label.
+
+using Common = import "common.capnp";
+
+struct Query {
+  # What is asked for.
+
+  interface @0 :UInt64;
+  # Schema id of the interface that the object must serve, such as Directory's.
+
+  hint @1 :Text;
+  # What the asker has in mind, such as "the folder to search in": shown as its own words, at most 200 bytes.
+}
+
+enum Decision {
+  pending @0;
+  granted @1;      # the link with this label is at the door, or on its way
+  denied @2;
+  unannounced @3;  # the package's manifest does not announce such a request
+  timedOut @4;     # nobody decided within the time that the node allows
+  revoked @5;      # it was granted and taken away; the same label stays so until a person grants anew
+}
+
+struct Held {
+  label @0 :Text;
+  interface @1 :UInt64;
+  rights @2 :Common.Rights;
+  expiresAtMs @3 :UInt64;    # milliseconds since 1970; 0: never
+  decision @4 :Decision;
+  open @5 :Bool;             # has a link now
+}
+
+interface Session {
+  request @0 (query :Query, rights :Common.Rights, reason :Text, label :Text) -> (decision :Decision);
+  # Asks for an object under a label of the caller's choosing (1 to 64 bytes of [a-z0-9._-]). Idempotent: the same
+  # label again returns the state of the first request and changes nothing. reason is shown to the person as the
+  # caller's words (at most 300 bytes; control characters are shown escaped). Returns at once. At most 32
+  # undecided requests a session; more fail with kind overloaded.
+
+  decision @1 (label :Text) -> (decision :Decision);
+  # Waits until the request is decided. An unknown label is an error.
+
+  list @2 () -> (held :List(Held));
+  # What this session holds and has asked for.
+
+  release @3 (label :Text) -> ();
+  # Gives a grant back: it is ended and recorded. Unknown labels are an error; twice is not.
+
+  report @4 (usage :List(Usage)) -> ();
+  # From services and apps that serve: what went over their links. Recorded as self-reported where it comes from an app.
+}
+
+struct Usage {
+  link @0 :UInt64;
+  grant @1 :UInt64;
+  calls @2 :UInt64;            # since the last report of this link
+  bytesIn @3 :UInt64;
+  bytesOut @4 :UInt64;
+  errors @5 :UInt64;
+  methods @6 :List(MethodUsage);
+  last @7 :Bool;               # the link ended: what is left of its lease follows, and no report will
+  unusedCalls @8 :UInt64;      # of the lease, to be given back
+  unusedBytes @9 :UInt64;
+  endReason @10 :Common.EndReason;   # where last
+  endDetail @11 :Text;               # where last: the server's words on a bound that was passed
+}
+
+struct MethodUsage {
+  method @0 :Common.Method;
+  calls @1 :UInt64;
+  errors @2 :UInt64;
+  latencyP50Ns @3 :UInt64;
+  latencyP99Ns @4 :UInt64;
+}
