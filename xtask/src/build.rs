@@ -1,0 +1,56 @@
+//! Builds every binary. The compile process is built apart from the sandbox, so that cargo does not unify their
+//! features and put a compiler into the sandbox.
+
+use crate::run;
+use std::path::{Path, PathBuf};
+
+/// Which of cargo's profiles.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Demo and tests.
+    Dev,
+    /// Benchmarks.
+    Release,
+}
+
+impl Profile {
+    pub(crate) fn from_release(release: bool) -> Self {
+        if release { Self::Release } else { Self::Dev }
+    }
+
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Dev => &[],
+            Self::Release => &["--release"],
+        }
+    }
+
+    /// The folder below `target` where the binaries are.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+const NATIVE: &[&str] = &["kernel", "powerbox", "folder-service", "sandbox-service", "latch"];
+const COMPILER: &[&str] = &["compile-service"];
+
+/// Builds all native binaries and gives the folder that they are in.
+pub(crate) fn native(root: &Path, profile: Profile) -> Result<PathBuf, String> {
+    for packages in [NATIVE, COMPILER] {
+        let mut command = run::cargo(root);
+        command.args(["build", "--quiet"]).args(profile.arguments());
+        packages.iter().for_each(|package| {
+            command.args(["--package", package]);
+        });
+        run::check(&mut command)?;
+    }
+    Ok(root.join("target").join(profile.folder()))
+}
+
+/// Builds all native binaries and the apps; gives the folder of the binaries.
+pub(crate) fn all(root: &Path, profile: Profile) -> Result<PathBuf, String> {
+    native(root, profile)
+}

@@ -1,0 +1,65 @@
+//! What the project needs of the machine. On Debian and Ubuntu as root it is installed; elsewhere it is named.
+
+use crate::run;
+use std::path::Path;
+use std::process::Command;
+
+/// A program that must be there, and the Debian packages that bring it.
+struct Need {
+    program: &'static str,
+    packages: &'static [&'static str],
+    reason: &'static str,
+}
+
+const C_COMPILER: Need = Need { program: "cc", packages: &["gcc", "libc6-dev"], reason: "some crates build C code" };
+const CAPNP: Need = Need {
+    program: "capnp",
+    packages: &["capnproto", "libcapnp-dev"],
+    reason: "the generated code is compared with the schemas",
+};
+
+/// Everything that `build`, `test` and `demo` need.
+pub(crate) fn all(root: &Path) -> Result<(), String> {
+    building(root)?;
+    schema_compiler()
+}
+
+/// What building the binaries and the apps needs.
+pub(crate) fn building(_root: &Path) -> Result<(), String> {
+    provide(&C_COMPILER)
+}
+
+/// The schema compiler.
+pub(crate) fn schema_compiler() -> Result<(), String> {
+    provide(&CAPNP)
+}
+
+fn provide(need: &Need) -> Result<(), String> {
+    if run::exists(need.program) {
+        return Ok(());
+    }
+    let packages = need.packages.join(" ");
+    if !may_install() {
+        return Err(format!(
+            "`{}` is missing ({}). Install it (Debian and Ubuntu: apt-get install {packages}) and run this again.",
+            need.program, need.reason
+        ));
+    }
+    eprintln!("installing {packages}");
+    install(need.packages)
+}
+
+/// Installs Debian packages; the package lists are fetched where the first try does not find them.
+fn install(packages: &[&str]) -> Result<(), String> {
+    let apt = |words: &[&str]| {
+        run::check_quietly(Command::new("apt-get").args(words).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = [&["install", "-y", "--no-install-recommends"], packages].concat();
+    apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install)))
+}
+
+/// Whether this is a machine where we may and can install packages.
+fn may_install() -> bool {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    root && run::exists("apt-get")
+}
