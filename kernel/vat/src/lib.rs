@@ -1,1 +1,4 @@
 //! (being built)
+
+pub mod door;
+pub mod words;
