@@ -1,1 +1,22 @@
-//! (being built)
+//! What the whole-system tests and the benchmarks share: where things are, and a node of their own.
+#![forbid(unsafe_code)]
+
+pub mod node;
+
+use std::path::{Path, PathBuf};
+
+/// The checkout's own folder.
+pub fn checkout() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Where the binaries under test are: `$LATCH_BINARIES`, which `cargo xtask` sets, or the folder that this program was built into.
+pub fn binaries() -> PathBuf {
+    std::env::var_os("LATCH_BINARIES").map_or_else(|| checkout().join("target/debug"), PathBuf::from)
+}
+
+/// An app's package, as `cargo xtask build` makes it.
+pub fn package(name: &str) -> PathBuf {
+    checkout().join("target/apps").join(format!("{name}.latch"))
+}

@@ -19,3 +19,26 @@ pub(crate) fn generate(root: &Path, out: &Path) -> Result<(), String> {
     }
     command.run().map_err(|error| format!("capnp could not compile the schemas: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_generated_code_is_what_the_schemas_say() {
+        let fresh = tempfile::tempdir().expect("a temporary folder");
+        generate(&crate::root(), fresh.path()).expect("the schemas compile");
+        let kept = contents(&crate::root().join("schema/src/generated"));
+        assert!(contents(fresh.path()) == kept, "the generated code is stale: run `cargo xtask schema`");
+        assert_eq!(kept.len(), PUBLIC.len() + INTERNAL.len(), "a generated file belongs to no schema");
+    }
+
+    fn contents(folder: &Path) -> BTreeMap<PathBuf, String> {
+        let names = [folder.to_path_buf(), folder.join("internal")];
+        let entries = names.iter().flat_map(|folder| std::fs::read_dir(folder).expect("the folder is there"));
+        let files = entries.map(|entry| entry.expect("the folder can be listed").path()).filter(|path| path.is_file());
+        let relative = |path: &Path| path.strip_prefix(folder).map(Path::to_path_buf).unwrap_or_default();
+        files.map(|path| (relative(&path), std::fs::read_to_string(&path).expect("code is text"))).collect()
+    }
+}

@@ -1,0 +1,7 @@
+//! The house rules that a program can check: who imports what, how large the kernel is, where unsafe code may be,
+//! and that what is generated is what the schemas say.
+
+#[path = "tidy/imports.rs"]
+mod imports;
+#[path = "tidy/sources.rs"]
+mod sources;

@@ -1,0 +1,83 @@
+//! Rules over the text of the sources.
+
+use std::path::{Path, PathBuf};
+
+/// Everything that only the kernel runs: its own crate. The door's message codec is the vats' as well.
+const KERNEL_LINES_MAXIMUM: usize = 1_500;
+
+/// A file longer than this has more than one idea. A ratchet: the number only ever goes down.
+const FILE_LINES_MAXIMUM: usize = 500;
+
+#[test]
+fn the_kernel_can_be_read_in_one_sitting() {
+    let files = rust_files(&tests::checkout().join("kernel/src"));
+    let counted = files.iter().filter(|file| !file.ends_with("tests.rs")).map(|file| (file, code_lines(file)));
+    let counts: Vec<_> = counted.collect();
+    let total: usize = counts.iter().map(|(_, lines)| lines).sum();
+    assert!(total > 0, "found no source of the kernel");
+    assert!(total <= KERNEL_LINES_MAXIMUM, "the kernel has {total} lines, more than {KERNEL_LINES_MAXIMUM}: {counts:#?}");
+}
+
+#[test]
+fn unsafe_code_is_only_in_files_named_for_it() {
+    let named = |file: &Path| {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("unsafe_") || name == "sys.rs"
+    };
+    for file in sources() {
+        let text = std::fs::read_to_string(&file).expect("sources are text");
+        let used = text.lines().map(code).find(|line| line.contains("unsafe {") || line.contains("unsafe fn"));
+        if let Some(line) = used {
+            assert!(named(&file), "{}: unsafe code in a file that is not named for it: {line}", file.display());
+        }
+    }
+}
+
+#[test]
+fn files_have_one_idea() {
+    for file in sources() {
+        let lines = std::fs::read_to_string(&file).expect("sources are text").lines().count();
+        assert!(lines <= FILE_LINES_MAXIMUM, "{} has {lines} lines: split it by idea", file.display());
+    }
+}
+
+#[test]
+fn no_promise_is_left_in_the_code() {
+    // written so that this file does not contain the words itself
+    let words = ["todo", "unimplemented"].map(|word| format!("{word}!("));
+    for file in sources() {
+        let text = std::fs::read_to_string(&file).expect("sources are text");
+        for word in &words {
+            assert!(!text.contains(word.as_str()), "{}: {word}…)", file.display());
+        }
+    }
+}
+
+/// All Rust sources that people write.
+fn sources() -> Vec<PathBuf> {
+    let rooms = ["kernel", "powerbox", "services", "apps", "tests", "xtask"].map(|room| tests::checkout().join(room));
+    rooms.iter().flat_map(|room| rust_files(room)).collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("the folder can be listed").path();
+        if path.is_dir() && !path.ends_with("target") {
+            found.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Lines outside of test modules; comments and blank lines count, for they are read as well.
+fn code_lines(file: &Path) -> usize {
+    let text = std::fs::read_to_string(file).expect("sources are text");
+    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]\nmod tests {")).count()
+}
+
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or_default()
+}
