@@ -129,6 +129,8 @@ struct Shell { process @0 :UInt64; pid @1 :UInt32; uid @2 :UInt32; gone @3 :Bool
 # A shell came to the operator door (its number has the top bit set), or went.
 
 struct ShellResource {
+  # A folder stays with the kernel until it is claimed or dropped. The descriptor of a file (a package to install)
+  # rides on this packet and is the powerbox's from then on: the kernel keeps nothing of it.
   resource @0 :UInt64;         # the kernel's number
   shell @1 :UInt64;
   token @2 :UInt64;
