@@ -50,6 +50,12 @@ pub(crate) fn native(root: &Path, profile: Profile) -> Result<PathBuf, String> {
     Ok(root.join("target").join(profile.folder()))
 }
 
+/// Builds only the command, which packages the guests.
+pub(crate) fn latch(root: &Path, profile: Profile) -> Result<PathBuf, String> {
+    run::check(run::cargo(root).args(["build", "--quiet", "--package", "latch"]).args(profile.arguments()))?;
+    Ok(root.join("target").join(profile.folder()))
+}
+
 /// Builds all native binaries and the apps; gives the folder of the binaries.
 pub(crate) fn all(root: &Path, profile: Profile) -> Result<PathBuf, String> {
     native(root, profile)

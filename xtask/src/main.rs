@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod guests;
 mod run;
 mod schema;
 mod setup;
 mod test;
+mod toolchain;
 
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -29,6 +31,8 @@ enum Command {
         #[arg(long)]
         release: bool,
     },
+    /// Builds the apps and the guests of the tests, with the binaries that they need
+    Guests,
     /// Writes the Rust code of the schemas anew
     Schema,
     /// Sets up, builds and runs every test; words after -- go to `cargo test`
@@ -45,6 +49,9 @@ fn main() -> ExitCode {
         Command::Build { release } => {
             setup::building(&root).and_then(|()| build::all(&root, build::Profile::from_release(release)).map(|_| ()))
         }
+        Command::Guests => setup::building(&root)
+            .and_then(|()| build::latch(&root, build::Profile::Dev))
+            .and_then(|binaries| guests::build(&root, &binaries).map(|_| ())),
         Command::Schema => {
             setup::schema_compiler().and_then(|()| schema::generate(&root, &root.join("schema/src/generated")))
         }

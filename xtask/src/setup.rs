@@ -1,6 +1,6 @@
 //! What the project needs of the machine. On Debian and Ubuntu as root it is installed; elsewhere it is named.
 
-use crate::run;
+use crate::{run, toolchain};
 use std::path::Path;
 use std::process::Command;
 
@@ -25,8 +25,9 @@ pub(crate) fn all(root: &Path) -> Result<(), String> {
 }
 
 /// What building the binaries and the apps needs.
-pub(crate) fn building(_root: &Path) -> Result<(), String> {
-    provide(&C_COMPILER)
+pub(crate) fn building(root: &Path) -> Result<(), String> {
+    provide(&C_COMPILER)?;
+    toolchain::ensure(root).map(|_| ())
 }
 
 /// The schema compiler.
