@@ -19,4 +19,5 @@ generated! {
     kernel_capnp = "internal/kernel_capnp.rs",
     setup_capnp = "internal/setup_capnp.rs",
     operator_capnp = "internal/operator_capnp.rs",
+    log_capnp = "internal/log_capnp.rs",
 }

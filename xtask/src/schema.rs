@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Every schema, apart from those that only Latchkey's own processes use.
 const PUBLIC: &[&str] = &["common", "stream", "filesystem", "session", "package"];
 /// Schemas that apps never see.
-const INTERNAL: &[&str] = &["door", "kernel", "setup", "operator"];
+const INTERNAL: &[&str] = &["door", "kernel", "setup", "operator", "log"];
 
 /// Generates into `out`. Needs the `capnp` tool and the standard schemas that come with it.
 pub(crate) fn generate(root: &Path, out: &Path) -> Result<(), String> {
