@@ -1,0 +1,16 @@
+//! Time, as the library needs it. It is given by whoever runs the vat, so that tests decide what time it is.
+
+use std::future::Future;
+use std::pin::Pin;
+
+/// Where the library learns the time.
+pub trait Clock: 'static {
+    /// Nanoseconds since some moment; never goes back.
+    fn now_ns(&self) -> u64;
+
+    /// Milliseconds since 1970-01-01T00:00:00Z, as the machine knows it.
+    fn wall_ms(&self) -> u64;
+
+    /// Is ready after that many nanoseconds, not before.
+    fn sleep(&self, duration_ns: u64) -> Pin<Box<dyn Future<Output = ()>>>;
+}

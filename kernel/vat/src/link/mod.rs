@@ -1,0 +1,131 @@
+//! Links: serving an object to the other end of one, and using the object that the other end serves.
+
+mod exports;
+
+pub use exports::Exports;
+
+use crate::bounds::Bounds;
+use crate::clock::Clock;
+use crate::door::Badge;
+use crate::engine::{Engine, LinkState};
+use crate::gate::Gate;
+use crate::meter::UsageReport;
+use crate::transport::Transport;
+use crate::words::EndReason;
+use capnp::capability::Client;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// How a link ended. No call of it can start any more, and none runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Why, as far as this end knows: a link that was revoked looks closed from here.
+    pub reason: EndReason,
+    /// For people: which bound was passed, for example.
+    pub detail: String,
+    /// What was not reported yet.
+    pub usage: UsageReport,
+}
+
+/// A handle on a link: looks at it and can end it, without keeping it open.
+#[derive(Clone)]
+pub struct Watch {
+    state: Rc<LinkState>,
+}
+
+impl Watch {
+    /// Whether the link has ended, was cut, or its other end is gone, as of now. Never suspends.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.state.is_ended() || self.state.is_hung_up()
+    }
+
+    /// Takes what was counted since the last time.
+    #[must_use]
+    pub fn usage(&self) -> UsageReport {
+        self.state.usage()
+    }
+
+    /// Ends the link from this side. The future that drives it is ready soon after.
+    pub fn end(&self, reason: EndReason, detail: &str) {
+        self.state.end(reason, detail.to_owned());
+    }
+}
+
+/// Serves a link; a future that is ready when the link has ended. Dropping it ends the link.
+#[must_use = "a link moves only while this is polled"]
+pub struct Serving {
+    engine: Engine,
+}
+
+/// Drives the using end of a link; a future that is ready when the link has ended. Dropping it ends the link.
+#[must_use = "a link moves only while this is polled"]
+pub struct Driving {
+    engine: Engine,
+}
+
+/// The using end of a link.
+pub struct Connected {
+    /// The root of what the other end serves. It breaks (`disconnected`) when the link ends.
+    pub root: Client,
+    /// Makes objects of this end that can be passed over the link.
+    pub exports: Exports,
+    /// To be spawned.
+    pub driving: Driving,
+}
+
+/// Serves `root` to the other end of `transport`, under the caveats of `badge`. The closure is given what makes every
+/// object that is handed out on this link.
+pub fn serve<T: Transport>(
+    transport: T,
+    badge: &Badge,
+    bounds: Bounds,
+    clock: Rc<dyn Clock>,
+    root: impl FnOnce(&Exports) -> Client,
+) -> Serving {
+    let state = LinkState::new(Box::new(transport), Gate::new(badge), bounds, clock);
+    let root = root(&Exports::new(state.clone()));
+    Serving { engine: Engine::serve(state, root) }
+}
+
+/// Uses what the other end of `transport` serves.
+pub fn connect<T: Transport>(transport: T, bounds: Bounds, clock: Rc<dyn Clock>) -> Connected {
+    let state = LinkState::new(Box::new(transport), Gate::open(), bounds, clock);
+    let exports = Exports::new(state.clone());
+    let (root, engine) = Engine::connect(state);
+    Connected { root, exports, driving: Driving { engine } }
+}
+
+impl Serving {
+    /// A handle on the link.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch { state: self.engine.state().clone() }
+    }
+}
+
+impl Driving {
+    /// A handle on the link.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch { state: self.engine.state().clone() }
+    }
+}
+
+impl Future for Serving {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
+        self.engine.poll(context)
+    }
+}
+
+impl Future for Driving {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
+        self.engine.poll(context)
+    }
+}
