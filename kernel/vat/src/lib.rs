@@ -31,3 +31,5 @@ pub use link::{Ended, Exports, connect, serve};
 pub use meter::UsageReport;
 pub use transport::Transport;
 pub use words::{EndReason, Method, Rights};
+#[cfg(feature = "native")]
+pub mod confine;

@@ -5,8 +5,8 @@ use schema::door_capnp as wire;
 
 use super::packet::{pack, unpack};
 use super::{
-    Badge, Begin, Confinement, DETAIL_LIMIT_BYTES, DoorError, FromVat, LABEL_LIMIT_BYTES, LAST_LIMIT_BYTES, Lease, Link,
-    Notice, PATH_LIMIT_BYTES, Resource, ToVat,
+    Badge, Begin, Confinement, DETAIL_LIMIT_BYTES, DoorError, FromVat, LABEL_LIMIT_BYTES, LAST_LIMIT_BYTES, Lease,
+    Link, Notice, PATH_LIMIT_BYTES, Resource, ToVat,
 };
 use crate::words::{Method, Rights, clip};
 
@@ -15,7 +15,11 @@ const LAYERS_LIMIT: u32 = 32;
 /// At most so many methods in a badge: a packet holds about 2,000 more than that, and nobody picks so many.
 const METHODS_LIMIT: u32 = 1_024;
 
-fn text(reader: capnp::Result<capnp::text::Reader<'_>>, limit: usize, field: &'static str) -> Result<String, DoorError> {
+fn text(
+    reader: capnp::Result<capnp::text::Reader<'_>>,
+    limit: usize,
+    field: &'static str,
+) -> Result<String, DoorError> {
     let text = reader?.to_str().map_err(|error| DoorError::Malformed(format!("{field}: {error}")))?;
     if text.len() > limit { Err(DoorError::TooLong(field)) } else { Ok(text.to_owned()) }
 }
