@@ -1,1 +1,31 @@
-//! native
+//! The library for native processes: the door on descriptor 3, links over sockets, and the main loop of a service.
+
+mod born;
+mod clock;
+mod door;
+mod operator;
+mod packet;
+mod service;
+mod stream;
+mod unsafe_descriptors;
+
+pub use born::{Born, Given};
+pub use clock::SystemClock;
+pub use door::{Arrived, Delivery, Door};
+pub use operator::connect_operator;
+pub use packet::{DESCRIPTORS_LIMIT, Packet, receive, send};
+pub use service::{LinkUsage, Service, report};
+pub use stream::Stream;
+pub use unsafe_descriptors::{CONTROL_DESCRIPTOR, DOOR_DESCRIPTOR, take_inherited};
+
+use std::future::Future;
+use std::io;
+
+/// Runs a future, and what it spawns locally, on this thread.
+///
+/// # Errors
+/// The machine gives no event queue.
+pub fn run<F: Future>(future: F) -> io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(tokio::task::LocalSet::new().block_on(&runtime, future))
+}

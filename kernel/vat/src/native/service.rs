@@ -1,0 +1,222 @@
+//! The main loop of a service: links come, are served, end, and what went over them is reported.
+
+use super::born::Born;
+use super::clock::SystemClock;
+use super::door::{Arrived, Delivery, Door};
+use crate::bounds::Bounds;
+use crate::door::{Badge, Carries, Role};
+use crate::link::{Connected, Exports, Watch, connect, serve};
+use crate::meter::UsageReport;
+use crate::words::{EndReason, clip};
+use capnp::capability::{Client, FromClientHook};
+use schema::session_capnp::session;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How often a busy link is reported.
+const REPORT_PERIOD: Duration = Duration::from_secs(5);
+
+/// Links in one report: with every method metered it stays well under the largest message.
+const REPORT_LINKS_LIMIT: usize = 100;
+
+/// Final reports kept while there is no session: what a powerbox that is restarting may miss. More are dropped,
+/// oldest first; their leases count as spent.
+const FINALS_LIMIT: usize = 10_000;
+
+/// How long a stopping service waits for its last report to arrive.
+const LAST_REPORT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What went over one link, to be reported.
+#[derive(Clone, Debug)]
+pub struct LinkUsage {
+    /// The link.
+    pub link: u64,
+    /// Its grant.
+    pub grant: u64,
+    /// Since the last report.
+    pub usage: UsageReport,
+    /// Where the link has ended: why, in this end's words.
+    pub end: Option<(EndReason, String)>,
+}
+
+/// Reports usage over a session.
+///
+/// # Errors
+/// Those of the call: the caller keeps the usage and reports it again over the next session.
+pub async fn report(session: &session::Client, usages: &[LinkUsage]) -> capnp::Result<()> {
+    for part in usages.chunks(REPORT_LINKS_LIMIT) {
+        let mut request = session.report_request();
+        let mut list = request.get().init_usage(part.len() as u32);
+        for (index, usage) in part.iter().enumerate() {
+            let mut entry = list.reborrow().get(index as u32);
+            entry.set_link(usage.link);
+            entry.set_grant(usage.grant);
+            if let Some((reason, detail)) = &usage.end {
+                entry.set_last(true);
+                entry.set_end_reason(*reason);
+                entry.set_end_detail(clip(detail, crate::door::DETAIL_LIMIT_BYTES));
+            }
+            usage.usage.write_to(entry);
+        }
+        request.send().promise.await?;
+    }
+    Ok(())
+}
+
+/// A link that is being served.
+struct Served {
+    grant: u64,
+    watch: Watch,
+}
+
+/// What the tasks of a service share.
+struct Shared {
+    door: Door,
+    clock: Rc<SystemClock>,
+    served: RefCell<BTreeMap<u64, Served>>,
+    session: RefCell<Option<session::Client>>,
+    finals: RefCell<VecDeque<LinkUsage>>,
+    /// Something is to be reported at once.
+    ended: Notify,
+}
+
+/// A service: what makes the root object for each link.
+pub struct Service;
+
+impl Service {
+    /// Serves every link that comes until the kernel says stop or is gone. `root` makes the object for a link, by
+    /// its badge, with the maker of all objects on that link; what fails breaks the link's root with that error.
+    ///
+    /// # Errors
+    /// Those of the door: the process should say them as its last word and exit.
+    pub fn run<F>(born: Born, root: F) -> io::Result<()>
+    where
+        F: FnMut(&Badge, &Exports) -> capnp::Result<Client> + 'static,
+    {
+        super::run(async { Service::serve(born.into_door()?, root).await })?
+    }
+
+    /// The same within a runtime and a `LocalSet`.
+    ///
+    /// # Errors
+    /// As for [`Service::run`].
+    pub async fn serve<F>(door: Door, mut root: F) -> io::Result<()>
+    where
+        F: FnMut(&Badge, &Exports) -> capnp::Result<Client> + 'static,
+    {
+        let shared = Rc::new(Shared {
+            door,
+            clock: Rc::new(SystemClock::new()),
+            served: RefCell::default(),
+            session: RefCell::default(),
+            finals: RefCell::default(),
+            ended: Notify::new(),
+        });
+        let reporter = tokio::task::spawn_local(shared.clone().report_always());
+        let stopped = loop {
+            match shared.door.next().await {
+                Ok(Some(Delivery::Link(arrived))) => shared.clone().take(arrived, &mut root)?,
+                Ok(Some(Delivery::Stop) | None) => break Ok(()),
+                // a service has no labels and asks for nothing
+                Ok(Some(Delivery::Resource(..) | Delivery::Notice(_))) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        reporter.abort();
+        shared.stop().await;
+        stopped
+    }
+}
+
+impl Shared {
+    fn take<F>(self: Rc<Self>, arrived: Arrived, root: &mut F) -> io::Result<()>
+    where
+        F: FnMut(&Badge, &Exports) -> capnp::Result<Client>,
+    {
+        match (arrived.role, arrived.carries, arrived.badge.clone()) {
+            (Role::Server, Carries::Grant, Some(badge)) => self.serve(arrived, &badge, root),
+            (Role::Client, Carries::Session, Some(badge)) => self.join(arrived, &badge),
+            // nothing else is for a service; letting go of it tells the other end
+            _ => Ok(()),
+        }
+    }
+
+    fn serve<F>(self: Rc<Self>, arrived: Arrived, badge: &Badge, root: &mut F) -> io::Result<()>
+    where
+        F: FnMut(&Badge, &Exports) -> capnp::Result<Client>,
+    {
+        let (link, grant) = (arrived.id, badge.grant);
+        let stream = arrived.into_stream()?;
+        let bounds = Bounds::for_peer(badge.peer);
+        let serving = serve(stream, badge, bounds, self.clock.clone(), |exports| {
+            root(badge, exports).unwrap_or_else(capnp_rpc::new_broken_cap)
+        });
+        self.served.borrow_mut().insert(link, Served { grant, watch: serving.watch() });
+        tokio::task::spawn_local(async move {
+            let ended = serving.await;
+            self.served.borrow_mut().remove(&link);
+            // first the confirmation that somebody waits for, then the figures
+            let _ = self.door.ended(link).await;
+            let mut finals = self.finals.borrow_mut();
+            if finals.len() == FINALS_LIMIT {
+                finals.pop_front();
+            }
+            finals.push_back(LinkUsage { link, grant, usage: ended.usage, end: Some((ended.reason, ended.detail)) });
+            self.ended.notify_one();
+        });
+        Ok(())
+    }
+
+    /// A session with a powerbox that was started, or started again.
+    fn join(self: Rc<Self>, arrived: Arrived, badge: &Badge) -> io::Result<()> {
+        let bounds = Bounds::for_peer(badge.peer);
+        let Connected { root, driving, .. } = connect(arrived.into_stream()?, bounds, self.clock.clone());
+        *self.session.borrow_mut() = Some(session::Client::new(root.hook));
+        tokio::task::spawn_local(driving);
+        self.ended.notify_one();
+        Ok(())
+    }
+
+    async fn report_always(self: Rc<Self>) {
+        loop {
+            let _ = tokio::time::timeout(REPORT_PERIOD, self.ended.notified()).await;
+            self.report_now().await;
+        }
+    }
+
+    async fn report_now(&self) {
+        let Some(session) = self.session.borrow().clone() else { return };
+        let finals: Vec<LinkUsage> = self.finals.borrow_mut().drain(..).collect();
+        if !finals.is_empty() && report(&session, &finals).await.is_err() {
+            let mut kept = self.finals.borrow_mut();
+            finals.into_iter().rev().for_each(|usage| kept.push_front(usage));
+            return;
+        }
+        let mut usages = Vec::new();
+        for (link, served) in self.served.borrow().iter() {
+            let usage = served.watch.usage();
+            if !usage.is_empty() {
+                usages.push(LinkUsage { link: *link, grant: served.grant, usage, end: None });
+            }
+        }
+        // what is lost with a powerbox that dies meanwhile is a figure, not a decision
+        let _ = report(&session, &usages).await;
+    }
+
+    async fn stop(&self) {
+        for served in self.served.borrow().values() {
+            served.watch.end(EndReason::Stopped, "the service was stopped");
+        }
+        let quiet = async {
+            while !self.served.borrow().is_empty() {
+                self.ended.notified().await;
+            }
+            self.report_now().await;
+        };
+        let _ = tokio::time::timeout(LAST_REPORT_PATIENCE, quiet).await;
+    }
+}
