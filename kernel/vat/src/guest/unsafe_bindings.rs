@@ -1,0 +1,95 @@
+//! The real door: what wit-bindgen makes of `wit/door.wit`. The only unsafe code of the guest half is inside the
+//! macro's output; natively the functions exist, and calling one is a panic.
+#![allow(unsafe_code)]
+
+use super::host::{Ending, Event, HostDoor, HostNotice, Opened};
+use crate::door::{Carries, Role};
+use crate::words::{EndReason, reason_from_name};
+use std::time::Duration;
+
+#[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
+mod bindings {
+    // `exit-with-code` is a part of WASI's own `exit` since 0.2.12. The command adapter knows only "good" and "bad".
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package latchkey:guest;
+            world guest {
+                include latchkey:door/app@0.1.0;
+                import wasi:cli/exit@0.2.12;
+            }
+            package wasi:cli@0.2.12 {
+                interface exit { exit-with-code: func(status-code: u8); }
+            }
+        ",
+        world: "latchkey:guest/guest",
+        generate_all,
+    });
+}
+
+use bindings::latchkey::door::door;
+
+/// Ends the guest with that exit code. Only inside a sandbox; does not return there.
+pub fn exit_with(code: u8) {
+    bindings::wasi::cli::exit::exit_with_code(code);
+}
+
+/// The door of a guest in its sandbox. Outside of one every call panics.
+#[derive(Debug, Default)]
+pub struct WasiDoor;
+
+impl HostDoor for WasiDoor {
+    fn wait(&mut self, timeout: Option<Duration>) -> Vec<Event> {
+        let timeout_ns = timeout.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        door::wait(timeout_ns).into_iter().map(event).collect()
+    }
+
+    fn send(&mut self, link: u32, bytes: &[u8]) -> usize {
+        door::send(link, bytes) as usize
+    }
+
+    fn open_window(&mut self, link: u32, bytes: u32) {
+        door::open_window(link, bytes);
+    }
+
+    fn closed(&mut self, link: u32) -> bool {
+        door::closed(link)
+    }
+
+    fn close(&mut self, link: u32) {
+        door::close(link);
+    }
+}
+
+fn event(event: door::Event) -> Event {
+    match event {
+        door::Event::Opened(opened) => Event::Opened(Opened {
+            link: opened.link,
+            role: match opened.role {
+                door::Role::Client => Role::Client,
+                door::Role::Server => Role::Server,
+            },
+            carries: match opened.carries {
+                door::Carries::Session => Carries::Session,
+                door::Carries::Grant => Carries::Grant,
+            },
+            label: opened.label,
+            badge: opened.badge,
+            window: opened.window,
+        }),
+        door::Event::Bytes(chunk) => Event::Bytes { link: chunk.link, bytes: chunk.bytes },
+        door::Event::Room(link) => Event::Room(link),
+        door::Event::Closed(closed) => {
+            Event::Closed { link: closed.link, ending: ending(&closed.reason, closed.detail) }
+        }
+        door::Event::Notice(notice) => {
+            Event::Notice(HostNotice { ending: ending(&notice.reason, notice.detail), label: notice.label })
+        }
+        door::Event::Stop => Event::Stop,
+    }
+}
+
+/// A word that this library does not know is a newer system's; then the link is simply closed.
+fn ending(reason: &str, detail: String) -> Ending {
+    Ending { reason: reason_from_name(reason).unwrap_or(EndReason::Closed), detail }
+}
