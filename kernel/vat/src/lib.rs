@@ -10,6 +10,8 @@
 
 pub mod bounds;
 pub mod clock;
+#[cfg(feature = "native")]
+pub mod confine;
 pub mod door;
 mod engine;
 pub mod gate;
@@ -31,5 +33,3 @@ pub use link::{Ended, Exports, connect, serve};
 pub use meter::UsageReport;
 pub use transport::Transport;
 pub use words::{EndReason, Method, Rights};
-#[cfg(feature = "native")]
-pub mod confine;

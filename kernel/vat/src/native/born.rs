@@ -3,7 +3,9 @@
 use super::door::Door;
 use super::packet::{receive, send};
 use super::unsafe_descriptors::{DOOR_DESCRIPTOR, take_inherited};
+use crate::confine::{Allow, Profile, enter};
 use crate::door::{Begin, Confinement, FromVat, Resource, ToVat};
+use crate::words::Rights;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -87,7 +89,25 @@ impl Born {
         self.door.as_fd()
     }
 
-    /// Reports the confinement in force. Links come only after it.
+    /// Confines this process for good and reports it: links come only after that. Where it fails the reason is this
+    /// process's last word, and it must exit.
+    ///
+    /// # Errors
+    /// The process could not be confined, or the door failed.
+    pub fn confine(&self, profile: Profile, folder: Option<(BorrowedFd<'_>, Rights)>) -> io::Result<Confinement> {
+        match enter(profile, Allow { folder, reduced: self.begin.reduced }) {
+            Ok(confinement) => {
+                self.confined(&confinement)?;
+                Ok(confinement)
+            }
+            Err(error) => {
+                self.last(&error.to_string());
+                Err(io::Error::other(error))
+            }
+        }
+    }
+
+    /// Reports the confinement in force.
     ///
     /// # Errors
     /// Those of the door.
