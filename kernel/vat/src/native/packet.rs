@@ -57,7 +57,8 @@ pub fn receive(socket: impl AsFd) -> io::Result<Option<Packet>> {
     Ok(Some(Packet { bytes, descriptors }))
 }
 
-/// Sends one packet, all or nothing. Whether it waits is up to the socket.
+/// Sends one packet, all or nothing. Whether it waits is up to the socket. Only what carries descriptors needs the
+/// system call that can carry some: most profiles have no other.
 ///
 /// # Errors
 /// Those of the socket.
@@ -68,7 +69,12 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
         return Err(io::ErrorKind::InvalidInput.into());
     }
     loop {
-        match sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) {
+        let sent = if descriptors.is_empty() {
+            rustix::net::send(&socket, bytes, SendFlags::NOSIGNAL)
+        } else {
+            sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
+        };
+        match sent {
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
             Ok(_) => return Ok(()),
