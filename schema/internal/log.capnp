@@ -179,6 +179,7 @@ struct Counters {
   endedGrants @3 :List(UInt64);      # those that are still kept, oldest first
   lastAtMs @4 :UInt64;
   startedAtMs @5 :UInt64;
+  signed @6 :UInt64;           # the last record that a checkpoint signed
 }
 
 struct Metadata {

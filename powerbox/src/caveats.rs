@@ -1,0 +1,195 @@
+//! The arithmetic of caveats: what a child may have of what its parent has. Pure, and only ever narrowing.
+
+use vat::words::{Method, Rights};
+
+/// What a holder may do with an object, until when, and how much of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caveats {
+    /// What may be done.
+    pub rights: Rights,
+    /// Milliseconds since 1970; 0: never.
+    pub expires_at_ms: u64,
+    /// Calls in all; none: no limit.
+    pub calls: Option<u64>,
+    /// Bytes in all, both ways; none: no limit.
+    pub bytes: Option<u64>,
+    /// Allowed methods; empty: all.
+    pub methods: Vec<Method>,
+}
+
+/// What a parent has left for its children and its links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Calls; none: no limit.
+    pub calls: Option<u64>,
+    /// Bytes; none: no limit.
+    pub bytes: Option<u64>,
+}
+
+/// Why caveats were refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TooWide {
+    /// Nothing could be done with it.
+    NoRights,
+    /// The parent lacks some.
+    Rights {
+        /// What the parent has.
+        parent: Rights,
+    },
+    /// The parent has so many left.
+    Calls(u64),
+    /// The parent has so many left.
+    Bytes(u64),
+    /// The parent does not allow this one.
+    Method(Method),
+    /// It would be over at once.
+    Expired,
+}
+
+impl std::fmt::Display for TooWide {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TooWide::NoRights => formatter.write_str("no right is left to grant: ask for read, append or write"),
+            TooWide::Rights { parent } => write!(formatter, "it can be granted with {parent} at most: ask for less"),
+            TooWide::Calls(left) => write!(formatter, "{left} calls are left to give: ask for that many or fewer"),
+            TooWide::Bytes(left) => write!(formatter, "{left} bytes are left to give: ask for that many or fewer"),
+            TooWide::Method(method) => {
+                let name = crate::record::method_name(*method);
+                write!(formatter, "the method {name} is not allowed by what it would be a child of: leave it out")
+            }
+            TooWide::Expired => formatter.write_str("its time would be over already: choose a later end"),
+        }
+    }
+}
+
+/// The caveats of a child: what was asked for, as far as the parent has it. Rights, budgets and methods that the parent
+/// lacks are refused; a time beyond the parent's ends with the parent's. A child of a limited parent is limited: where
+/// it asks for no budget it gets half of what is left, so that the parent keeps some.
+pub fn narrow(parent: &Caveats, left: Left, asked: &Caveats, now_ms: u64) -> Result<Caveats, TooWide> {
+    let rights = asked.rights.complete();
+    if rights == Rights::NONE {
+        return Err(TooWide::NoRights);
+    }
+    if !rights.is_subset_of(parent.rights) {
+        return Err(TooWide::Rights { parent: parent.rights });
+    }
+    let expires_at_ms = earlier(parent.expires_at_ms, asked.expires_at_ms);
+    if expires_at_ms != 0 && expires_at_ms <= now_ms {
+        return Err(TooWide::Expired);
+    }
+    Ok(Caveats {
+        rights,
+        expires_at_ms,
+        calls: share(left.calls, asked.calls).map_err(TooWide::Calls)?,
+        bytes: share(left.bytes, asked.bytes).map_err(TooWide::Bytes)?,
+        methods: methods(&parent.methods, &asked.methods)?,
+    })
+}
+
+/// The earlier of two ends, where 0 is never.
+fn earlier(one: u64, other: u64) -> u64 {
+    match (one, other) {
+        (0, end) | (end, 0) => end,
+        (one, other) => one.min(other),
+    }
+}
+
+/// What a child gets of a budget, or what was left when that is too little.
+fn share(left: Option<u64>, asked: Option<u64>) -> Result<Option<u64>, u64> {
+    match (left, asked) {
+        (None, asked) => Ok(asked),
+        (Some(0), _) => Err(0),
+        (Some(left), Some(asked)) if asked > left => Err(left),
+        (Some(_), Some(asked)) => Ok(Some(asked)),
+        (Some(left), None) => Ok(Some(left.div_ceil(2))),
+    }
+}
+
+fn methods(parent: &[Method], asked: &[Method]) -> Result<Vec<Method>, TooWide> {
+    let mut methods = if asked.is_empty() { parent.to_vec() } else { asked.to_vec() };
+    methods.sort_unstable();
+    methods.dedup();
+    match methods.iter().find(|method| !parent.is_empty() && !parent.contains(method)) {
+        Some(method) => Err(TooWide::Method(*method)),
+        None => Ok(methods),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Generator;
+
+    fn any(random: &mut Generator) -> Caveats {
+        let bits = random.below(8);
+        let budget = |random: &mut Generator| if random.below(2) == 0 { None } else { Some(random.below(100)) };
+        Caveats {
+            rights: Rights { read: bits & 1 != 0, append: bits & 2 != 0, write: bits & 4 != 0 }.complete(),
+            expires_at_ms: random.below(4) * 1_000,
+            calls: budget(random),
+            bytes: budget(random),
+            methods: (0..random.below(4))
+                .map(|_| Method { interface: 1, ordinal: u16::try_from(random.below(4)).unwrap() })
+                .collect(),
+        }
+    }
+
+    fn is_within(child: &Caveats, parent: &Caveats, left: Left) -> bool {
+        let limited = |child: Option<u64>, left: Option<u64>| match (child, left) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(child), Some(left)) => child <= left,
+        };
+        child.rights.is_subset_of(parent.rights)
+            && (parent.expires_at_ms == 0 || (child.expires_at_ms != 0 && child.expires_at_ms <= parent.expires_at_ms))
+            && limited(child.calls, left.calls)
+            && limited(child.bytes, left.bytes)
+            && (parent.methods.is_empty()
+                || (!child.methods.is_empty() && child.methods.iter().all(|method| parent.methods.contains(method))))
+    }
+
+    #[test]
+    fn a_child_never_has_more_than_its_parent() {
+        for seed in 0..20_000 {
+            let mut random = Generator::new(seed);
+            let (parent, asked) = (any(&mut random), any(&mut random));
+            let spent = |limit: Option<u64>, random: &mut Generator| limit.map(|limit| random.below(limit + 1));
+            let left = Left { calls: spent(parent.calls, &mut random), bytes: spent(parent.bytes, &mut random) };
+            let now_ms = random.below(4) * 1_000;
+            if let Ok(child) = narrow(&parent, left, &asked, now_ms) {
+                assert!(is_within(&child, &parent, left), "seed {seed}: {child:?} of {parent:?}, {left:?}");
+                assert!(is_within(&child, &asked, Left { calls: asked.calls, bytes: asked.bytes }), "seed {seed}");
+                assert!(child.expires_at_ms == 0 || child.expires_at_ms > now_ms, "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn narrowing_again_with_the_same_changes_nothing() {
+        for seed in 0..5_000 {
+            let mut random = Generator::new(seed);
+            let (parent, asked) = (any(&mut random), any(&mut random));
+            let left = Left { calls: parent.calls, bytes: parent.bytes };
+            if let Ok(child) = narrow(&parent, left, &asked, 0) {
+                let all = Left { calls: child.calls, bytes: child.bytes };
+                let again = narrow(&child, all, &child, 0);
+                if child.calls != Some(0) && child.bytes != Some(0) {
+                    assert_eq!(again, Ok(child), "seed {seed}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_parent_lacks_is_refused_and_named() {
+        let parent = Caveats { rights: Rights::READ, calls: Some(10), ..Caveats::default() };
+        let left = Left { calls: Some(3), bytes: None };
+        let ask = |asked: &Caveats| narrow(&parent, left, asked, 5).unwrap_err();
+        let read = Caveats { rights: Rights::READ, ..Caveats::default() };
+        assert_eq!(ask(&Caveats { rights: Rights::ALL, ..read.clone() }), TooWide::Rights { parent: Rights::READ });
+        assert_eq!(ask(&Caveats { rights: Rights::NONE, ..read.clone() }), TooWide::NoRights);
+        assert_eq!(ask(&Caveats { calls: Some(4), ..read.clone() }), TooWide::Calls(3));
+        assert_eq!(ask(&Caveats { expires_at_ms: 5, ..read.clone() }), TooWide::Expired);
+        assert_eq!(narrow(&parent, left, &read, 5).unwrap().calls, Some(2));
+    }
+}

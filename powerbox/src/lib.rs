@@ -1,0 +1,19 @@
+//! The powerbox: it decides who may have what, and writes it down.
+//!
+//! What decides is plain data and pure functions: [`grants`] (the tree), [`caveats`] (what a child may have),
+//! [`matching`] (which offers fit a request), [`requests`] (what is undecided) and [`state`] (what the log's records add
+//! up to). Around them: the [`log`], the truth of a node; the [`index`], which can always be rebuilt from it; and one
+//! thread, the [`core`], that owns them all and commands the kernel. Sessions of apps and operators' shells are served on
+//! threads of their own and reach the core by messages.
+#![forbid(unsafe_code)]
+
+pub mod caveats;
+pub mod fault;
+pub mod grants;
+pub mod log;
+pub mod record;
+pub mod requests;
+pub mod state;
+#[cfg(test)]
+mod testing;
+pub mod words;

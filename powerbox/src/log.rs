@@ -1,0 +1,187 @@
+//! The log: what was decided, in order, for good. It is the truth of a node; everything else is rebuilt from it.
+//!
+//! One file, `log/records`. It begins with a header (magic, format, the node's public log key); then records, each
+//! framed and bound to all before it:
+//!
+//! ```text
+//! 'L' 'K' 'R' 'D'  length u32  hash 32 bytes  payload (an Entry of schema/internal/log.capnp)
+//! hash = BLAKE3(context; hash before, position, payload); before the first: the hash of the header
+//! ```
+//!
+//! A thread of its own writes and syncs what came together in one go, and then notes in `log/synced` how far the disk
+//! has it. That note tells a torn tail from damage: bytes that are wrong *before* it were once whole on the disk, so
+//! somebody or something changed them, and the log is refused; wrong bytes after it were never acknowledged to anyone,
+//! and are cut off at the next start. The note itself is not synced: losing it leaves an older one, which is true as well.
+//! Checkpoints, records themselves, are signed with the node's log key: who keeps one elsewhere can prove later that
+//! nothing before it was changed.
+
+mod frame;
+mod keys;
+mod scan;
+mod verify;
+mod writer;
+
+use std::fs::File;
+use std::path::Path;
+
+use ed25519_dalek::{Signer, SigningKey};
+use tokio::sync::watch;
+
+pub use frame::{HEADER_BYTES, Hash};
+pub use keys::load_or_create;
+pub use scan::{LogError, Scanned};
+pub use verify::{Verification, verify};
+pub use writer::{Reached, RESERVE_BYTES};
+
+use crate::record::{Checkpoint, Entry, Record};
+
+/// Where the records are, in the powerbox's folder.
+pub const RECORDS: &str = "log/records";
+/// How far the disk is known to have it: an offset, 8 bytes, little endian.
+pub const SYNCED: &str = "log/synced";
+/// Keeps checkpoints apart from every other use of the log key.
+const CHECKPOINT_CONTEXT: &str = "latchkey 2026 log checkpoint v1";
+/// A checkpoint after so many records at most: at about 200 bytes each, a removed tail of 50 kB goes unsigned.
+pub const CHECKPOINT_EVERY: u64 = 256;
+/// The place of every so-many-th record is remembered, to begin reading near any position.
+const PLACES_EVERY: u64 = 64;
+
+/// The log, open for appending.
+pub struct Log {
+    writer: writer::Writer,
+    key: SigningKey,
+    head: Hash,
+    position: u64,
+    signed: u64,
+    last_at_ms: u64,
+    /// Offset of record 1, 65, 129, …
+    places: Vec<u64>,
+    end_offset: u64,
+}
+
+/// A log that was just opened.
+pub struct Opened {
+    /// For appending.
+    pub log: Log,
+    /// Every whole record, by the hash that binds it.
+    pub scanned: Scanned,
+}
+
+impl Log {
+    /// Opens the log in the powerbox's folder, or makes one; reads all of it and checks the chain. `each` sees every
+    /// record in order with its hash. A torn tail is cut off.
+    pub fn open(
+        folder: &Path,
+        each: impl FnMut(u64, &Hash, &[u8]) -> Result<(), LogError>,
+    ) -> Result<Opened, LogError> {
+        let key = keys::load_or_create(folder)?;
+        let (file, scanned) = scan::open(folder, &key.verifying_key().to_bytes(), each)?;
+        let log = Log {
+            head: scanned.head,
+            position: scanned.records,
+            signed: 0,
+            last_at_ms: 0,
+            places: scanned.places.clone(),
+            end_offset: scanned.end_offset,
+            writer: writer::Writer::start(file, folder, scanned.records, scanned.end_offset)?,
+            key,
+        };
+        Ok(Opened { log, scanned })
+    }
+
+    /// Appends a record. It is durable once [`Log::reached`] says so for its position.
+    pub fn append(&mut self, at_ms: u64, by: &str, record: Record) -> Entry {
+        self.position += 1;
+        self.last_at_ms = self.last_at_ms.max(at_ms);
+        if let Record::Checkpoint(checkpoint) = &record {
+            self.signed = checkpoint.position;
+        }
+        let entry = Entry { position: self.position, at_ms: self.last_at_ms, by: by.to_owned(), record };
+        let (frame, hash) = frame::record(&self.head, self.position, &entry.encode());
+        if (self.position - 1).is_multiple_of(PLACES_EVERY) {
+            self.places.push(self.end_offset);
+        }
+        self.end_offset += frame.len() as u64;
+        self.head = hash;
+        self.writer.append(self.position, frame);
+        entry
+    }
+
+    /// The record that signs everything before it.
+    #[must_use]
+    pub fn checkpoint(&self) -> Record {
+        let signature = self.key.sign(&checkpoint_digest(self.position, &self.head)).to_bytes();
+        Record::Checkpoint(Checkpoint { position: self.position, head: self.head, signature })
+    }
+
+    /// How many records are not signed yet.
+    #[must_use]
+    pub fn unsigned(&self) -> u64 {
+        // The checkpoint itself is not counted.
+        self.position.saturating_sub(self.signed).saturating_sub(1)
+    }
+
+    /// Remembers, from the state, what was signed and when the last record was made.
+    pub fn resume(&mut self, signed: u64, last_at_ms: u64) {
+        self.signed = signed;
+        self.last_at_ms = last_at_ms;
+    }
+
+    /// How far the log has reached the disk.
+    #[must_use]
+    pub fn reached(&self) -> watch::Receiver<Reached> {
+        self.writer.reached()
+    }
+
+    /// Whether there is room for ordinary records, or only for those that take something away.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.writer.has_room()
+    }
+
+    /// The last record's position.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The last record's hash.
+    #[must_use]
+    pub fn head(&self) -> Hash {
+        self.head
+    }
+
+    /// The public half of the key that signs checkpoints.
+    #[must_use]
+    pub fn public_key(&self) -> [u8; 32] {
+        self.key.verifying_key().to_bytes()
+    }
+
+    /// An offset at or before the record after `position`, and which record is there.
+    #[must_use]
+    pub fn place_after(&self, position: u64) -> (u64, u64) {
+        let index = usize::try_from(position / PLACES_EVERY).unwrap_or(usize::MAX);
+        match self.places.get(index.min(self.places.len().saturating_sub(1))) {
+            Some(offset) => (*offset, index.min(self.places.len() - 1) as u64 * PLACES_EVERY + 1),
+            None => (HEADER_BYTES as u64, 1),
+        }
+    }
+}
+
+/// What a checkpoint signs.
+fn checkpoint_digest(position: u64, head: &Hash) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key(CHECKPOINT_CONTEXT);
+    hasher.update(&position.to_le_bytes());
+    hasher.update(head);
+    *hasher.finalize().as_bytes()
+}
+
+/// Reads up to `limit` records after `after`, from a place that [`Log::place_after`] gave. `reached` bounds what is
+/// read: what is not durable is not shown.
+pub fn read(folder: &Path, place: (u64, u64), after: u64, limit: usize, reached: u64) -> Result<Vec<(Entry, Hash)>, LogError> {
+    let file = File::open(folder.join(RECORDS)).map_err(LogError::Io)?;
+    scan::read_from(file, place, after, limit, reached)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! `latch log --verify`: the whole log, read anew from the disk and checked against itself, its signatures, and what
+//! the running powerbox knows.
+
+use std::fs::File;
+use std::path::Path;
+
+use ed25519_dalek::{Signature, VerifyingKey};
+
+use super::frame::Hash;
+use super::scan::{self, LogError};
+use super::{RECORDS, checkpoint_digest};
+use crate::record::Record;
+
+/// What verification found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// Records read.
+    pub records: u64,
+    /// Checkpoints whose signature holds.
+    pub checkpoints: u64,
+    /// Records after the last checkpoint.
+    pub tail_unsigned: u64,
+    /// The last record's hash.
+    pub head: Hash,
+    /// What is wrong; nothing: all is well.
+    pub problem: Option<String>,
+}
+
+/// What the running powerbox knows to be on the disk.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The public log key.
+    pub key: [u8; 32],
+    /// A record and its hash.
+    pub position: u64,
+    /// That record's hash.
+    pub head: Hash,
+}
+
+/// Reads the log in the powerbox's folder and checks all of it. Records that came after `known` are checked like the
+/// others; a last one that is only half written meanwhile is not a fault.
+#[must_use]
+pub fn verify(folder: &Path, known: &Known) -> Verification {
+    let mut found =
+        Verification { records: 0, checkpoints: 0, tail_unsigned: 0, head: [0; 32], problem: None };
+    let mut before = None;
+    let mut at_known = None;
+    let mut each = |position: u64, hash: &Hash, payload: &[u8]| {
+        let entry = scan::decode(position, payload)?;
+        if let Record::Checkpoint(checkpoint) = &entry.record {
+            let digest = checkpoint_digest(position - 1, before.as_ref().unwrap_or(&checkpoint.head));
+            let holds = checkpoint.position == position - 1
+                && before.is_none_or(|before| before == checkpoint.head)
+                && VerifyingKey::from_bytes(&known.key)
+                    .and_then(|key| key.verify_strict(&digest, &Signature::from_bytes(&checkpoint.signature)))
+                    .is_ok();
+            if !holds {
+                let why = "a checkpoint whose signature does not hold".to_owned();
+                return Err(LogError::Record { position, why });
+            }
+            found.checkpoints += 1;
+            found.tail_unsigned = 0;
+        } else {
+            found.tail_unsigned += 1;
+        }
+        if position == known.position {
+            at_known = Some(*hash);
+        }
+        before = Some(*hash);
+        found.records = position;
+        found.head = *hash;
+        Ok(())
+    };
+    let read = File::open(folder.join(RECORDS))
+        .map_err(LogError::Io)
+        .and_then(|file| scan::whole(&file, Some(&known.key), scan::synced(folder), &mut each));
+    found.problem = match read {
+        Err(error) => Some(error.to_string()),
+        Ok(_) if known.position > 0 && at_known.is_none() => Some(format!(
+            "records are missing at the end: {} are on the disk, and {} were written",
+            found.records, known.position
+        )),
+        Ok(_) if known.position > 0 && at_known != Some(known.head) => {
+            Some(format!("record {} is not the one that was written", known.position))
+        }
+        Ok(_) => None,
+    };
+    found
+}

@@ -1,0 +1,72 @@
+//! Words of apps and authors before they reach a person: nothing in them may act on a terminal, hide, or turn the
+//! direction of what stands beside them. Whatever is not plain shows as a visible escape.
+
+/// The text with every character that could deceive written as `\u{…}`, and at most `limit` characters of it. What was
+/// left out shows as "…".
+#[must_use]
+pub fn plain(text: &str, limit: usize) -> String {
+    let mut shown = String::with_capacity(text.len().min(limit * 4));
+    let mut count = 0;
+    for character in text.chars() {
+        let width = if deceives(character) { character.escape_unicode().count() } else { 1 };
+        if count + width > limit {
+            shown.push('…');
+            break;
+        }
+        count += width;
+        if deceives(character) { shown.extend(character.escape_unicode()) } else { shown.push(character) }
+    }
+    shown
+}
+
+/// Whether a character could act on a terminal (controls, C1 included), turn the direction of text, or take no room.
+fn deceives(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            // soft hyphen, combining grapheme joiner, Arabic letter mark, Hangul and Khmer fillers
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{ffa0}'
+            // Mongolian separators, spaces of no width, marks, embeddings and overrides of direction
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            // invisible operators, isolates, deprecated format characters
+            | '\u{2060}'..='\u{206f}'
+            // variation selectors, byte order mark, interlinear annotation, tags
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// An app's reason.
+pub const REASON_LIMIT: usize = 300;
+/// An app's hint, an author's own name, a description.
+pub const PHRASE_LIMIT: usize = 200;
+/// A name that a person gives, or a file system's name: a path.
+pub const PATH_LIMIT: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_words_stay_as_they_are() {
+        for text in ["the folder to search in", "Größe — 検索 🙂", ""] {
+            assert_eq!(plain(text, 300), text);
+        }
+    }
+
+    #[test]
+    fn terminal_escapes_become_visible() {
+        let shown = plain("ok\u{1b}[2J\u{7}\r\n\u{9b}31m", 300);
+        assert_eq!(shown, "ok\\u{1b}[2J\\u{7}\\u{d}\\u{a}\\u{9b}31m");
+        assert!(!shown.chars().any(char::is_control));
+    }
+
+    #[test]
+    fn direction_and_invisible_characters_become_visible() {
+        let shown = plain("a\u{202e}b\u{200b}c\u{2066}d\u{feff}", 300);
+        assert_eq!(shown, "a\\u{202e}b\\u{200b}c\\u{2066}d\\u{feff}");
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_with_a_sign() {
+        assert_eq!(plain(&"x".repeat(10_000), 5), "xxxxx…");
+        assert_eq!(plain(&"\u{1b}".repeat(10_000), 12), "\\u{1b}\\u{1b}…");
+    }
+}
