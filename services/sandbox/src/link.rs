@@ -1,0 +1,237 @@
+//! One link of the guest: a socket on one side, a numbered byte stream on the other. Bytes are passed on and never
+//! looked at.
+//!
+//! The socket itself says what can be read and written; the runtime only says when to look again. So a link can be
+//! left unread without credit and its hang-up is seen all the same.
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use vat::door::Role;
+
+/// Bytes that the guest has sent and the socket does not take yet. Equal to a socket's own buffer at most; more would
+/// only hide from the guest that the other side does not read.
+pub(crate) const SEND_LIMIT_BYTES: usize = 256 << 10;
+/// The guest is told that there is room again once so much is free: half, so that it does not come for each byte.
+const ROOM_BYTES: usize = SEND_LIMIT_BYTES / 2;
+/// Read at once from one link before the next has its turn.
+const READ_LIMIT_BYTES: usize = 64 << 10;
+/// What a guest can have others send ahead at most. Credit beyond it is not kept.
+const CREDIT_LIMIT_BYTES: usize = 16 << 20;
+
+/// What a link has for the guest.
+#[derive(Debug)]
+pub(crate) enum Arrived {
+    Bytes(Vec<u8>),
+    Room,
+    /// Nothing more will come, and nothing is taken any more.
+    End,
+}
+
+/// One link. It is polled only after something has happened to it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    socket: UnixStream,
+    /// The node's number, for the kernel.
+    pub(crate) id: u64,
+    pub(crate) role: Role,
+    credit_bytes: usize,
+    sending: VecDeque<u8>,
+    wants_room: bool,
+    /// The guest was told, or is to be told next, that nothing more comes.
+    ended: bool,
+    signal: Arc<Signal>,
+}
+
+impl Link {
+    /// Wakes the given task when something happens on the socket.
+    pub(crate) fn new(socket: UnixStream, id: u64, role: Role, task: Waker) -> Self {
+        Self {
+            socket,
+            id,
+            role,
+            credit_bytes: 0,
+            sending: VecDeque::new(),
+            wants_room: false,
+            ended: false,
+            signal: Arc::new(Signal { raised: AtomicBool::new(true), task }),
+        }
+    }
+
+    /// Takes bytes for the socket and says how many.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> usize {
+        if self.ended {
+            return 0;
+        }
+        let written = if self.sending.is_empty() { self.write(bytes) } else { 0 };
+        let rest = &bytes[written..];
+        if rest.is_empty() {
+            return written;
+        }
+        let kept = rest.len().min(SEND_LIMIT_BYTES - self.sending.len());
+        self.sending.extend(&rest[..kept]);
+        self.wants_room |= kept < rest.len();
+        self.signal.raise();
+        written + kept
+    }
+
+    /// Lets so many bytes more come.
+    pub(crate) fn open_window(&mut self, bytes: usize) {
+        self.credit_bytes = self.credit_bytes.saturating_add(bytes).min(CREDIT_LIMIT_BYTES);
+        self.signal.raise();
+    }
+
+    /// Whether it was cut or ended, whether or not that was read: a look at the socket itself.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.ended || self.is_hung_up()
+    }
+
+    /// Whether something may have happened since the last poll.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.signal.raised.load(Ordering::Acquire)
+    }
+
+    /// Moves what can be moved, and gives at most one chunk of bytes.
+    pub(crate) fn poll(&mut self, mut arrived: impl FnMut(Arrived)) {
+        self.signal.raised.store(false, Ordering::Release);
+        if self.ended {
+            return;
+        }
+        // First ask to be woken, then look: nothing can happen in between unseen.
+        self.listen();
+        self.flush();
+        if self.wants_room && SEND_LIMIT_BYTES - self.sending.len() >= ROOM_BYTES {
+            self.wants_room = false;
+            arrived(Arrived::Room);
+        }
+        match self.receive() {
+            Received::Nothing => {}
+            Received::Bytes(bytes) => arrived(Arrived::Bytes(bytes)),
+            Received::End => {
+                self.ended = true;
+                self.sending = VecDeque::new();
+                arrived(Arrived::End);
+            }
+        }
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    pub(crate) fn flush(&mut self) {
+        while !self.sending.is_empty() {
+            match self.write(self.sending.as_slices().0) {
+                0 => return,
+                written => drop(self.sending.drain(..written)),
+            }
+        }
+        // A burst need not be paid for until the link ends.
+        self.sending.shrink_to(0);
+    }
+
+    /// Forgets what the runtime knows and asks to be woken when there is something new. Only an end is never
+    /// forgotten, and after one nothing new comes.
+    fn listen(&self) {
+        let forget = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
+        let waker = Waker::from(self.signal.clone());
+        let mut context = Context::from_waker(&waker);
+        // An error is what was asked for.
+        let _ = self.socket.try_io(Interest::READABLE, forget);
+        let _ = self.socket.poll_read_ready(&mut context);
+        if !self.sending.is_empty() {
+            let _ = self.socket.try_io(Interest::WRITABLE, forget);
+            let _ = self.socket.poll_write_ready(&mut context);
+        }
+    }
+
+    /// How many bytes the socket took. One that takes nothing any more is found out by the reading side.
+    fn write(&self, bytes: &[u8]) -> usize {
+        loop {
+            match rustix::net::send(&self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Err(Errno::INTR) => {}
+                result => return result.unwrap_or(0),
+            }
+        }
+    }
+
+    fn receive(&mut self) -> Received {
+        let room = self.credit_bytes.min(READ_LIMIT_BYTES);
+        if room == 0 {
+            // Nothing is read without credit. A client may still want what came before the end; a server that was cut
+            // starts nothing more.
+            let over = self.is_hung_up() && (self.role == Role::Server || self.is_drained());
+            return if over { Received::End } else { Received::Nothing };
+        }
+        let mut bytes = Vec::with_capacity(room);
+        match self.read(&mut bytes) {
+            Err(Errno::AGAIN) => Received::Nothing,
+            Ok(0) | Err(_) => Received::End,
+            Ok(read) => {
+                self.credit_bytes -= read;
+                if read == room {
+                    // There may be more, after the others have had their turn.
+                    self.signal.raise();
+                }
+                Received::Bytes(bytes)
+            }
+        }
+    }
+
+    fn read(&self, bytes: &mut Vec<u8>) -> Result<usize, Errno> {
+        loop {
+            match rustix::io::read(&self.socket, rustix::buffer::spare_capacity(bytes)) {
+                Err(Errno::INTR) => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn is_hung_up(&self) -> bool {
+        let mut polled = [PollFd::new(&self.socket, PollFlags::RDHUP)];
+        match rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(_) => polled[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR),
+            // It could not look: the safe answer is that no call may start.
+            Err(_) => true,
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.socket).map_or(true, |waiting| waiting == 0)
+    }
+}
+
+enum Received {
+    Nothing,
+    Bytes(Vec<u8>),
+    End,
+}
+
+/// Remembers that something happened, and wakes the task that polls.
+#[derive(Debug)]
+struct Signal {
+    raised: AtomicBool,
+    task: Waker,
+}
+
+impl Signal {
+    /// For changes that the task itself makes: it polls again anyway.
+    fn raise(&self) {
+        self.raised.store(true, Ordering::Release);
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.raise();
+        self.task.wake_by_ref();
+    }
+}

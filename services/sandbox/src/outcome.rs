@@ -1,0 +1,68 @@
+//! How a guest ended, as the exit code of this process and its last word.
+
+use crate::limits::{Exceeded, Limiter, Limits};
+use wasmtime::Trap;
+use wasmtime_wasi::I32Exit;
+
+/// The compiled component could not be loaded or does not fit what a guest is given.
+const REFUSED: u8 = 131;
+/// The guest trapped: a panic, an access out of bounds, a division by zero. What a shell shows for SIGABRT.
+const TRAPPED: u8 = 134;
+/// The guest went over one of its limits.
+const EXCEEDED: u8 = 135;
+
+/// Said of a guest that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The guest's own code, passed on as it is.
+    Exit(u8),
+    Trapped(String),
+    Exceeded(Exceeded),
+    Refused(String),
+}
+
+impl Outcome {
+    /// From what the guest's `run` came to.
+    pub(crate) fn of(result: wasmtime::Result<Result<(), ()>>, limiter: &Limiter, limits: &Limits) -> Self {
+        let error = match result {
+            Ok(Ok(())) => return Self::Exit(0),
+            Ok(Err(())) => return Self::Exit(1),
+            Err(error) => error,
+        };
+        if let Some(I32Exit(code)) = error.downcast_ref() {
+            // WASI's own type for it has eight bits.
+            return Self::Exit(u8::try_from(*code).unwrap_or(1));
+        }
+        if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+            return Self::Exceeded(*exceeded);
+        }
+        if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+            return Self::Exceeded(Exceeded::Stack { limit_bytes: limits.stack_bytes });
+        }
+        match limiter.refused {
+            // What it did without memory is a consequence.
+            Some(exceeded) => Self::Exceeded(exceeded),
+            None => Self::Trapped(error.root_cause().to_string()),
+        }
+    }
+
+    /// This process's exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Exit(code) => *code,
+            Self::Trapped(_) => TRAPPED,
+            Self::Exceeded(_) => EXCEEDED,
+            Self::Refused(_) => REFUSED,
+        }
+    }
+
+    /// Why, for people; nothing where the guest ended by itself.
+    pub(crate) fn last_word(&self) -> Option<String> {
+        match self {
+            Self::Exit(_) => None,
+            Self::Trapped(how) => Some(format!("trapped: {}", how.trim_start_matches("wasm trap: "))),
+            Self::Exceeded(exceeded) => Some(exceeded.to_string()),
+            Self::Refused(why) => Some(why.clone()),
+        }
+    }
+}
