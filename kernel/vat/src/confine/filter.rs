@@ -81,8 +81,16 @@ const EVERYONE_OLD_NAMES: &[c_long] = &[libc::SYS_epoll_wait, libc::SYS_poll, li
 const EVERYONE_OLD_NAMES: &[c_long] = &[];
 
 /// Reading and writing a file that one has at a place of it.
-const OPEN_FILES: &[c_long] =
-    &[libc::SYS_lseek, libc::SYS_pread64, libc::SYS_pwrite64, libc::SYS_preadv, libc::SYS_pwritev, libc::SYS_ftruncate];
+const OPEN_FILES: &[c_long] = &[
+    libc::SYS_lseek,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_preadv,
+    libc::SYS_pwritev,
+    libc::SYS_preadv2,
+    libc::SYS_pwritev2,
+    libc::SYS_ftruncate,
+];
 
 /// A folder and what is in it. Where it may reach is for the root and Landlock to say.
 const FOLDERS: &[c_long] = &[
@@ -184,7 +192,9 @@ fn rules(profile: Profile) -> Result<Rules, seccompiler::Error> {
     allow(&[EVERYONE, EVERYONE_OLD_NAMES, &[libc::SYS_clone3]]);
     match profile {
         Profile::Powerbox => allow(&[OPEN_FILES, FOLDERS, STATE, STATE_OLD_NAMES]),
-        Profile::Folder => allow(&[OPEN_FILES, FOLDERS]),
+        // It gives what it makes the mode of the directory around it, so it lifts the mask; and a file system that
+        // cannot sync a directory is synced whole.
+        Profile::Folder => allow(&[OPEN_FILES, FOLDERS, &[libc::SYS_umask, libc::SYS_syncfs]]),
         Profile::Sandbox => allow(&[OPEN_FILES, &[libc::SYS_memfd_create]]),
         Profile::Compile => allow(&[OPEN_FILES]),
     }

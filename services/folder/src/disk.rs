@@ -1,0 +1,82 @@
+//! Work that may wait for the disk leaves the RPC thread.
+//!
+//! One thread serves every link of this process. A read that waits some milliseconds for a disk there would stop all
+//! others, and an fsync may take seconds. So what the kernel has in memory is served at once (RESOLVE_CACHED,
+//! RWF_NOWAIT), and all else goes to a bounded number of threads, of which one link can have only a part.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Semaphore;
+
+use crate::limits::{DISK_OPERATIONS, DISK_OPERATIONS_PER_LINK};
+use crate::problem::{Problem, Word};
+
+/// The disk threads of this process.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    permits: Arc<Semaphore>,
+}
+
+impl Disk {
+    /// None is started before there is work.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "one a process: nobody should get one by default")]
+    pub fn new() -> Disk {
+        Disk { permits: Arc::new(Semaphore::new(DISK_OPERATIONS)) }
+    }
+
+    /// The share of one more link.
+    #[must_use]
+    pub fn link(&self) -> DiskOfLink {
+        DiskOfLink { process: self.clone(), permits: Arc::new(Semaphore::new(DISK_OPERATIONS_PER_LINK)) }
+    }
+}
+
+/// One link's share of the disk threads.
+#[derive(Clone, Debug)]
+pub struct DiskOfLink {
+    process: Disk,
+    permits: Arc<Semaphore>,
+}
+
+impl DiskOfLink {
+    /// Does the work on a disk thread, first come first served within the link and among links. Where the future is
+    /// dropped (the call was cancelled, the link cut), work that has not begun does not begin; what has begun ends
+    /// on its own, and holds its place until then.
+    pub async fn run<T, W>(&self, work: W) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> Result<T, Problem> + Send + 'static,
+    {
+        let gone = |_| Problem::new(Word::Io, "this service is stopping");
+        let on_link = self.permits.clone().acquire_owned().await.map_err(gone)?;
+        let in_process = self.process.permits.clone().acquire_owned().await.map_err(gone)?;
+        let wanted = Wanted::default();
+        let still_wanted = wanted.0.clone();
+        let worked = tokio::task::spawn_blocking(move || {
+            let _held = (on_link, in_process);
+            if still_wanted.load(Ordering::Acquire) { Some(work()) } else { None }
+        });
+        match worked.await {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(Problem::new(Word::Io, "the call was cancelled")),
+            Err(_) => Err(Problem::new(Word::Io, "the work on the disk failed by a fault of this service")),
+        }
+    }
+}
+
+/// True until the one who waits has gone.
+struct Wanted(Arc<AtomicBool>);
+
+impl Default for Wanted {
+    fn default() -> Wanted {
+        Wanted(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}

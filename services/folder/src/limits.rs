@@ -1,0 +1,38 @@
+//! Every bound of this service, with its derivation.
+
+/// Bytes of one `read`, `write`, `append` or stream chunk: the contract's 1 MiB.
+pub const TRANSFER_LIMIT_BYTES: usize = 1 << 20;
+
+/// Entries of a page, the contract's maximum.
+pub const PAGE_LIMIT_ENTRIES: usize = 1_000;
+
+/// Bytes of a page, so that a reply stays far below a message's limit: one entry is a list element of 2 words and
+/// a data pointer with 5 words of metadata beside its name, 64 bytes in all with what rounds a name up; so a full
+/// page of the names that people use (up to 190 bytes) fits, and one of 255-byte names is cut to some 800 entries.
+pub const PAGE_LIMIT_BYTES: usize = 256 << 10;
+
+/// What an entry counts beside its name. See [`PAGE_LIMIT_BYTES`].
+pub const ENTRY_OVERHEAD_BYTES: usize = 64;
+
+/// Files and directories that one link may hold open: a search with many files in flight over a deep tree holds some
+/// hundreds; more than this is an app that drops nothing.
+pub const OPEN_PER_LINK: usize = 2_048;
+
+/// Descriptors that are not files: links, the door, epoll and what the runtime has.
+pub const RESERVED_DESCRIPTORS: usize = 256;
+
+/// Disk operations at once in this process: what keeps the queue of a fast disk (32 deep) half full, at a stack each.
+pub const DISK_OPERATIONS: usize = 16;
+
+/// Disk operations at once of one link, so that three others still find room beside one that asks without end.
+pub const DISK_OPERATIONS_PER_LINK: usize = DISK_OPERATIONS / 4;
+
+/// One chunk of `readTo`. Larger gained nothing (see the module documentation of `stream`).
+pub const STREAM_CHUNK_BYTES: usize = 64 << 10;
+
+/// How often names may change under a path that is being resolved before that is an error. Each try is some
+/// microseconds; a rename storm on the same machine makes one in a few tries fail.
+pub const RESOLVE_TRIES: usize = 256;
+
+/// Levels of directories below the folder that are served: a walk of `..` that long (3 bytes each) fits into one path.
+pub const LEVELS_LIMIT: usize = 1_000;

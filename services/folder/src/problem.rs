@@ -1,0 +1,156 @@
+//! What went wrong, in the words that `filesystem.capnp` promises to callers.
+
+use std::fmt;
+
+use rustix::io::Errno;
+
+/// The words of `filesystem.capnp`: what a caller can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing has that name.
+    NotFound,
+    /// Something already has that name.
+    Exists,
+    /// A directory was needed.
+    NotDirectory,
+    /// Anything but a directory was needed.
+    IsDirectory,
+    /// Only an empty directory can be removed or replaced.
+    NotEmpty,
+    /// The path is none, or makes no sense here.
+    BadPath,
+    /// Following the path would leave the directory.
+    LeadsOut,
+    /// The reference, or the file system, allows no change.
+    ReadOnly,
+    /// The reference may add and not change.
+    AppendOnly,
+    /// The reference may not do this, or the operating system refuses it to this process.
+    NotPermitted,
+    /// The disk or a quota is full.
+    NoSpace,
+    /// Beyond what a file, a call or this service takes.
+    TooLarge,
+    /// Neither a regular file nor a directory.
+    Special,
+    /// Everything else that the file system reports.
+    Io,
+    /// Too much is open. Not one of the schema's words: it is reported as an exception of kind overloaded.
+    Overloaded,
+}
+
+impl Word {
+    const fn text(self) -> &'static str {
+        match self {
+            Word::NotFound => "notFound",
+            Word::Exists => "exists",
+            Word::NotDirectory => "notDirectory",
+            Word::IsDirectory => "isDirectory",
+            Word::NotEmpty => "notEmpty",
+            Word::BadPath => "badPath",
+            Word::LeadsOut => "leadsOut",
+            Word::ReadOnly => "readOnly",
+            Word::AppendOnly => "appendOnly",
+            Word::NotPermitted => "notPermitted",
+            Word::NoSpace => "noSpace",
+            Word::TooLarge => "tooLarge",
+            Word::Special => "special",
+            Word::Io => "io",
+            Word::Overloaded => "overloaded",
+        }
+    }
+}
+
+/// A refusal or a failure: its word, and what a person reads. Never contains bytes that came from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    word: Word,
+    text: String,
+}
+
+impl Problem {
+    /// With a text for people.
+    pub fn new(word: Word, text: impl Into<String>) -> Problem {
+        Problem { word, text: text.into() }
+    }
+
+    /// Which of the schema's words it is.
+    #[must_use]
+    pub fn word(&self) -> Word {
+        self.word
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.word.text(), self.text)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// What an error number means wherever a path or a file is used. Where a call gives a number a meaning of its own
+/// (EXDEV of a rename, say), its caller says so before this table is asked.
+impl From<Errno> for Problem {
+    fn from(errno: Errno) -> Problem {
+        let (word, text) = match errno {
+            Errno::NOENT | Errno::STALE => (Word::NotFound, "nothing has that name"),
+            Errno::EXIST => (Word::Exists, "something already has that name"),
+            Errno::NOTDIR => (Word::NotDirectory, "a name on the way is not a directory"),
+            Errno::ISDIR => (Word::IsDirectory, "it is a directory"),
+            Errno::NOTEMPTY => (Word::NotEmpty, "the directory is not empty"),
+            Errno::NAMETOOLONG => (Word::BadPath, "a name is longer than this file system takes"),
+            Errno::INVAL => (Word::BadPath, "the file system does not take this"),
+            Errno::ILSEQ => (Word::BadPath, "the file system does not take these bytes as a name"),
+            // RESOLVE_BENEATH reports every way out as EXDEV: `..` past the top, absolute links.
+            Errno::XDEV => (Word::LeadsOut, "a symbolic link on the way leads out of the directory"),
+            // RESOLVE_NO_MAGICLINKS reports links such as /proc/self/root as ELOOP, as it does loops.
+            Errno::LOOP => (Word::LeadsOut, "a symbolic link on the way leads round in a loop or past the file system"),
+            Errno::ROFS => (Word::ReadOnly, "the file system is mounted read-only"),
+            Errno::ACCESS | Errno::PERM => (Word::NotPermitted, "the operating system does not permit it"),
+            Errno::TXTBSY => (Word::NotPermitted, "the file is being executed"),
+            Errno::BUSY => (Word::NotPermitted, "it is in use by the system, as a mount point is"),
+            Errno::NOSPC => (Word::NoSpace, "the disk is full"),
+            Errno::DQUOT => (Word::NoSpace, "the quota is used up"),
+            Errno::FBIG | Errno::OVERFLOW => (Word::TooLarge, "beyond what the file system takes"),
+            Errno::MLINK => (Word::TooLarge, "the directory takes no more directories"),
+            Errno::NXIO | Errno::NODEV => (Word::Special, "it is neither a regular file nor a directory"),
+            Errno::MFILE | Errno::NFILE => (Word::Overloaded, "the system has no more descriptors: drop some files"),
+            Errno::AGAIN => (Word::Io, "names on the way kept changing, or the file is leased to another process"),
+            other => return Problem::new(Word::Io, other.to_string()),
+        };
+        Problem::new(word, text)
+    }
+}
+
+/// An exception of kind failed that begins with the word; too much open is of kind overloaded.
+impl From<Problem> for capnp::Error {
+    fn from(problem: Problem) -> capnp::Error {
+        match problem.word {
+            Word::Overloaded => capnp::Error::overloaded(problem.to_string()),
+            _ => capnp::Error::failed(problem.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exception_begins_with_its_word() {
+        let error = capnp::Error::from(Problem::from(Errno::NOENT));
+        assert_eq!(error.kind, capnp::ErrorKind::Failed);
+        assert!(error.extra.starts_with("notFound: "), "{}", error.extra);
+    }
+
+    #[test]
+    fn too_much_open_is_overload() {
+        assert_eq!(capnp::Error::from(Problem::from(Errno::MFILE)).kind, capnp::ErrorKind::Overloaded);
+    }
+
+    #[test]
+    fn an_unknown_number_is_io() {
+        assert_eq!(Problem::from(Errno::XFULL).word(), Word::Io);
+    }
+}
