@@ -1,7 +1,9 @@
 //! Set-up, demonstration, tests and benchmarks of the whole project: `cargo xtask COMMAND`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
+mod demo;
 mod guests;
 mod run;
 mod schema;
@@ -33,8 +35,12 @@ enum Command {
     },
     /// Builds the apps and the guests of the tests, with the binaries that they need
     Guests,
+    /// Builds everything for release and measures it against plain programs
+    Bench(bench::Arguments),
     /// Writes the Rust code of the schemas anew
     Schema,
+    /// Sets up, builds, and shows the main job in a node of its own; fails where anything is not as told
+    Demo,
     /// Sets up, builds and runs every test; words after -- go to `cargo test`
     Test {
         #[arg(last = true)]
@@ -55,6 +61,8 @@ fn main() -> ExitCode {
         Command::Schema => {
             setup::schema_compiler().and_then(|()| schema::generate(&root, &root.join("schema/src/generated")))
         }
+        Command::Bench(arguments) => bench::run(&root, &arguments),
+        Command::Demo => demo::run(&root),
         Command::Test { arguments } => test::run(&root, &arguments),
     };
     match result {
