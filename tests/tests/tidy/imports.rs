@@ -18,6 +18,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("sdk-macros", &[]),
     ("hello", &["sdk"]),
     ("search", &["sdk"]),
+    ("bench", &["schema", "vat"]),
 ];
 
 /// Crates that only one part of the project may import.

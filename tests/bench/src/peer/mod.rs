@@ -1,0 +1,14 @@
+//! The processes that a row measures: clients and servers, one process each, told what to do over a control socket.
+
+pub(crate) mod calls;
+mod control;
+pub(crate) mod engine;
+mod object;
+mod order;
+mod process;
+pub(crate) mod program;
+pub(crate) mod witness;
+
+pub(crate) use engine::Engine;
+pub(crate) use order::{Load, Order, Reply, Work};
+pub(crate) use process::{Pair, Peer, borrowed, link, socket_pairs};

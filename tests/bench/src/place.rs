@@ -1,0 +1,55 @@
+//! Where processes run: on one core, or on two.
+
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// How a client and a server share the machine's cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// Both on the same core.
+    OneCore,
+    /// Each on its own.
+    TwoCores,
+}
+
+impl Placement {
+    /// The placements that this machine has.
+    pub(crate) fn all() -> Result<Vec<Self>, String> {
+        let one_core_only = vec![Self::OneCore];
+        Ok(if cores()?.len() > 1 { vec![Self::OneCore, Self::TwoCores] } else { one_core_only })
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OneCore => "one core",
+            Self::TwoCores => "two cores",
+        }
+    }
+
+    /// Puts a client and its server where this placement says.
+    pub(crate) fn pin(self, client: Pid, server: Pid) -> Result<(), String> {
+        let cores = cores()?;
+        let of_server = cores.first().copied().ok_or("no core to run on")?;
+        let of_client = if self == Self::TwoCores { cores.get(1).copied().unwrap_or(of_server) } else { of_server };
+        pin(server, of_server)?;
+        pin(client, of_client)
+    }
+}
+
+/// The cores that this process may use, in order.
+pub(crate) fn cores() -> Result<Vec<usize>, String> {
+    let set = sched_getaffinity(None).map_err(|error| format!("cannot read the own cores: {error}"))?;
+    Ok((0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect())
+}
+
+/// Keeps a process's main thread on one core.
+pub(crate) fn pin(process: Pid, core: usize) -> Result<(), String> {
+    pin_to_all(process, &[core])
+}
+
+/// Lets a process's main thread run on any of these cores.
+pub(crate) fn pin_to_all(process: Pid, cores: &[usize]) -> Result<(), String> {
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|&core| set.set(core));
+    sched_setaffinity(Some(process), &set).map_err(|error| format!("cannot place process {process:?}: {error}"))
+}

@@ -1,0 +1,71 @@
+//! A native client calls a service through the vat library with every caveat on; against the bare engine.
+
+use super::Scale;
+use crate::outcome::{Aim, Outcome, Part};
+use crate::peer::{Engine, Load, Order, Pair};
+use crate::place::Placement;
+use crate::sample::Sample;
+
+const AGAINST: &str = "bare capnp-rpc on the same kind of socket";
+
+/// How deep the pipeline of the rate is.
+const DEPTH: u32 = 64;
+/// Calls before anything is counted: caches, allocator and the sockets' buffers have their shape then.
+const WARM_UP_CALLS: u32 = 5_000;
+/// Calls of one block: long against a switch between subject and baseline, short against the machine's moods.
+const LATENCY_BLOCK_CALLS: u32 = 1_000;
+const RATE_BLOCK_CALLS: u32 = 20_000;
+
+/// Time of a call, one at a time.
+pub(super) fn latency(scale: Scale) -> Result<Outcome, String> {
+    let blocks = scale.pick(16, 60);
+    let block = |pair: &mut Pair| pair.client.times(&Order::Call(Load::OneAtATime { calls: LATENCY_BLOCK_CALLS }));
+    let parts = each_placement(blocks, block, Part::of_medians)?;
+    Ok(Outcome {
+        row: "guarded-call.latency".into(),
+        aim: Aim::AtMost(1.1),
+        unit: "us",
+        against: AGAINST,
+        parts,
+        note: String::new(),
+    })
+}
+
+/// Calls a second, 64 deep.
+pub(super) fn rate(scale: Scale) -> Result<Outcome, String> {
+    let blocks = scale.pick(8, 30);
+    let block = |pair: &mut Pair| Ok([pair.rate(RATE_BLOCK_CALLS, DEPTH)?].into_iter().collect());
+    let parts = each_placement(blocks, block, Part::of_rates)?;
+    Ok(Outcome {
+        row: "guarded-call.rate".into(),
+        aim: Aim::AtLeast(0.9),
+        unit: "calls/s",
+        against: AGAINST,
+        parts,
+        note: "p99: 99% of all blocks were at least so fast".into(),
+    })
+}
+
+/// Blocks of subject and baseline in turns, on one core and on two.
+fn each_placement(
+    blocks: u32,
+    block: impl Fn(&mut Pair) -> Result<Sample, String>,
+    compared: impl Fn(&'static str, &Sample, &Sample) -> Part,
+) -> Result<Vec<Part>, String> {
+    let mut subject = Pair::linked(Engine::Guarded)?;
+    let mut baseline = Pair::linked(Engine::Bare)?;
+    let mut parts = Vec::new();
+    for placement in Placement::all()? {
+        let (mut of_subject, mut of_baseline) = (Sample::default(), Sample::default());
+        for pair in [&mut subject, &mut baseline] {
+            pair.pin(placement)?;
+            pair.rate(WARM_UP_CALLS, DEPTH)?;
+        }
+        for _ in 0..blocks {
+            of_subject.extend(&block(&mut subject)?);
+            of_baseline.extend(&block(&mut baseline)?);
+        }
+        parts.push(compared(placement.name(), &of_subject, &of_baseline));
+    }
+    Ok(parts)
+}

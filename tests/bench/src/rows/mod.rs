@@ -1,0 +1,95 @@
+//! The rows. Each measures a subject and its baseline in turns, in one run, and says what it found.
+
+mod cut_holds;
+mod guarded_call;
+mod idle_memory;
+mod many_links;
+mod neighbour;
+
+use crate::outcome::Outcome;
+
+/// How long to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// Each row under ten seconds.
+    Quick,
+    Full,
+}
+
+impl Scale {
+    /// One of two counts.
+    pub(crate) fn pick(self, quick: u32, full: u32) -> u32 {
+        if self == Self::Quick { quick } else { full }
+    }
+}
+
+/// A row of the table.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// The programs that it is measured against, beside this one.
+    pub(crate) peers: &'static [&'static str],
+    pub(crate) measure: fn(Scale) -> Result<Outcome, String>,
+}
+
+/// Every row, in the order in which they run.
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        name: "guarded-call.latency",
+        about: "native client to service, every caveat on, one call at a time",
+        peers: &[],
+        measure: guarded_call::latency,
+    },
+    Row { name: "guarded-call.rate", about: "the same, 64 deep", peers: &[], measure: guarded_call::rate },
+    Row {
+        name: "idle-memory.link",
+        about: "private memory of a service for each idle link",
+        peers: &[],
+        measure: idle_memory::link,
+    },
+    Row {
+        name: "neighbour",
+        about: "an app's slowest hundredth of calls while another app floods the same service",
+        peers: &[],
+        measure: neighbour::measure,
+    },
+    Row {
+        name: "many-links.cpu",
+        about: "processor time of a service a call, random over 5,000 links",
+        peers: &[],
+        measure: many_links::measure,
+    },
+    Row {
+        name: "cut-holds",
+        about: "calls that started although their link had been cut",
+        peers: &[],
+        measure: cut_holds::measure,
+    },
+];
+
+/// The rows whose name is, or begins with, one of the words; all of them without words.
+pub(crate) fn selected(words: &[String]) -> Result<Vec<&'static Row>, String> {
+    let matches = |row: &Row, word: &String| row.name.starts_with(word.as_str());
+    if let Some(word) = words.iter().find(|word| !ROWS.iter().any(|row| matches(row, word))) {
+        let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        return Err(format!("no row begins with `{word}`; there are {}", names.join(", ")));
+    }
+    Ok(ROWS.iter().filter(|row| words.is_empty() || words.iter().any(|word| matches(row, word))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_picked_by_prefix() {
+        let names = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            selected(&words).map(|rows| rows.iter().map(|row| row.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).unwrap().len(), ROWS.len());
+        assert_eq!(names(&["guarded-call"]).unwrap(), ["guarded-call.latency", "guarded-call.rate"]);
+        assert_eq!(names(&["neighbour", "many"]).unwrap(), ["neighbour", "many-links.cpu"]);
+        assert!(names(&["storage"]).is_err());
+    }
+}
