@@ -10,6 +10,7 @@
 pub mod caveats;
 pub mod fault;
 pub mod grants;
+pub mod index;
 pub mod log;
 pub mod record;
 pub mod requests;

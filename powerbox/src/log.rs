@@ -27,10 +27,11 @@ use std::path::Path;
 use ed25519_dalek::{Signer, SigningKey};
 use tokio::sync::watch;
 
-pub use frame::{HEADER_BYTES, Hash};
-pub use keys::load_or_create;
+pub use frame::Hash;
+use frame::HEADER_BYTES;
 pub use scan::{LogError, Scanned};
-pub use verify::{Verification, verify};
+pub(crate) use scan::decode;
+pub use verify::{Known, Verification, verify};
 pub use writer::{Reached, RESERVE_BYTES};
 
 use crate::record::{Checkpoint, Entry, Record};

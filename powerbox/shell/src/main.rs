@@ -1,2 +1,37 @@
-//! (being built)
-fn main() {}
+//! `latch`: the command by which a person runs a node, decides who may have what, and looks at what happened.
+//!
+//! The command is a vat like any other: it comes to the node's operator door, gets a link to the powerbox, and whatever
+//! else it uses arrives as a link of its own. It holds no secret, and its rights are those of the person who runs it.
+#![forbid(unsafe_code)]
+
+mod ask;
+mod cli;
+mod commands;
+mod failure;
+mod folder;
+mod json;
+mod node;
+mod output;
+mod rows;
+mod spec;
+mod state;
+mod supervise;
+mod terminal;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let code = match commands::dispatch(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit_code()
+        }
+    };
+    // A thread may still wait for input that nobody will read: it does not keep the process.
+    std::process::exit(i32::from(code))
+}

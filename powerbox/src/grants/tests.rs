@@ -41,6 +41,13 @@ fn holder(random: &mut Generator) -> Holder {
     }
 }
 
+/// A label has one grant at a time: the one before ends, as with a record that replaces it.
+fn free_label(tree: &mut Tree, next: &Node) {
+    if let Some((grant, _)) = tree.labelled(&next.granted.holder, &next.granted.label) {
+        tree.end(&[grant], &end());
+    }
+}
+
 /// Calls of a grant's whole subtree that somebody could still use.
 fn usable(tree: &Tree, grant: u64) -> u64 {
     let node = tree.get(grant).unwrap();
@@ -65,6 +72,7 @@ fn live(seed: u64, steps: u64, mut check: impl FnMut(&Tree, u64)) {
             0 => {
                 let caveats = Caveats { rights: Rights::ALL, calls: Some(random.below(1_000)), ..Caveats::default() };
                 let root = node(tree.next(), 0, holder(&mut random), &format!("l{}", random.below(4)), caveats);
+                free_label(&mut tree, &root);
                 tree.insert(root).unwrap();
             }
             1..=3 => {
@@ -78,6 +86,10 @@ fn live(seed: u64, steps: u64, mut check: impl FnMut(&Tree, u64)) {
                 let alive = tree.is_alive(parent);
                 let Ok(caveats) = narrow(&above.granted.caveats, above.left, &asked, 0) else { continue };
                 let child = node(tree.next(), parent, holder(&mut random), &format!("l{}", random.below(4)), caveats);
+                if alive {
+                    free_label(&mut tree, &child);
+                }
+                let alive = tree.is_alive(parent);
                 assert_eq!(tree.insert(child).is_ok(), alive, "seed {seed}: child of {parent}");
             }
             4 => {

@@ -58,6 +58,19 @@ impl State {
         keys.into_iter().map(|key| (key.bytes(), self.row(&key))).collect()
     }
 
+    /// Every row there is, for an index that begins anew.
+    pub fn all_rows(&mut self) -> Vec<Change> {
+        let pending: Vec<Key> = self.requests.pending().map(|asked| Key::Request(asked.request)).collect();
+        let settled: Vec<Key> =
+            self.requests.settled().map(|((instance, label), _)| Key::Settled(instance.clone(), label.clone())).collect();
+        self.changed.extend(self.authors.keys().copied().map(Key::Author));
+        self.changed.extend(self.packages.keys().cloned().map(Key::Package));
+        self.changed.extend(self.instances.keys().cloned().map(Key::Instance));
+        self.changed.extend(self.grants.iter().map(|(grant, _)| Key::Grant(*grant)));
+        self.changed.extend(pending.into_iter().chain(settled));
+        self.take_changes()
+    }
+
     fn row(&self, key: &Key) -> Option<Vec<u8>> {
         let mut message = Builder::new_default();
         let mut row = message.init_root::<wire::row::Builder<'_>>();

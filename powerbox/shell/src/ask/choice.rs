@@ -1,0 +1,87 @@
+//! From what a person wrote to what the node takes.
+
+use schema::operator_capnp::{budget, choice};
+use vat::{Method, Rights};
+
+use crate::failure::Outcome;
+use crate::folder;
+use crate::node::Node;
+use crate::spec::grant::Given;
+use crate::spec::target::Target;
+use crate::text::time::now_ms;
+
+/// An object as the node knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Object {
+    /// The token of a folder that went through the door.
+    Folder(u64),
+    /// One of the node's offers.
+    Offer(String),
+    /// What is already granted: `instance:label` or `#12`.
+    Target(String),
+}
+
+/// What a person picks for a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Choice {
+    pub(crate) object: Object,
+    pub(crate) rights: Rights,
+    pub(crate) expires_at_ms: u64,
+    pub(crate) calls: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) methods: Vec<Method>,
+}
+
+impl Choice {
+    /// That object, with those rights and nothing else.
+    pub(crate) fn plain(object: Object, rights: Rights) -> Self {
+        Self { object, rights, expires_at_ms: 0, calls: None, bytes: None, methods: Vec::new() }
+    }
+
+    /// What was given, with its folder sent to the node. `asked`: the rights where none were named.
+    pub(crate) async fn from_given(node: &Node, given: &Given, asked: Rights) -> Outcome<Self> {
+        Ok(Self {
+            object: Object::find(node, &given.target).await?,
+            rights: given.rights.unwrap_or(asked),
+            expires_at_ms: given.expires_in_ms.map_or(0, |span| now_ms().saturating_add(span)),
+            calls: given.calls,
+            bytes: given.bytes,
+            methods: given.methods.clone(),
+        })
+    }
+
+    pub(super) fn write_to(&self, mut builder: choice::Builder<'_>) {
+        match &self.object {
+            Object::Folder(token) => builder.set_folder(*token),
+            Object::Offer(name) => builder.set_offer(name),
+            Object::Target(name) => builder.set_target(name),
+        }
+        self.rights.write_to(builder.reborrow().init_rights());
+        builder.set_expires_at_ms(self.expires_at_ms);
+        write_budget(self.calls, builder.reborrow().init_calls());
+        write_budget(self.bytes, builder.reborrow().init_bytes());
+        let mut methods = builder.init_methods(self.methods.len() as u32);
+        for (index, method) in (0..).zip(&self.methods) {
+            method.write_to(methods.reborrow().get(index));
+        }
+    }
+}
+
+impl Object {
+    /// Opens a folder with the person's own rights and sends it; tells an offer from a target by the node's list.
+    pub(crate) async fn find(node: &Node, target: &Target) -> Outcome<Self> {
+        match target {
+            Target::Host(path) => Ok(Self::Folder(folder::send(node, path).await?)),
+            Target::Grant(grant) => Ok(Self::Target(format!("#{grant}"))),
+            Target::Named(name) => {
+                let listed = node.offers().await?.iter().any(|offer| offer.name == *name);
+                Ok(if listed { Self::Offer(name.clone()) } else { Self::Target(name.clone()) })
+            }
+        }
+    }
+}
+
+fn write_budget(limit: Option<u64>, mut builder: budget::Builder<'_>) {
+    builder.set_limited(limit.is_some());
+    builder.set_amount(limit.unwrap_or(0));
+}

@@ -1,0 +1,38 @@
+//! `latch approve`
+
+use clap::Args;
+
+use super::{Context, grant};
+use crate::ask::Choice;
+use crate::failure::{Failure, Outcome};
+use crate::node::Node;
+use crate::output;
+use crate::rows::Request;
+use crate::spec::grant::Given;
+
+/// Gives an app what it asks for: you pick the object, and may narrow what it may do with it.
+#[derive(Debug, Args)]
+#[command(after_help = grant::SPEC_HELP)]
+pub(crate) struct Approve {
+    /// The request, as `latch requests` numbers it
+    request: u64,
+    /// offer[,ro|,append|,rw][,expires=1h][,calls=N][,bytes=N][,methods=A.b+C.d]
+    #[arg(value_name = "OFFER[,…]")]
+    given: String,
+}
+
+pub(crate) async fn run(context: &Context, node: &Node, command: Approve) -> Outcome {
+    let given = Given::parse(&command.given, &context.current).map_err(Failure::usage)?;
+    let (requests, _) = node.requests("", None).await?;
+    let request = requests.iter().find(|request| request.id == command.request).ok_or_else(|| {
+        Failure::new(format!("there is no undecided request {}", command.request)).next("latch requests")
+    })?;
+    output::line(&approve(node, request, &given).await?)
+}
+
+/// Approves and says what was granted; also used by the prompt of `run`.
+pub(crate) async fn approve(node: &Node, request: &Request, given: &Given) -> Outcome<String> {
+    let choice = Choice::from_given(node, given, request.rights).await?;
+    let id = node.approve(request.id, &choice).await?;
+    Ok(grant::granted(id, &request.instance, &request.label, given, choice.rights))
+}

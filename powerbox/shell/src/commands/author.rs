@@ -1,0 +1,52 @@
+//! `latch new` and `latch build`: their command lines. The work is in [`crate::author`].
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::failure::Outcome;
+
+/// Makes a folder with a new app in it: a manifest and a program that asks for a folder and lists it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  latch new hello && cd hello && latch build && latch run --trust hello.latch")]
+pub(crate) struct New {
+    /// The app's name: 1 to 64 of a-z, 0-9 and '-'
+    name: String,
+    /// Where to make it [default: a folder of that name here]
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+}
+
+/// Compiles an app to a component, and signs it with its manifest into `<name>.latch`.
+/// Your author's key is made when it is first needed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  latch build                      the app in this folder
+  latch build ../search --out .    another's, with the package here")]
+pub(crate) struct Build {
+    /// The app's folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// Where the package goes [default: the app's folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The author's key [default: $XDG_CONFIG_HOME/latch/author.key, else ~/.config/latch/author.key]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// A component that is built already
+    #[arg(long, value_name = "FILE.wasm")]
+    component: Option<PathBuf>,
+}
+
+pub(crate) fn new(command: New) -> Outcome {
+    let _ = (command.name, command.into);
+    Err(crate::failure::Failure::new("latch new is not there yet"))
+}
+
+pub(crate) fn build(command: Build) -> Outcome {
+    let _ = (command.folder, command.out, command.key, command.component);
+    Err(crate::failure::Failure::new("latch build is not there yet"))
+}

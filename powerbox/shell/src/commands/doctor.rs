@@ -1,0 +1,147 @@
+//! `latch doctor`
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use clap::Args;
+
+use super::{Context, up};
+use crate::failure::{EXIT_FAILED, Outcome};
+use crate::node::{self, Node};
+use crate::rows::Finding;
+use crate::state::State;
+use crate::text::escape;
+use crate::{json, output};
+
+/// The first kernel with Landlock.
+const LINUX_MIN: (u32, u32) = (5, 13);
+
+/// Looks for what is wrong with this machine or this node, and says what to do about it.
+/// Works without a node. Exit code 1: something was found.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {}
+
+pub(crate) async fn run(context: &Context) -> Outcome<u8> {
+    let mut findings = vec![linux(), landlock(), binaries(), folder(&context.state)];
+    findings.extend(node(&context.state).await);
+    if context.json {
+        json::print(&findings)?;
+    } else {
+        output::text(&render(&findings))?;
+    }
+    Ok(if findings.iter().all(|finding| finding.ok) { 0 } else { EXIT_FAILED })
+}
+
+fn render(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for finding in findings {
+        let mark = if finding.ok { "ok  " } else { "LOOK" };
+        text.push_str(&format!("{mark}  {:width$}  {}\n", escape::line(&finding.subject), escape::line(&finding.text)));
+        if !finding.remedy.is_empty() {
+            text.push_str(&format!("      {:width$}  -> {}\n", "", escape::line(&finding.remedy)));
+        }
+    }
+    let bad = findings.iter().filter(|finding| !finding.ok).count();
+    text.push_str(&match bad {
+        0 => "\nnothing is wrong\n".to_owned(),
+        1 => "\n1 thing to look at\n".to_owned(),
+        _ => format!("\n{bad} things to look at\n"),
+    });
+    text
+}
+
+fn linux() -> Finding {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    match parse_release(release) {
+        Some(version) if version >= LINUX_MIN => Finding::good("linux", release),
+        _ => Finding::bad("linux", format!("{release} is older than {}.{}", LINUX_MIN.0, LINUX_MIN.1), "run a newer kernel"),
+    }
+}
+
+fn parse_release(release: &str) -> Option<(u32, u32)> {
+    let mut parts = release.split(|character: char| !character.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn landlock() -> Finding {
+    // Where securityfs is not mounted the node itself finds out.
+    match std::fs::read_to_string("/sys/kernel/security/lsm") {
+        Ok(modules) if !modules.split(',').any(|module| module.trim() == "landlock") => Finding::bad(
+            "landlock",
+            format!("is not among this kernel's security modules ({})", modules.trim()),
+            "add landlock to the lsm= boot parameter; meanwhile `latch up --reduced`",
+        ),
+        Ok(_) => Finding::good("landlock", "is there"),
+        Err(_) => Finding::good("landlock", "cannot be told from here; `latch status` shows what each process got"),
+    }
+}
+
+fn binaries() -> Finding {
+    match up::find_kernel(None) {
+        Ok(kernel) => Finding::good("binaries", kernel.display().to_string()),
+        Err(failure) => Finding::bad("binaries", failure.to_string(), "cargo build, or set LATCH_LIBEXEC"),
+    }
+}
+
+fn folder(state: &State) -> Finding {
+    let path = state.path();
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return Finding::good("state", format!("{} is not there yet; `latch up` makes it", path.display()));
+    };
+    let own = rustix::process::geteuid().as_raw();
+    if !metadata.is_dir() {
+        Finding::bad("state", format!("{} is not a folder", path.display()), "move it away, or use --state DIR")
+    } else if metadata.uid() != own && own != 0 {
+        Finding::bad("state", format!("{} belongs to uid {}, you are {own}", path.display(), metadata.uid()), "use a state of your own: --state DIR")
+    } else if metadata.permissions().mode() & 0o077 != 0 {
+        Finding::bad("state", format!("{} is open to others", path.display()), format!("chmod 700 {}", path.display()))
+    } else if let Some(finding) = full_disk(path) {
+        finding
+    } else {
+        Finding::good("state", path.display().to_string())
+    }
+}
+
+/// Less than this free, and the record of the next decisions may not fit.
+const FREE_MIN_BYTES: u64 = 64 << 20;
+
+fn full_disk(path: &Path) -> Option<Finding> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let text = || format!("{} has {} left", path.display(), crate::text::time::size(free));
+    (free < FREE_MIN_BYTES).then(|| Finding::bad("disk", text(), "free some space: nothing is granted that cannot be recorded"))
+}
+
+async fn node(state: &State) -> Vec<Finding> {
+    if !node::is_up(state) {
+        return vec![Finding::bad("node", "is not running", "latch up")];
+    }
+    let asked = async { Node::connect(state).await?.doctor().await };
+    match asked.await {
+        Ok(findings) => std::iter::once(Finding::good("node", "answers")).chain(findings).collect(),
+        Err(failure) => vec![Finding::bad("node", failure.to_string(), format!("read {}", state.log_file().display()))],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases() {
+        assert_eq!(parse_release("6.18.0-rc1+"), Some((6, 18)));
+        assert_eq!(parse_release("5.4"), Some((5, 4)));
+        assert_eq!(parse_release("x"), None);
+    }
+
+    #[test]
+    fn what_is_wrong_stands_out_with_its_remedy() {
+        let findings = [Finding::good("linux", "6.18"), Finding::bad("node", "is not running", "latch up")];
+        assert_eq!(
+            render(&findings),
+            "ok    linux  6.18\nLOOK  node   is not running\n             -> latch up\n\n1 thing to look at\n"
+        );
+    }
+}

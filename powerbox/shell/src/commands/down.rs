@@ -1,0 +1,66 @@
+//! `latch down`
+
+use std::time::Duration;
+
+use clap::Args;
+use rustix::process::Signal;
+
+use crate::failure::{Doing as _, Failure, Outcome};
+use crate::node::Node;
+use crate::output;
+use crate::state::{Holder, State};
+
+/// How long a node that works takes to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Apps and services get a grace time of seconds to finish; then they are killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// A parent ends as soon as its kernel has.
+const PARENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Stops the node in order: apps and services are told to finish, the record is closed, and every process of the
+/// node has ended when this returns. A node that does not answer is ended all the same.
+/// What was granted stays recorded: after `latch up` it is in force again.
+#[derive(Debug, Args)]
+pub(crate) struct Down {}
+
+pub(crate) fn run(state: &State) -> Outcome {
+    let find = |lock| Holder::of(lock).doing(|| "cannot find the node's processes".to_owned());
+    let parent = find(&state.supervisor_lock())?;
+    let kernel = find(&state.kernel_lock())?;
+    if parent.is_none() && kernel.is_none() {
+        return output::line(&format!("the node is not running ({})", state.path().display()));
+    }
+    let stopped = kernel.as_ref().is_none_or(|kernel| stop_in_order(state, kernel));
+    if !stopped || kernel.is_none() {
+        // First the parent, or it would start the kernel again.
+        parent.iter().for_each(|parent| parent.signal(Signal::TERM));
+    }
+    if let Some(kernel) = kernel.filter(|_| !stopped) {
+        eprintln!("latch: the kernel (process {}) does not stop; killing it", kernel.pid);
+        kernel.signal(Signal::KILL);
+        if !kernel.wait(STOP_TIMEOUT) {
+            return Err(Failure::new(format!("the kernel (process {}) cannot be ended", kernel.pid)).because("it hangs in the operating system"));
+        }
+    }
+    if let Some(parent) = parent
+        && !parent.wait(PARENT_TIMEOUT)
+    {
+        parent.signal(Signal::TERM);
+        parent.wait(PARENT_TIMEOUT);
+    }
+    output::line("the node is down")
+}
+
+/// Asks the powerbox, then the kernel itself; whether the kernel has ended.
+fn stop_in_order(state: &State, kernel: &Holder) -> bool {
+    let asked = vat::native::run(async {
+        let ask = async { Node::connect(state).await?.shutdown().await };
+        tokio::time::timeout(ANSWER_TIMEOUT, ask).await
+    });
+    if matches!(asked, Ok(Ok(()))) && kernel.wait(STOP_TIMEOUT) {
+        return true;
+    }
+    eprintln!("latch: the node does not answer; telling its kernel (process {}) to stop", kernel.pid);
+    kernel.signal(Signal::TERM);
+    kernel.wait(STOP_TIMEOUT)
+}

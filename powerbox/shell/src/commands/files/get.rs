@@ -1,0 +1,112 @@
+//! `latch get`
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use vat::Rights;
+
+use super::progress::Progress;
+use super::{Context, TARGET_HELP, open, open_file, path_bytes, sink};
+use crate::failure::{Doing as _, Failure, Outcome};
+use crate::node::Node;
+use crate::{json, output};
+
+/// Fetches a file. A local file appears whole or not at all.
+#[derive(Debug, Args)]
+#[command(after_help = TARGET_HELP)]
+pub(crate) struct Get {
+    target: String,
+    path: PathBuf,
+    /// Where to [default: the same name here; -: standard output]
+    local: Option<PathBuf>,
+}
+
+pub(crate) async fn run(context: &Context, node: &Node, command: Get) -> Outcome {
+    let name = || command.path.file_name().map(PathBuf::from);
+    let local = command.local.clone().or_else(name).ok_or_else(|| Failure::usage("which file?"))?;
+    let opened = open(context, node, &command.target, Rights::READ).await?;
+    let file = open_file(&opened.object, path_bytes(&command.path), Rights::READ).await?;
+    let size = {
+        let response = file.stat_request().send().promise.await?;
+        response.get()?.get_metadata()?.get_size()
+    };
+    let progress = Progress::new(&command.path.to_string_lossy(), Some(size));
+    if local == Path::new("-") {
+        sink::receive(&file, &opened.exports, std::io::stdout(), progress).await?;
+        return Ok(());
+    }
+    let partial = Partial::create(local)?;
+    let to = partial.file.try_clone().doing(|| "cannot write".to_owned())?;
+    let bytes = sink::receive(&file, &opened.exports, to, progress).await?;
+    let local = partial.keep()?;
+    if context.json {
+        return json::print(&serde_json::json!({ "path": local.to_string_lossy(), "bytes": bytes }));
+    }
+    output::line(&format!("{} ({bytes} bytes)", crate::text::escape::line(&local.to_string_lossy())))
+}
+
+/// A local file under another name until all of it has come.
+struct Partial {
+    file: File,
+    path: Option<PathBuf>,
+    target: PathBuf,
+}
+
+impl Partial {
+    fn create(mut target: PathBuf) -> Outcome<Self> {
+        if target.is_dir() {
+            return Err(Failure::usage(format!("{} is a folder", target.display())).next("name the local file"));
+        }
+        let name = target.file_name().map(|name| name.to_os_string()).ok_or_else(|| Failure::usage("name the local file"))?;
+        let mut partial_name = name.clone();
+        partial_name.push(format!(".{}.part", std::process::id()));
+        target.set_file_name(&partial_name);
+        let path = target.clone();
+        target.set_file_name(name);
+        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let file = file.doing(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { file, path: Some(path), target })
+    }
+
+    /// Gives it its name, once it is on disk.
+    fn keep(mut self) -> Outcome<PathBuf> {
+        self.file.sync_all().doing(|| format!("cannot write {}", self.target.display()))?;
+        if let Some(path) = self.path.take() {
+            std::fs::rename(&path, &self.target).doing(|| format!("cannot write {}", self.target.display()))?;
+        }
+        Ok(std::mem::take(&mut self.target))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // What cannot be removed is named as a part.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all() {
+        let folder = std::env::temp_dir().join(format!("latch-get-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let target = folder.join("a.txt");
+        let mut partial = Partial::create(target.clone()).unwrap();
+        partial.file.write_all(b"half").unwrap();
+        drop(partial);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        let mut partial = Partial::create(target.clone()).unwrap();
+        partial.file.write_all(b"whole").unwrap();
+        assert_eq!(partial.keep(), Ok(target.clone()));
+        assert_eq!(std::fs::read(&target).unwrap(), b"whole");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

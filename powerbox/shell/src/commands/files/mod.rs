@@ -1,0 +1,54 @@
+//! Commands with which a person uses an object with their own hands. The shell holds a link to the object itself: nothing of
+//! it passes through the kernel or the powerbox.
+
+pub(crate) mod cat;
+pub(crate) mod get;
+pub(crate) mod ls;
+mod progress;
+pub(crate) mod put;
+pub(crate) mod rm;
+mod sink;
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use schema::filesystem_capnp::directory;
+use vat::Rights;
+
+use super::Context;
+use crate::ask::{Choice, Object};
+use crate::failure::{Failure, Outcome};
+use crate::node::{Node, Opened};
+use crate::spec::target::Target;
+
+/// How an object is named.
+pub(crate) const TARGET_HELP: &str = "\
+TARGET:
+  host:PATH         a folder of this machine
+  INSTANCE:LABEL    what that instance holds: you see what it sees
+  12                a grant (also '#12', quoted)
+PATH is within it, such as notes/today.txt.";
+
+/// What the link is labelled at the shell's door.
+const LABEL: &str = "shell";
+
+/// Opens a directory with those rights. It is logged, and ends with this command.
+async fn open(context: &Context, node: &Node, target: &str, rights: Rights) -> Outcome<Opened<directory::Client>> {
+    let target = Target::parse(target, &context.current).map_err(Failure::usage)?;
+    let object = Object::find(node, &target).await?;
+    node.open(&Choice::plain(object, rights), LABEL).await?;
+    node.object(LABEL).await
+}
+
+/// A path as a directory takes it.
+fn path_bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+/// An opened file, of at least those rights.
+async fn open_file(directory: &directory::Client, path: &[u8], rights: Rights) -> Outcome<schema::filesystem_capnp::file::Client> {
+    let mut request = directory.open_file_request();
+    request.get().set_path(path);
+    rights.write_to(request.get().init_rights());
+    Ok(request.send().promise.await?.get()?.get_file()?)
+}

@@ -1,0 +1,111 @@
+//! `latch put`
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use schema::filesystem_capnp::{directory, file};
+use vat::Rights;
+
+use super::progress::Progress;
+use super::{Context, TARGET_HELP, open, path_bytes};
+use crate::failure::{Doing as _, Failure, Outcome};
+use crate::node::Node;
+use crate::text::escape;
+use crate::{json, output};
+
+/// Sent at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Stores a local file. It appears whole or not at all, and is on disk when this returns. A file that is there already is
+/// replaced only with --replace.
+#[derive(Debug, Args)]
+#[command(after_help = TARGET_HELP)]
+pub(crate) struct Put {
+    /// The local file; -: standard input
+    local: PathBuf,
+    target: String,
+    /// Within the target [default: the local file's name]
+    path: Option<PathBuf>,
+    /// Takes the place of a file that is there
+    #[arg(long)]
+    replace: bool,
+}
+
+pub(crate) async fn run(context: &Context, node: &Node, command: Put) -> Outcome {
+    let from_stdin = command.local == Path::new("-");
+    let own_name = || (!from_stdin).then(|| command.local.file_name().map(PathBuf::from)).flatten();
+    let path = command.path.clone().or_else(own_name).ok_or_else(|| Failure::usage("under which name? give PATH"))?;
+    let (source, size): (Box<dyn Read>, Option<u64>) = if from_stdin {
+        (Box::new(std::io::stdin()), None)
+    } else {
+        let file = File::open(&command.local).doing(|| format!("cannot open {}", command.local.display()))?;
+        let size = file.metadata().ok().map(|metadata| metadata.len());
+        (Box::new(file), size)
+    };
+    let root = open(context, node, &command.target, Rights::ALL).await?.object;
+    let progress = Progress::new(&path.to_string_lossy(), size);
+    let bytes = store(&root, source, path_bytes(&path), command.replace, progress).await?;
+    if context.json {
+        return json::print(&serde_json::json!({ "path": path.to_string_lossy(), "bytes": bytes }));
+    }
+    output::line(&format!("{} ({bytes} bytes)", escape::line(&path.to_string_lossy())))
+}
+
+/// Writes under another name beside it, then renames.
+async fn store(root: &directory::Client, source: Box<dyn Read>, path: &[u8], replace: bool, progress: Progress) -> Outcome<u64> {
+    let partial = [path, format!(".{}.part", std::process::id()).as_bytes()].concat();
+    let mut request = root.create_request();
+    request.get().set_path(&partial);
+    request.get().set_exclusive(true);
+    let file = request.send().promise.await?.get()?.get_file()?;
+    let stored = async {
+        let bytes = send(&file, source, progress).await?;
+        file.sync_request().send().promise.await?;
+        rename(root, &partial, path, replace).await?;
+        root.sync_request().send().promise.await?;
+        Ok(bytes)
+    };
+    let stored = stored.await;
+    if stored.is_err() {
+        let mut request = root.remove_request();
+        request.get().set_path(&partial);
+        // The first failure is the one to tell.
+        let _ = request.send().promise.await;
+    }
+    stored
+}
+
+/// Streams: each piece is sent when the one before is on its way, no faster than the file takes them.
+async fn send(file: &file::Client, mut source: Box<dyn Read>, mut progress: Progress) -> Outcome<u64> {
+    let sink = file.write_from_request().send().pipeline.get_sink();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut sent_bytes = 0;
+    loop {
+        let count = source.read(&mut chunk).doing(|| "cannot read what is to be stored".to_owned())?;
+        if count == 0 {
+            break;
+        }
+        let mut request = sink.write_request();
+        request.get().set_bytes(&chunk[..count]);
+        request.send().await?;
+        sent_bytes += count as u64;
+        progress.show(sent_bytes);
+    }
+    let total = sink.end_request().send().promise.await?.get()?.get_total();
+    progress.finish();
+    if total != sent_bytes {
+        return Err(Failure::new("the file was stored only in part").because(format!("{total} of {sent_bytes} bytes")));
+    }
+    Ok(total)
+}
+
+async fn rename(root: &directory::Client, from: &[u8], to: &[u8], replace: bool) -> Outcome {
+    let mut request = root.rename_request();
+    request.get().set_from(from);
+    request.get().set_to(to);
+    request.get().set_replace(replace);
+    request.send().promise.await?;
+    Ok(())
+}

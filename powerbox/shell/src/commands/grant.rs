@@ -1,0 +1,70 @@
+//! `latch grant`
+
+use clap::Args;
+use vat::Rights;
+
+use super::Context;
+use crate::ask::Choice;
+use crate::failure::{Failure, Outcome};
+use crate::node::Node;
+use crate::output;
+use crate::spec::grant::{Given, Labelled};
+use crate::spec::target::Target;
+use crate::text::{escape, words};
+
+/// How a grant is written, for every command that takes one.
+pub(crate) const SPEC_HELP: &str = "\
+What can be given:
+  host:PATH         a folder of this machine, opened with your own rights
+  INSTANCE:LABEL    a part of what that instance holds
+  12                a part of that grant (also '#12', quoted)
+How it can be narrowed (without rights: what the app asked for):
+  ro | append | rw  see; see and add; everything
+  expires=1h        90s, 15m, 1h, 2d
+  calls=N bytes=N   in all: 1000, 64k, 10MiB
+  methods=A.b+C.d   only these, such as Directory.list+File.read
+A comma within a path is written \\,";
+
+/// Gives an instance something without being asked, or again after it was taken away. The app's manifest must announce
+/// the label.
+#[derive(Debug, Args)]
+#[command(after_help = SPEC_HELP)]
+pub(crate) struct Grant {
+    /// The instance, as `latch ps --all` lists it
+    instance: String,
+    /// label=offer[,ro|,append|,rw][,expires=1h][,calls=N][,bytes=N][,methods=A.b+C.d]
+    #[arg(value_name = "LABEL=OFFER[,…]")]
+    grant: String,
+}
+
+pub(crate) async fn run(context: &Context, node: &Node, command: Grant) -> Outcome {
+    let Labelled { label, given } = Labelled::parse(&command.grant, &context.current).map_err(Failure::usage)?;
+    let app = app_of(node, &command.instance).await?;
+    let rights = announced_rights(node, &app, &label).await?;
+    let choice = Choice::from_given(node, &given, rights).await?;
+    let id = node.grant(&command.instance, &label, &choice).await?;
+    output::line(&granted(id, &command.instance, &label, &given, choice.rights))
+}
+
+/// What an app's manifest announces under a label; nothing is announced: to see, and the node decides.
+pub(crate) async fn announced_rights(node: &Node, app: &str, label: &str) -> Outcome<Rights> {
+    let packages = node.packages().await?;
+    let announced = packages.iter().find(|package| package.name == app).and_then(|package| package.announced(label));
+    Ok(announced.map_or(Rights::READ, |announced| announced.rights))
+}
+
+async fn app_of(node: &Node, instance: &str) -> Outcome<String> {
+    let instances = node.instances().await?;
+    Ok(instances.into_iter().find(|row| row.name == instance).map_or_else(|| instance.to_owned(), |row| row.app))
+}
+
+/// Says what was granted, and how it is taken away.
+pub(crate) fn granted(id: u64, instance: &str, label: &str, given: &Given, rights: Rights) -> String {
+    let object = match &given.target {
+        Target::Host(path) => format!("host:{}", escape::line(&path.to_string_lossy())),
+        Target::Grant(grant) => format!("a part of grant {grant}"),
+        Target::Named(name) => escape::line(name),
+    };
+    let (instance, label) = (escape::line(instance), escape::line(label));
+    format!("granted {instance}:{label} = {object}, {} (grant {id}; latch revoke {id} takes it away)", words::rights(rights))
+}

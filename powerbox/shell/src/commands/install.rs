@@ -1,0 +1,96 @@
+//! `latch install`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Context;
+use crate::failure::Outcome;
+use crate::node::Node;
+use crate::rows::Package;
+use crate::text::table::{Table, column, number, wide};
+use crate::text::{escape, time, words};
+use crate::{folder, json, output};
+
+/// Installs a package, after checking who signed it and that nothing in it was changed. Without a file: lists what is
+/// installed. Installing gives an app nothing: it gets what you grant it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  latch install                          what is installed
+  latch install search.latch
+  latch install --trust search.latch     and take this author's packages from now on")]
+pub(crate) struct Install {
+    /// The package
+    #[arg(value_name = "FILE.latch")]
+    file: Option<PathBuf>,
+    /// Takes this author's packages from now on
+    #[arg(long, requires = "file")]
+    trust: bool,
+}
+
+pub(crate) async fn run(context: &Context, node: &Node, command: Install) -> Outcome {
+    let Some(file) = command.file else { return list(context, node).await };
+    let (package, replaced) = install(node, &file, command.trust).await?;
+    if context.json {
+        return json::print(&package);
+    }
+    output::text(&describe(&package, &replaced))
+}
+
+/// Installs a file; also used by `run`.
+pub(crate) async fn install(node: &Node, file: &Path, trust: bool) -> Outcome<(Package, String)> {
+    let token = folder::send_file(node, file).await?;
+    node.install(token, trust).await
+}
+
+fn describe(package: &Package, replaced: &str) -> String {
+    let mut text = format!("installed {} {}, signed by {}\n", escape::line(&package.name), escape::line(&package.version), author(package));
+    if !replaced.is_empty() {
+        text.push_str(&format!("in place of {}\n", escape::line(replaced)));
+    }
+    if package.requests.is_empty() {
+        text.push_str("it asks for nothing\n");
+    } else {
+        text.push_str("it may ask for:\n");
+    }
+    for asked in &package.requests {
+        let (label, interface, reason) = (escape::line(&asked.label), escape::line(&asked.interface_name), escape::line(&asked.reason));
+        text.push_str(&format!("  {label}: a {interface}, {} (the author says: \"{reason}\")\n", words::rights(asked.rights)));
+    }
+    text
+}
+
+/// The author as the person knows them; else the key, with the author's own words marked as such.
+fn author(package: &Package) -> String {
+    if !package.author_petname.is_empty() {
+        return escape::line(&package.author_petname);
+    }
+    let key = &package.author[..package.author.len().min(12)];
+    if package.author_name.is_empty() { key.to_owned() } else { format!("{key} (calls itself \"{}\")", escape::line(&package.author_name)) }
+}
+
+async fn list(context: &Context, node: &Node) -> Outcome {
+    let packages = node.packages().await?;
+    if context.json {
+        return json::print(&packages);
+    }
+    if packages.is_empty() {
+        return output::line("nothing is installed; `latch install FILE.latch`");
+    }
+    let columns = [column("NAME"), column("VERSION"), column("AUTHOR"), column("MAY ASK FOR"), number("SIZE"), number("INSTALLED"), wide("THE AUTHOR SAYS")];
+    let mut table = Table::new(&columns);
+    for package in &packages {
+        let asks: Vec<&str> = package.requests.iter().map(|asked| asked.label.as_str()).collect();
+        table.row([
+            &package.name,
+            &package.version,
+            &author(package),
+            &asks.join(","),
+            &time::size(package.bytes),
+            &package.installed_at_ms.map_or_else(String::new, |at| time::age(at, time::now_ms())),
+            &package.description,
+        ]);
+    }
+    output::text(&table.for_stdout())
+}

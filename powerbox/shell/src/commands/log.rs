@@ -1,0 +1,122 @@
+//! `latch log`
+
+use clap::Args;
+
+use super::Context;
+use crate::failure::{Failure, Outcome};
+use crate::node::Node;
+use crate::rows::{Record, Verification};
+use crate::text::{escape, time, words};
+use crate::{json, output};
+
+/// Shows the record of everything that was decided on this node, oldest first. Every record binds those before it, and
+/// the node signs its end from time to time.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  latch log -n 20
+  latch log --follow
+  latch log --verify      exit code 1: a record was changed, removed or moved
+Keep the head that --verify prints somewhere else: with it, a removed end shows as well.")]
+pub(crate) struct Log {
+    /// Stays and shows what comes
+    #[arg(long, short, conflicts_with = "verify")]
+    follow: bool,
+    /// Proves that nothing was changed, removed or moved
+    #[arg(long)]
+    verify: bool,
+    /// Only the last N records
+    #[arg(long, short = 'n', value_name = "N", conflicts_with = "verify")]
+    last: Option<usize>,
+    /// Only records after this position
+    #[arg(long, value_name = "POSITION", default_value_t = 0, conflicts_with = "verify")]
+    after: u64,
+}
+
+pub(crate) async fn run(context: &Context, node: &Node, command: Log) -> Outcome {
+    if command.verify {
+        return verify(context, node).await;
+    }
+    let mut position = command.after;
+    let mut records = Vec::new();
+    loop {
+        let (page, last) = node.log(position, false).await?;
+        let Some(newest) = page.last() else { break };
+        position = newest.position;
+        records.extend(page);
+        match command.last {
+            Some(wanted) => drop(records.drain(..records.len().saturating_sub(wanted))),
+            None => show(context, &std::mem::take(&mut records))?,
+        }
+        if position >= last {
+            break;
+        }
+    }
+    show(context, &records)?;
+    while command.follow {
+        let (page, _) = node.log(position, true).await?;
+        position = page.last().map_or(position, |record| record.position);
+        show(context, &page)?;
+    }
+    Ok(())
+}
+
+fn show(context: &Context, records: &[Record]) -> Outcome {
+    for record in records {
+        if context.json { json::print(record)? } else { output::line(&render(record))? }
+    }
+    Ok(())
+}
+
+fn render(record: &Record) -> String {
+    let at = record.at_ms.map_or_else(|| "-".to_owned(), time::moment);
+    format!("{:>6}  {at}  {:<12}  {}", record.position, escape::line(&record.kind), escape::line(&record.text))
+}
+
+async fn verify(context: &Context, node: &Node) -> Outcome {
+    let verification = node.verify_log().await?;
+    if context.json {
+        json::print(&verification)?;
+    } else {
+        output::text(&describe(&verification))?;
+    }
+    match (verification.ok, verification.problem) {
+        (true, _) => Ok(()),
+        (false, problem) => Err(Failure::new("the log is not whole")
+            .because(problem.unwrap_or_else(|| "no reason was given".to_owned()))
+            .next("compare it with a copy or a head that you kept elsewhere")),
+    }
+}
+
+fn describe(verification: &Verification) -> String {
+    let verdict = if verification.ok { "whole" } else { "NOT WHOLE" };
+    let unsigned = match verification.tail_unsigned {
+        0 => "all of them signed".to_owned(),
+        tail => format!("the last {tail} not signed yet"),
+    };
+    format!(
+        "the log is {verdict}: {}, {}, {unsigned}\nhead     {}\nlog key  {}\n",
+        words::count(verification.records, "record"),
+        words::count(verification.checkpoints, "checkpoint"),
+        verification.head,
+        verification.log_key
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_read_on_one_line() {
+        let record = Record {
+            position: 7,
+            at_ms: Some(1_000),
+            kind: "granted".into(),
+            text: "search:docs\n8 forged".into(),
+            hash: String::new(),
+            fields: Default::default(),
+        };
+        assert_eq!(render(&record), "     7  1970-01-01 00:00:01Z  granted       search:docs\\n8 forged");
+    }
+}

@@ -1,0 +1,97 @@
+//! One file a command. Each has its arguments with their help, and what it does.
+
+pub(crate) mod approve;
+pub(crate) mod author;
+pub(crate) mod deny;
+pub(crate) mod doctor;
+pub(crate) mod down;
+pub(crate) mod files;
+pub(crate) mod grant;
+pub(crate) mod grants;
+pub(crate) mod install;
+pub(crate) mod log;
+pub(crate) mod logs;
+pub(crate) mod offers;
+pub(crate) mod ps;
+pub(crate) mod requests;
+pub(crate) mod revoke;
+pub(crate) mod run;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod trust;
+pub(crate) mod uninstall;
+pub(crate) mod up;
+pub(crate) mod why;
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use crate::cli::{Cli, Command};
+use crate::failure::{Doing as _, Outcome};
+use crate::node::Node;
+use crate::state::State;
+use crate::supervise;
+
+/// What every command knows.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) state: State,
+    pub(crate) json: bool,
+    /// Relative paths count from here.
+    pub(crate) current: PathBuf,
+}
+
+/// Does what was asked; the exit code.
+pub(crate) fn dispatch(cli: Cli) -> Outcome<u8> {
+    let state = State::choose(cli.state.as_deref());
+    let context = |state: State| -> Outcome<Context> {
+        let current = std::env::current_dir().doing(|| "cannot tell the current folder".to_owned())?;
+        Ok(Context { state, json: cli.json, current })
+    };
+    // These need no node, and the parent of a kernel must stay small.
+    match cli.command {
+        Command::New(command) => return author::new(command).map(|()| 0),
+        Command::Build(command) => return author::build(command).map(|()| 0),
+        Command::Supervise(command) => return supervise::run(&state?, &command).map(|()| 0),
+        Command::Up(command) => return up::run(&state?, command).map(|()| 0),
+        Command::Down(_) => return down::run(&state?).map(|()| 0),
+        _ => {}
+    }
+    let context = context(state?)?;
+    match cli.command {
+        Command::Doctor(_) => vat::native::run(doctor::run(&context)),
+        Command::Run(command) => vat::native::run(run::run(&context, command)),
+        command => vat::native::run(with_node(&context, command)),
+    }
+}
+
+async fn with_node(context: &Context, command: Command) -> Outcome<u8> {
+    let node = &Node::connect(&context.state).await?;
+    let work: std::pin::Pin<Box<dyn Future<Output = Outcome> + '_>> = match command {
+        Command::Status(_) => Box::pin(status::run(context, node)),
+        Command::Install(command) => Box::pin(install::run(context, node, command)),
+        Command::Ps(command) => Box::pin(ps::run(context, node, command)),
+        Command::Stop(command) => Box::pin(stop::run(node, command)),
+        Command::Logs(command) => Box::pin(logs::run(context, node, command)),
+        Command::Uninstall(command) => Box::pin(uninstall::run(node, command)),
+        Command::Trust(command) => Box::pin(trust::run(context, node, command)),
+        Command::Offers(_) => Box::pin(offers::run(context, node)),
+        Command::Requests(command) => Box::pin(requests::run(context, node, command)),
+        Command::Approve(command) => Box::pin(approve::run(context, node, command)),
+        Command::Deny(command) => Box::pin(deny::run(node, command)),
+        Command::Grants(command) => Box::pin(grants::run(context, node, command)),
+        Command::Grant(command) => Box::pin(grant::run(context, node, command)),
+        Command::Revoke(command) => Box::pin(revoke::run(context, node, command)),
+        Command::Why(command) => Box::pin(why::run(context, node, command)),
+        Command::Log(command) => Box::pin(log::run(context, node, command)),
+        Command::Ls(command) => Box::pin(files::ls::run(context, node, command)),
+        Command::Cat(command) => Box::pin(files::cat::run(context, node, command)),
+        Command::Put(command) => Box::pin(files::put::run(context, node, command)),
+        Command::Get(command) => Box::pin(files::get::run(context, node, command)),
+        Command::Rm(command) => Box::pin(files::rm::run(context, node, command)),
+        // Done before a node was looked for.
+        Command::Up(_) | Command::Down(_) | Command::Doctor(_) | Command::New(_) | Command::Build(_)
+        | Command::Run(_) | Command::Supervise(_) => return Ok(0),
+    };
+    work.await.map(|()| 0)
+}

@@ -1,0 +1,211 @@
+//! `latch run`
+
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Context, grant, install};
+use crate::ask::{Choice, Run as Start};
+use crate::failure::{
+    Doing as _, EXIT_FAILED, EXIT_RUN_FAILED, EXIT_RUN_NOT_FOUND, EXIT_RUN_NOT_STARTED, Failure, Outcome,
+};
+use crate::node::Node;
+use crate::output;
+use crate::spec::grant::Labelled;
+use crate::terminal::gate::Gate;
+use crate::terminal::pump::{self, Output};
+use crate::terminal::questions::Questions;
+use crate::text::escape;
+
+/// What a shell adds to a signal's number.
+const EXIT_SIGNAL_BASE: i32 = 128;
+
+/// Runs an app. It starts with nothing: what it asks for shows on this terminal, and you choose. Without a terminal, a
+/// request waits in `latch requests`.
+///
+/// Standard input and output are the app's. On a terminal only its text and colours pass, unless --raw is given.
+/// Ctrl-C asks it to stop; a second Ctrl-C ends it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  latch run search -- TODO
+  latch run --trust ./search.latch -- -i todo
+  latch run search --grant docs=host:./docs,ro,expires=1h -- TODO
+  latch run --detach --name watcher search -- TODO
+
+Exit codes: the app's own, 128+N if signal N ended it; 125 latch or the node failed, 126 the app could not be started
+(its package was refused, for example), 127 there is no such app or file.
+How a grant is written: latch grant --help")]
+pub(crate) struct Run {
+    /// An installed app, or a package to install and run
+    #[arg(value_name = "APP|FILE.latch")]
+    app: String,
+    /// What the app is told
+    #[arg(value_name = "ARGS")]
+    pub(crate) arguments: Vec<String>,
+    /// The instance's name [default: the app's, with #2, #3 … while it is taken]
+    #[arg(long)]
+    name: Option<String>,
+    /// Leaves it running in the background, and starts it again with the node
+    #[arg(long, short)]
+    detach: bool,
+    /// Gives it something before it starts: label=offer[,ro|,append|,rw][,expires=1h]…
+    #[arg(long, value_name = "LABEL=OFFER[,…]")]
+    grant: Vec<String>,
+    /// Takes the packages of this file's author from now on
+    #[arg(long)]
+    trust: bool,
+    /// Sends every byte that the app prints to the terminal, for full-screen apps that you trust with it
+    #[arg(long)]
+    raw: bool,
+}
+
+/// Runs; the exit code is the app's.
+pub(crate) async fn run(context: &Context, command: Run) -> Outcome<u8> {
+    let presets: Result<Vec<Labelled>, String> =
+        command.grant.iter().map(|text| Labelled::parse(text, &context.current)).collect();
+    let presets = presets.map_err(Failure::usage)?;
+    let node = Node::connect(&context.state).await.map_err(|failure| failure.code(EXIT_RUN_FAILED))?;
+    let started = start(&node, &command, &presets).await;
+    let (instance, process) = started.map_err(|failure| match failure.exit_code() {
+        EXIT_FAILED => failure.code(EXIT_RUN_NOT_STARTED),
+        _ => failure,
+    })?;
+    if command.detach {
+        let name = escape::line(&instance);
+        output::line(&format!("{name} runs (latch logs {name}; latch stop {name})"))?;
+        return Ok(0);
+    }
+    let foreground = Foreground { context, node: &node, instance, process };
+    foreground.run(command.raw).await.map_err(|failure| failure.code(EXIT_RUN_FAILED))
+}
+
+/// Finds or installs the app and starts it: its instance's name and the node's number for the run.
+async fn start(node: &Node, command: &Run, presets: &[Labelled]) -> Outcome<(String, u64)> {
+    let app = find(node, command).await?;
+    let mut choices = Vec::new();
+    for preset in presets {
+        let asked = grant::announced_rights(node, &app, &preset.label).await?;
+        choices.push((preset.label.clone(), Choice::from_given(node, &preset.given, asked).await?));
+    }
+    let start = Start {
+        app: &app,
+        instance: command.name.as_deref().unwrap_or(""),
+        arguments: &command.arguments,
+        detached: command.detach,
+        presets: &choices,
+    };
+    node.run(&start).await
+}
+
+async fn find(node: &Node, command: &Run) -> Outcome<String> {
+    if command.app.contains('/') || command.app.ends_with(".latch") {
+        let file = Path::new(&command.app);
+        if !file.exists() {
+            return Err(Failure::new(format!("there is no file {}", command.app)).code(EXIT_RUN_NOT_FOUND));
+        }
+        let (package, _) = install::install(node, file, command.trust).await?;
+        return Ok(package.name);
+    }
+    if node.packages().await?.iter().any(|package| package.name == command.app) {
+        return Ok(command.app.clone());
+    }
+    Err(Failure::new(format!("no app `{}` is installed", command.app))
+        .next("latch install lists what is; latch install FILE.latch adds one")
+        .code(EXIT_RUN_NOT_FOUND))
+}
+
+/// A run that this terminal belongs to.
+struct Foreground<'a> {
+    context: &'a Context,
+    node: &'a Node,
+    instance: String,
+    process: u64,
+}
+
+impl Foreground<'_> {
+    async fn run(&self, raw: bool) -> Outcome<u8> {
+        let gate = Gate::default();
+        let outputs = self.connect(&gate, raw).await?;
+        let mut questions = Questions::new(self.node, &self.instance, &self.context.current, gate);
+        let (code, last) = tokio::select! {
+            ended = self.node.wait(&self.instance, self.process) => ended?,
+            failure = questions.answer_all() => return Err(failure),
+            failure = self.obey_signals() => return Err(failure),
+            () = self.node.closed() => return Err(Failure::new("the node stopped, and the app with it").next("latch status")),
+        };
+        // Every byte that the app wrote is shown before its end is told.
+        drain(outputs).await;
+        Ok(exit_code(&self.instance, code, &last))
+    }
+
+    /// Joins the app's standard input and output to ours; the threads that carry its output.
+    async fn connect(&self, gate: &Gate, raw: bool) -> Outcome<Vec<JoinHandle<()>>> {
+        let link = async |name: &str| self.node.raw_link(&format!("{}/{name}", self.instance)).await;
+        let (stdin, stdout, stderr) = (link("stdin").await?, link("stdout").await?, link("stderr").await?);
+        // The input's thread may wait for ever, and nobody waits for it.
+        drop(pump::input(stdin, gate.clone()));
+        Ok(vec![
+            pump::output(stdout, Output::Standard, gate.clone(), raw),
+            pump::output(stderr, Output::Error, gate.clone(), raw),
+        ])
+    }
+
+    /// The first signal stops the app, the second kills it. Returns only if the node cannot be told.
+    async fn obey_signals(&self) -> Failure {
+        let watch = |kind| signal(kind).doing(|| "cannot watch for signals".to_owned());
+        let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(watch);
+        let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
+            return Failure::new("cannot watch for signals");
+        };
+        for kill in [false, true] {
+            next(&mut interrupt, &mut terminate, &mut hangup).await;
+            if let Err(failure) = self.node.stop(&self.instance, kill).await {
+                return failure;
+            }
+        }
+        // Told twice: what is left is to wait for its end.
+        std::future::pending().await
+    }
+}
+
+async fn next(interrupt: &mut Signal, terminate: &mut Signal, hangup: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+}
+
+async fn drain(outputs: Vec<JoinHandle<()>>) {
+    let joined = tokio::task::spawn_blocking(|| outputs.into_iter().for_each(|output| drop(output.join())));
+    // It fails only if it panics, and then there is nothing more to show.
+    let _ = joined.await;
+}
+
+/// The app's own exit code; how it ended is told where it was not by itself.
+fn exit_code(instance: &str, code: i32, last: &str) -> u8 {
+    if code < 0 || !last.is_empty() {
+        let how = if code < 0 { format!("was ended by signal {}", code.unsigned_abs()) } else { format!("ended with {code}") };
+        let word = if last.is_empty() { String::new() } else { format!(": {}", escape::line(last)) };
+        eprintln!("latch: {} {how}{word}", escape::line(instance));
+    }
+    let code = if code < 0 { EXIT_SIGNAL_BASE.saturating_sub(code) } else { code };
+    u8::try_from(code).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_apps_code_is_latchs_code() {
+        assert_eq!(exit_code("a", 0, ""), 0);
+        assert_eq!(exit_code("a", 3, ""), 3);
+        assert_eq!(exit_code("a", -9, ""), 137);
+        assert_eq!(exit_code("a", 4096, ""), 255);
+        assert_eq!(exit_code("a", i32::MIN, ""), 255);
+    }
+}

@@ -1,0 +1,21 @@
+//! `latch uninstall`
+
+use clap::Args;
+
+use crate::failure::Outcome;
+use crate::node::Node;
+use crate::output;
+use crate::text::{escape, words};
+
+/// Removes a package: its instances are stopped and their grants end.
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    /// The package's name, as `latch install` lists it
+    #[arg(value_name = "APP")]
+    name: String,
+}
+
+pub(crate) async fn run(node: &Node, command: Uninstall) -> Outcome {
+    let ended = node.uninstall(&command.name).await?;
+    output::line(&format!("removed {}; {} ended with it", escape::line(&command.name), words::count(u64::from(ended), "grant")))
+}

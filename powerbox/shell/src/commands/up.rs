@@ -1,0 +1,123 @@
+//! `latch up`
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::failure::{Doing as _, Failure, Outcome};
+use crate::node;
+use crate::output;
+use crate::state::{State, wait_readable};
+use crate::supervise::{Supervise, kernel_command};
+use crate::text::escape;
+
+/// A node that recovers a long log still answers within this.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const KERNEL: &str = "latch-kernel";
+
+/// Starts the node in the background. A small parent stays with the kernel and starts it again if it dies.
+/// If the node is up already, nothing changes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  latch up
+  latch up --state /srv/latch
+  latch up --foreground          under systemd (Type=notify): the kernel takes this process' place")]
+pub(crate) struct Up {
+    /// Becomes the kernel instead of starting it; whoever started this starts it again
+    #[arg(long)]
+    foreground: bool,
+    /// Where latch-kernel and its siblings are [default: $LATCH_LIBEXEC, else beside this binary]
+    #[arg(long, value_name = "DIR")]
+    libexec: Option<PathBuf>,
+    /// Starts even where this machine cannot confine processes fully; `latch doctor` says what is missing
+    #[arg(long)]
+    reduced: bool,
+}
+
+pub(crate) fn run(state: &State, command: Up) -> Outcome {
+    let options = Supervise { kernel: find_kernel(command.libexec.as_deref())?, libexec: libexec(command.libexec), reduced: command.reduced };
+    state.prepare()?;
+    if node::is_up(state) {
+        return output::line(&format!("the node is up already ({})", state.path().display()));
+    }
+    if command.foreground {
+        let error = kernel_command(state, &options).exec();
+        return Err(Failure::new(format!("cannot start {}", options.kernel.display())).because(error));
+    }
+    start(state, &options)?;
+    output::line(&format!("the node is up ({})", state.path().display()))
+}
+
+/// Starts the parent, which starts the kernel, and waits until the kernel takes shells.
+fn start(state: &State, options: &Supervise) -> Outcome {
+    let log_start = std::fs::metadata(state.log_file()).map_or(0, |log| log.len());
+    let (ready, their_end) = std::io::pipe().doing(|| "cannot make a pipe".to_owned())?;
+    let own = std::env::current_exe().doing(|| "cannot find this binary".to_owned())?;
+    let mut parent = Command::new(own);
+    parent.arg("--state").arg(state.path()).arg("supervise").arg("--kernel").arg(&options.kernel);
+    if let Some(libexec) = &options.libexec {
+        parent.arg("--libexec").arg(libexec);
+    }
+    if options.reduced {
+        parent.arg("--reduced");
+    }
+    parent.stdin(Stdio::null()).stdout(their_end).stderr(state.open_log()?).current_dir("/");
+    let mut parent_process = parent.spawn().doing(|| "cannot start the kernel's parent".to_owned())?;
+    drop(parent); // its end of the pipe
+
+    if await_ready(ready) {
+        return Ok(());
+    }
+    // The kernel ended or hangs before it was ready. Whether another start mends it is the parent's to find out: not ours to wait for.
+    let ended = parent_process.try_wait().ok().flatten();
+    let log = state.log_since(log_start);
+    let what = if ended.is_some() { "the node did not start" } else { "the node does not get ready" };
+    let words: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let tail = &words[words.len().saturating_sub(5)..];
+    let why = if tail.is_empty() { "its log says nothing".to_owned() } else { tail.join(" | ") };
+    let failure = Failure::new(what).because(escape::line(&why));
+    Err(failure.next(format!("latch doctor; the whole log is {}", state.log_file().display())))
+}
+
+fn await_ready(mut ready: std::io::PipeReader) -> bool {
+    use std::io::Read as _;
+    let deadline = std::time::Instant::now() + START_TIMEOUT;
+    let mut said = Vec::new();
+    let mut chunk = [0; 16];
+    while wait_readable(&ready, deadline.saturating_duration_since(std::time::Instant::now())) {
+        match ready.read(&mut chunk) {
+            Ok(0) | Err(_) => return false,
+            Ok(count) => said.extend_from_slice(&chunk[..count]),
+        }
+        if said.ends_with(b"READY\n") {
+            return true;
+        }
+    }
+    false
+}
+
+fn libexec(option: Option<PathBuf>) -> Option<PathBuf> {
+    let chosen = option.or_else(|| std::env::var_os("LATCH_LIBEXEC").filter(|value| !value.is_empty()).map(PathBuf::from));
+    chosen.and_then(|folder| std::path::absolute(folder).ok())
+}
+
+/// The kernel's binary: in the folder that was named, else beside this one.
+pub(crate) fn find_kernel(option: Option<&Path>) -> Outcome<PathBuf> {
+    let folder = match libexec(option.map(Path::to_owned)) {
+        Some(folder) => folder,
+        None => {
+            let own = std::env::current_exe().doing(|| "cannot find this binary".to_owned())?;
+            own.parent().unwrap_or(Path::new("/")).to_owned()
+        }
+    };
+    let kernel = folder.join(KERNEL);
+    if kernel.is_file() {
+        return Ok(kernel);
+    }
+    Err(Failure::new(format!("there is no {KERNEL} in {}", folder.display()))
+        .next("latch up --libexec DIR, or set LATCH_LIBEXEC; in the source tree: cargo build"))
+}

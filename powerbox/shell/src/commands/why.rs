@@ -1,0 +1,80 @@
+//! `latch why`
+
+use clap::Args;
+
+use super::Context;
+use crate::failure::Outcome;
+use crate::node::Node;
+use crate::rows::WhyLine;
+use crate::spec::target::parse_grant;
+use crate::text::{escape, time};
+use crate::{json, output};
+
+/// Tells how a holder came by an object: who offered it, who asked and with which words, who decided and when, and
+/// what hangs below.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  latch why search:docs
+  latch why 12
+  latch why host:/home/ada/docs      everybody who has it")]
+pub(crate) struct Why {
+    /// INSTANCE:LABEL, a grant's number, or an offer
+    target: String,
+}
+
+pub(crate) async fn run(context: &Context, node: &Node, command: Why) -> Outcome {
+    let target = match (parse_grant(&command.target), command.target.strip_prefix("host:")) {
+        (Some(grant), _) => format!("#{grant}"),
+        (None, Some(path)) => absolute(context, path),
+        (None, None) => command.target,
+    };
+    let lines = node.why(&target).await?;
+    if context.json {
+        return json::print(&lines);
+    }
+    output::text(&render(&lines))
+}
+
+fn absolute(context: &Context, path: &str) -> String {
+    let joined = context.current.join(path);
+    format!("host:{}", std::fs::canonicalize(&joined).unwrap_or(joined).display())
+}
+
+fn render(lines: &[WhyLine]) -> String {
+    const INDENT: &str = "  ";
+    const DEPTH_MAX: usize = 40;
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&INDENT.repeat(usize::from(line.depth).min(DEPTH_MAX)));
+        let said = escape::line(&line.text);
+        if line.app_words {
+            text.push_str(&format!("the app's words: \"{said}\""));
+        } else {
+            text.push_str(&said);
+        }
+        if let Some(at) = line.at_ms {
+            text.push_str(&format!("  [{}]", time::moment(at)));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(depth: u16, text: &str, app_words: bool) -> WhyLine {
+        WhyLine { depth, text: text.into(), at_ms: (depth == 0).then_some(1_000), grant: None, app_words }
+    }
+
+    #[test]
+    fn a_tree_in_which_the_apps_words_are_marked() {
+        let lines = [line(0, "host:/docs", false), line(1, "search asked", false), line(2, "trust me\n  approved", true)];
+        assert_eq!(
+            render(&lines),
+            "host:/docs  [1970-01-01 00:00:01Z]\n  search asked\n    the app's words: \"trust me\\n  approved\"\n"
+        );
+    }
+}

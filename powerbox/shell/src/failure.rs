@@ -1,0 +1,137 @@
+//! What a person reads when something did not work: what failed, why, and what to do next.
+
+use std::fmt;
+
+use crate::text::escape;
+
+/// Exit code of a command that was refused or failed.
+pub(crate) const EXIT_FAILED: u8 = 1;
+/// Exit code of a command line that makes no sense (clap uses the same).
+pub(crate) const EXIT_USAGE: u8 = 2;
+/// `latch run`: latch itself failed (no node, a refused package, a lost connection).
+pub(crate) const EXIT_RUN_FAILED: u8 = 125;
+/// `latch run`: the app is there and could not be started.
+pub(crate) const EXIT_RUN_NOT_STARTED: u8 = 126;
+/// `latch run`: there is no such app or package.
+pub(crate) const EXIT_RUN_NOT_FOUND: u8 = 127;
+
+/// A command's result.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+/// A failure in a person's words. Whatever came from outside is escaped when it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    what: String,
+    why: Option<String>,
+    next: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// A failure with exit code 1.
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), why: None, next: None, code: EXIT_FAILED }
+    }
+
+    /// A command line that makes no sense: exit code 2.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::new(what).code(EXIT_USAGE)
+    }
+
+    /// The reason behind it.
+    pub(crate) fn because(mut self, why: impl fmt::Display) -> Self {
+        self.why = Some(why.to_string());
+        self
+    }
+
+    /// What the person can do now.
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// Another exit code.
+    pub(crate) fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The exit code that the process ends with.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.code
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "latch: {}", escape::line(&self.what))?;
+        if let Some(why) = &self.why {
+            write!(formatter, ": {}", escape::line(why))?;
+        }
+        if let Some(next) = &self.next {
+            for line in next.lines() {
+                write!(formatter, "\n  next: {}", escape::line(line))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<capnp::Error> for Failure {
+    fn from(error: capnp::Error) -> Self {
+        // The engine marks what came from the other end; the words after that are the powerbox's or the service's own.
+        let words = error.extra.strip_prefix("remote exception: ").unwrap_or(&error.extra);
+        match error.kind {
+            capnp::ErrorKind::Disconnected => {
+                let words = if words.is_empty() { "the connection ended" } else { words };
+                Self::new("the node let go of this command").because(words).next("latch status")
+            }
+            capnp::ErrorKind::Overloaded => {
+                Self::new("the node is too busy for this now").because(words).next("try again in a moment")
+            }
+            capnp::ErrorKind::Unimplemented => Self::new("this node does not know that command")
+                .because(words)
+                .next("check that `latch --version` and `latch status` show the same version"),
+            _ if words.is_empty() => Self::new(format!("the node answered with {:?}", error.kind)),
+            _ => Self::new(words),
+        }
+    }
+}
+
+impl From<capnp::NotInSchema> for Failure {
+    fn from(error: capnp::NotInSchema) -> Self {
+        Self::new("the node sent a word that this latch does not know")
+            .because(error)
+            .next("check that `latch --version` and `latch status` show the same version")
+    }
+}
+
+/// Names what was being done when the operating system refused.
+pub(crate) trait Doing<T> {
+    /// `reading /x: permission denied` instead of `permission denied`.
+    fn doing(self, what: impl FnOnce() -> String) -> Outcome<T>;
+}
+
+impl<T, E: fmt::Display> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl FnOnce() -> String) -> Outcome<T> {
+        self.map_err(|error| Failure::new(what()).because(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_why_and_next() {
+        let failure = Failure::new("cannot reach the node").because("nothing answers").next("latch up");
+        assert_eq!(failure.to_string(), "latch: cannot reach the node: nothing answers\n  next: latch up");
+        assert_eq!(failure.exit_code(), 1);
+    }
+
+    #[test]
+    fn words_from_outside_cannot_steer_the_terminal() {
+        let failure = Failure::from(capnp::Error::failed("remote exception: no \u{1b}[2Jsuch app".into()));
+        assert_eq!(failure.to_string(), "latch: no \\x1b[2Jsuch app");
+    }
+}

@@ -1,0 +1,66 @@
+//! Folders and files that the person gives to the node: opened here, with the person's own rights, and sent through the
+//! door. The node never opens a path on anybody's word.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
+
+use crate::failure::{Failure, Outcome};
+use crate::node::{Node, ResourceKind};
+
+/// Opens a folder and sends it; the token by which the node is told of it.
+pub(crate) async fn send(node: &Node, path: &Path) -> Outcome<u64> {
+    let folder = open(path)?;
+    let found = real_path(&folder)?;
+    node.send_resource(ResourceKind::Folder, "folder", &found, folder).await
+}
+
+/// Opens a file and sends it; the token by which the node is told of it.
+pub(crate) async fn send_file(node: &Node, path: &Path) -> Outcome<u64> {
+    let what = || format!("cannot open {}", path.display());
+    let file = File::open(path).map_err(|error| Failure::new(what()).because(error))?;
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Err(Failure::new(what()).because("it is not a file"));
+    }
+    let file = OwnedFd::from(file);
+    let found = real_path(&file)?;
+    node.send_resource(ResourceKind::File, "package", &found, file).await
+}
+
+fn open(path: &Path) -> Outcome<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
+        let failure = Failure::new(format!("cannot open the folder {}", path.display())).because(error);
+        match error {
+            rustix::io::Errno::NOTDIR => failure.next("give the folder that the file is in"),
+            rustix::io::Errno::ACCESS => failure.next("only what you may read yourself can be given"),
+            _ => failure,
+        }
+    })
+}
+
+/// Where the descriptor really leads, whatever the path said.
+fn real_path(descriptor: &OwnedFd) -> Outcome<PathBuf> {
+    use rustix::fd::AsRawFd as _;
+    let link = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    std::fs::read_link(link).map_err(|error| Failure::new("cannot tell a folder's real path").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_opened_where_it_really_is() {
+        let base = std::fs::canonicalize(std::env::temp_dir()).unwrap().join(format!("latch-folder-{}", std::process::id()));
+        std::fs::create_dir_all(base.join("real")).unwrap();
+        std::os::unix::fs::symlink("real", base.join("link")).unwrap();
+        std::fs::write(base.join("file"), "x").unwrap();
+        assert_eq!(real_path(&open(&base.join("link")).unwrap()), Ok(base.join("real")));
+        assert!(open(&base.join("file")).unwrap_err().to_string().contains("next: give the folder"));
+        assert!(open(&base.join("missing")).is_err());
+        std::fs::remove_dir_all(base).unwrap();
+    }
+}

@@ -1,0 +1,194 @@
+//! The way to the node: through the operator door, with the link to the powerbox that comes back through it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use capnp::capability::FromClientHook;
+use schema::operator_capnp::operator;
+use tokio::sync::{oneshot, watch};
+use vat::door::{Carries, Peer, Resource};
+use vat::native::{Arrived, Delivery, Door, SystemClock};
+use vat::{Bounds, Exports};
+
+pub(crate) use vat::door::ResourceKind;
+
+use crate::failure::{Failure, Outcome};
+use crate::state::State;
+
+/// A powerbox that reads a long log again after a crash still answers within this.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
+/// A folder's service must be started and confined before its link comes.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A node that this command talks to.
+pub(crate) struct Node {
+    operator: operator::Client,
+    doorway: Rc<Doorway>,
+}
+
+/// An object in this command's own hands.
+pub(crate) struct Opened<T> {
+    /// It breaks when its grant is taken away.
+    pub(crate) object: T,
+    /// Makes what can be passed to it.
+    pub(crate) exports: Exports,
+}
+
+impl Node {
+    /// Comes to the node with that state.
+    pub(crate) async fn connect(state: &State) -> Outcome<Self> {
+        let door = vat::native::connect_operator(state.path()).map_err(|error| unreachable(state, &error))?;
+        let doorway = Rc::new(Doorway::new(door));
+        tokio::task::spawn_local(Rc::clone(&doorway).receive());
+        let greeting = doorway.claim(Wanted::Powerbox, GREETING_TIMEOUT).await.map_err(|error| {
+            Failure::new("the node does not talk to this command").because(error).next(format!("latch doctor; its log is {}", state.log_file().display()))
+        })?;
+        let operator = use_link(greeting, Peer::Powerbox)?.object;
+        Ok(Self { operator, doorway })
+    }
+
+    /// Where questions to the powerbox go.
+    pub(crate) fn operator(&self) -> &operator::Client {
+        &self.operator
+    }
+
+    /// Hands over something that this command opened; the token by which the powerbox is told of it.
+    pub(crate) async fn send_resource(&self, kind: ResourceKind, name: &str, path: &Path, thing: OwnedFd) -> Outcome<u64> {
+        let token = self.doorway.next_token.get();
+        self.doorway.next_token.set(token + 1);
+        let path = path.to_str().ok_or_else(|| {
+            Failure::new(format!("cannot give {}", path.display())).because("its path is not UTF-8").next("rename it, or give the folder above it")
+        })?;
+        let resource = Resource { kind, name: name.to_owned(), token, path: path.to_owned() };
+        self.doorway.door.resource(resource, thing.as_fd()).await.map_err(|error| lost(&error))?;
+        Ok(token)
+    }
+
+    /// The raw link with that label, as it comes.
+    pub(crate) async fn raw_link(&self, label: &str) -> Outcome<std::os::unix::net::UnixStream> {
+        let arrived = self.claim(label).await?;
+        Ok(arrived.socket)
+    }
+
+    /// The object with that label, as its link comes.
+    pub(crate) async fn object<T: FromClientHook>(&self, label: &str) -> Outcome<Opened<T>> {
+        use_link(self.claim(label).await?, Peer::Service)
+    }
+
+    /// Waits until the node closes the door.
+    pub(crate) async fn closed(&self) {
+        let mut open = self.doorway.open.subscribe();
+        // An error means that the sender is gone, which it cannot be while `self` lives.
+        let _ = open.wait_for(|open| !open).await;
+    }
+
+    async fn claim(&self, label: &str) -> Outcome<Arrived> {
+        let claimed = self.doorway.claim(Wanted::Label(label.to_owned()), DELIVERY_TIMEOUT).await;
+        claimed.map_err(|error| Failure::new("what was granted did not come").because(error).next("latch status"))
+    }
+}
+
+/// Whether a node with that state takes shells.
+pub(crate) async fn is_up(state: &State) -> bool {
+    vat::native::connect_operator(state.path()).is_ok()
+}
+
+fn use_link<T: FromClientHook>(arrived: Arrived, peer: Peer) -> Outcome<Opened<T>> {
+    let stream = arrived.into_stream().map_err(|error| lost(&error))?;
+    let connected = vat::connect(stream, Bounds::for_peer(peer), Rc::new(SystemClock::new()));
+    tokio::task::spawn_local(connected.driving);
+    Ok(Opened { object: FromClientHook::new(connected.root.hook), exports: connected.exports })
+}
+
+fn unreachable(state: &State, error: &io::Error) -> Failure {
+    let failure = Failure::new(format!("cannot reach the node of {}", state.path().display()));
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => failure.because("it is not running").next("latch up"),
+        io::ErrorKind::PermissionDenied => {
+            failure.because("only its owner and root may operate it").next("use a node of your own: latch --state DIR up")
+        }
+        _ => failure.because(error).next("latch doctor"),
+    }
+}
+
+fn lost(error: &io::Error) -> Failure {
+    Failure::new("the node let go of this command").because(error).next("latch status")
+}
+
+/// What a link that came is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Wanted {
+    Powerbox,
+    Label(String),
+}
+
+/// The door, and who waits for what.
+struct Doorway {
+    door: Door,
+    next_token: Cell<u64>,
+    arrived: RefCell<HashMap<Wanted, Arrived>>,
+    waiting: RefCell<HashMap<Wanted, oneshot::Sender<Arrived>>>,
+    open: watch::Sender<bool>,
+}
+
+impl Doorway {
+    fn new(door: Door) -> Self {
+        Self {
+            door,
+            next_token: Cell::new(1),
+            arrived: RefCell::default(),
+            waiting: RefCell::default(),
+            open: watch::Sender::new(true),
+        }
+    }
+
+    /// Takes what comes until the door closes.
+    async fn receive(self: Rc<Self>) {
+        // Resources and notices are for services and apps; what ends a link of ours is seen on the link.
+        while let Ok(Some(delivery)) = self.door.next().await {
+            match delivery {
+                Delivery::Link(link) => self.deliver(link),
+                Delivery::Stop => break,
+                Delivery::Resource(..) | Delivery::Notice(_) => {}
+            }
+        }
+        self.open.send_replace(false);
+        self.waiting.borrow_mut().clear();
+    }
+
+    fn deliver(&self, link: Arrived) {
+        let wanted = match link.carries {
+            Carries::Session => Wanted::Powerbox,
+            Carries::Grant | Carries::Raw => Wanted::Label(link.label.clone()),
+        };
+        let unclaimed = match self.waiting.borrow_mut().remove(&wanted) {
+            Some(waiting) => waiting.send(link).err(),
+            None => Some(link),
+        };
+        if let Some(link) = unclaimed {
+            self.arrived.borrow_mut().insert(wanted, link);
+        }
+    }
+
+    /// The link that is wanted, when it comes; else why it does not.
+    async fn claim(&self, wanted: Wanted, timeout: Duration) -> Result<Arrived, String> {
+        if let Some(link) = self.arrived.borrow_mut().remove(&wanted) {
+            return Ok(link);
+        }
+        if !*self.open.borrow() {
+            return Err("it closed the door".to_owned());
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.borrow_mut().insert(wanted, sender);
+        match tokio::time::timeout(timeout, receiver).await {
+            Ok(Ok(link)) => Ok(link),
+            Ok(Err(_)) => Err("it closed the door".to_owned()),
+            Err(_) => Err(format!("nothing came within {} s", timeout.as_secs())),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `latch grants` and `latch why`.
+
+use schema::operator_capnp::{budget, grant, why_line};
+use serde::Serialize;
+use vat::Rights;
+use vat::words::reason_name;
+
+use super::{at_ms, method_names, text};
+use crate::failure::Outcome;
+
+/// One grant.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Grant {
+    pub(crate) id: u64,
+    /// The grant that it was derived from.
+    pub(crate) parent: Option<u64>,
+    /// How many grants stand above it.
+    pub(crate) depth: u16,
+    pub(crate) holder: String,
+    pub(crate) label: String,
+    pub(crate) offer: String,
+    pub(crate) provider: String,
+    pub(crate) interface_name: String,
+    #[serde(serialize_with = "super::serialize_rights")]
+    pub(crate) rights: Rights,
+    pub(crate) expires_at_ms: Option<u64>,
+    /// Calls given in all; null: no limit.
+    pub(crate) calls: Option<u64>,
+    /// Calls left of them.
+    pub(crate) calls_left: Option<u64>,
+    /// Bytes given in all; null: no limit.
+    pub(crate) bytes: Option<u64>,
+    pub(crate) bytes_left: Option<u64>,
+    /// The methods allowed; empty: all.
+    pub(crate) methods: Vec<String>,
+    /// Has a link now.
+    pub(crate) open: bool,
+    pub(crate) granted_at_ms: Option<u64>,
+    pub(crate) granted_by: String,
+    pub(crate) ended_at_ms: Option<u64>,
+    /// `revoked`, `expired`, `closed`, …: where it has ended.
+    pub(crate) end_reason: Option<&'static str>,
+    pub(crate) used_calls: u64,
+    pub(crate) used_bytes: u64,
+    pub(crate) errors: u64,
+    /// What was used is the word of an app.
+    pub(crate) self_reported: bool,
+}
+
+impl Grant {
+    pub(crate) fn read(reader: grant::Reader<'_>) -> Outcome<Self> {
+        let calls = limit(reader.get_calls()?);
+        let bytes = limit(reader.get_bytes()?);
+        let ended_at_ms = at_ms(reader.get_ended_at_ms());
+        Ok(Self {
+            id: reader.get_id(),
+            parent: at_ms(reader.get_parent()),
+            depth: reader.get_depth(),
+            holder: text(reader.get_holder())?,
+            label: text(reader.get_label())?,
+            offer: text(reader.get_offer())?,
+            provider: text(reader.get_provider())?,
+            interface_name: text(reader.get_interface_name())?,
+            rights: Rights::read_from(reader.get_rights()?),
+            expires_at_ms: at_ms(reader.get_expires_at_ms()),
+            calls,
+            calls_left: calls.map(|_| reader.get_calls_left()),
+            bytes,
+            bytes_left: bytes.map(|_| reader.get_bytes_left()),
+            methods: method_names(reader.get_methods())?,
+            open: reader.get_open(),
+            granted_at_ms: at_ms(reader.get_granted_at_ms()),
+            granted_by: text(reader.get_granted_by())?,
+            ended_at_ms,
+            end_reason: ended_at_ms.map(|_| reader.get_end_reason().map(reason_name)).transpose()?,
+            used_calls: reader.get_used_calls(),
+            used_bytes: reader.get_used_bytes(),
+            errors: reader.get_errors(),
+            self_reported: reader.get_self_reported(),
+        })
+    }
+}
+
+fn limit(budget: budget::Reader<'_>) -> Option<u64> {
+    budget.get_limited().then(|| budget.get_amount())
+}
+
+/// One line of the chain from an object to its holder.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct WhyLine {
+    pub(crate) depth: u16,
+    pub(crate) text: String,
+    pub(crate) at_ms: Option<u64>,
+    pub(crate) grant: Option<u64>,
+    /// The text is an app's, not the system's.
+    pub(crate) app_words: bool,
+}
+
+impl WhyLine {
+    pub(crate) fn read(reader: why_line::Reader<'_>) -> Outcome<Self> {
+        Ok(Self {
+            depth: reader.get_depth(),
+            text: text(reader.get_text())?,
+            at_ms: at_ms(reader.get_at_ms()),
+            grant: at_ms(reader.get_grant()),
+            app_words: reader.get_app_words(),
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! Where a node keeps its state, and which processes are its own.
+//!
+//! `--state DIR`, else `$LATCH_STATE`, else `$XDG_STATE_HOME/latch`, else `~/.local/state/latch`. One folder is one node.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use rustix::process::{Pid, PidfdFlags};
+
+use crate::failure::{Doing as _, Failure, Outcome};
+
+/// Only its owner reads the state.
+const STATE_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// One node's folder. Nothing in it need exist.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    path: PathBuf,
+}
+
+impl State {
+    /// The folder that the person means.
+    pub(crate) fn choose(option: Option<&Path>) -> Outcome<Self> {
+        let path = pick(option, |name| std::env::var_os(name)).ok_or_else(|| {
+            Failure::usage("there is no place for the node's state").because("neither $LATCH_STATE nor $HOME is set").next("latch --state DIR …")
+        })?;
+        let path = std::path::absolute(&path).doing(|| format!("cannot find {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The kernel's own log, with what its children said on standard error.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.path.join("kernel.log")
+    }
+
+    /// Held by the kernel while it runs.
+    pub(crate) fn kernel_lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    /// Held by the parent that starts the kernel again when it dies.
+    pub(crate) fn supervisor_lock(&self) -> PathBuf {
+        self.path.join("supervisor")
+    }
+
+    /// Makes the folder, for its owner only.
+    pub(crate) fn prepare(&self) -> Outcome {
+        let made = DirBuilder::new().recursive(true).mode(STATE_MODE).create(&self.path);
+        made.doing(|| format!("cannot make the node's folder {}", self.path.display()))
+    }
+
+    /// Opens the kernel's log to write at its end.
+    pub(crate) fn open_log(&self) -> Outcome<File> {
+        let path = self.log_file();
+        let opened = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(&path);
+        opened.doing(|| format!("cannot write {}", path.display()))
+    }
+
+    /// What stands in the kernel's log from that byte on, at most its last 4 KiB.
+    pub(crate) fn log_since(&self, start: u64) -> String {
+        const SHOWN_MAX_BYTES: usize = 4096;
+        let log = std::fs::read(self.log_file()).unwrap_or_default();
+        let new = log.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default();
+        String::from_utf8_lossy(&new[new.len().saturating_sub(SHOWN_MAX_BYTES)..]).into_owned()
+    }
+
+    /// Takes the supervisor's lock for as long as the file is open; None where another holds it.
+    pub(crate) fn lock_supervisor(&self) -> Outcome<Option<File>> {
+        let path = self.supervisor_lock();
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
+        let file = file.doing(|| format!("cannot open {}", path.display()))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(Failure::new(format!("cannot lock {}", path.display())).because(error)),
+        }
+    }
+}
+
+fn pick(option: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    option
+        .map(Path::to_owned)
+        .or_else(|| set("LATCH_STATE"))
+        .or_else(|| set("XDG_STATE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("latch")))
+        .or_else(|| set("HOME").map(|home| home.join(".local/state/latch")))
+}
+
+/// A process that holds one of a state's locks: only such a process is ever signalled.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    /// For people.
+    pub(crate) pid: u32,
+    handle: rustix::fd::OwnedFd,
+}
+
+impl Holder {
+    /// The process that holds the lock on this file, if one does.
+    pub(crate) fn of(lock: &Path) -> io::Result<Option<Self>> {
+        let file = match std::fs::metadata(lock) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let locks = std::fs::read_to_string("/proc/locks")?;
+        for pid in lock_holders(&locks, file.ino()) {
+            let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { continue };
+            // First the handle, then the check: a number that is used again in between names another process.
+            let Ok(handle) = rustix::process::pidfd_open(raw, PidfdFlags::empty()) else { continue };
+            if holds_open(pid, file.dev(), file.ino()) {
+                return Ok(Some(Self { pid, handle }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends it a signal; that it has ended already is no error.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let _ = rustix::process::pidfd_send_signal(&self.handle, signal);
+    }
+
+    /// Waits until it has ended, at most that long; whether it has.
+    pub(crate) fn wait(&self, timeout: std::time::Duration) -> bool {
+        wait_readable(&self.handle, timeout)
+    }
+}
+
+/// Waits until a descriptor has something to read or has ended; whether it has.
+pub(crate) fn wait_readable(descriptor: &impl rustix::fd::AsFd, timeout: std::time::Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let deadline = std::time::Instant::now() + timeout;
+    loop {
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        let Ok(left) = Timespec::try_from(left) else { return false };
+        match poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return false,
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+/// The processes that hold a whole-file lock on that inode, by `/proc/locks`: `1: FLOCK ADVISORY WRITE 123 08:01:456 0 EOF`.
+/// The device stands there as the kernel sees it, which on some file systems is not what `stat` says.
+fn lock_holders(locks: &str, inode: u64) -> Vec<u32> {
+    let holder = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", pid, place, ..] = words.as_slice() else { return None };
+        let of_inode = place.rsplit(':').next()?.parse::<u64>().ok()?;
+        (of_inode == inode).then(|| pid.parse().ok()).flatten()
+    };
+    locks.lines().filter_map(holder).collect()
+}
+
+fn holds_open(pid: u32, device: u64, inode: u64) -> bool {
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let mut files = descriptors.flatten().filter_map(|entry| std::fs::metadata(entry.path()).ok());
+    files.any(|file| file.dev() == device && file.ino() == inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_place_that_is_named_counts() {
+        let variables = |set: &'static [(&'static str, &'static str)]| {
+            move |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        };
+        let all = &[("LATCH_STATE", "/l"), ("XDG_STATE_HOME", "/x"), ("HOME", "/h")];
+        assert_eq!(pick(Some(Path::new("/o")), variables(all)), Some("/o".into()));
+        assert_eq!(pick(None, variables(all)), Some("/l".into()));
+        assert_eq!(pick(None, variables(&[("LATCH_STATE", ""), ("XDG_STATE_HOME", "/x")])), Some("/x/latch".into()));
+        assert_eq!(pick(None, variables(&[("XDG_STATE_HOME", "x"), ("HOME", "/h")])), Some("/h/.local/state/latch".into()));
+        assert_eq!(pick(None, variables(&[])), None);
+    }
+
+    #[test]
+    fn holders_are_found_by_inode() {
+        let locks = "1: POSIX  ADVISORY  WRITE 7 08:01:42 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 8 08:01:42 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 9 08:01:42 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 10 08:01:43 0 EOF\nnonsense\n";
+        assert_eq!(lock_holders(locks, 42), vec![8]);
+        assert!(lock_holders(locks, 44).is_empty());
+    }
+
+    #[test]
+    fn this_process_holds_what_it_locked() {
+        let folder = std::env::temp_dir().join(format!("latch-state-{}", std::process::id()));
+        let state = State { path: folder.clone() };
+        state.prepare().unwrap();
+        assert!(Holder::of(&state.supervisor_lock()).unwrap().is_none());
+        let lock = state.lock_supervisor().unwrap().unwrap();
+        assert!(state.lock_supervisor().unwrap().is_none(), "a second holder");
+        let holder = Holder::of(&state.supervisor_lock()).unwrap().unwrap();
+        assert_eq!(holder.pid, std::process::id());
+        assert!(!holder.wait(std::time::Duration::ZERO));
+        drop(lock);
+        assert!(Holder::of(&state.supervisor_lock()).unwrap().is_none());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

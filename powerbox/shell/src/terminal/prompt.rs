@@ -1,0 +1,192 @@
+//! What a person is asked when an app wants something, and what they may answer. Text only: no terminal here.
+//!
+//! Everything in the prompt is the system's word but for two things, and both are marked as the app's: what it has in
+//! mind, and its reason. Nothing is granted by just pressing Enter.
+
+use std::path::Path;
+
+use crate::rows::Request;
+use crate::spec::grant::Given;
+use crate::spec::target::Target;
+use crate::text::{escape, words};
+
+/// What the person decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Give this; where it is a listed offer, under the name that the node knows.
+    Give(Given),
+    /// Not now.
+    No,
+    /// Not now, and do not ask again.
+    Never,
+}
+
+/// Something that the person can pick by its number.
+const RESOLVER_SUFFIX: &str = ":PATH";
+
+/// The question.
+pub(crate) fn question(request: &Request) -> String {
+    let mut text = format!(
+        "\n{} asks for a {}, {}, as \"{}\"\n",
+        escape::line(&request.instance),
+        escape::line(&request.interface_name),
+        words::rights(request.rights),
+        escape::line(&request.label),
+    );
+    app_words(&mut text, "it wants", &request.hint);
+    app_words(&mut text, "its reason", &request.reason);
+    text.push_str("it holds nothing of this kind until you choose one:\n");
+    let mut number = 0;
+    for provider in &request.providers {
+        if is_resolver(provider) {
+            text.push_str(&format!("  PATH   a folder of this machine ({})\n", escape::line(provider)));
+        } else {
+            number += 1;
+            text.push_str(&format!("  {number:<5}  {}\n", escape::line(provider)));
+        }
+    }
+    if request.providers.is_empty() {
+        text.push_str("  (nothing on this node serves that)\n");
+    }
+    text.push_str("  n      no\n  never  no, and do not ask again\n");
+    text
+}
+
+/// The app's own words, in quotes and marked as such.
+fn app_words(text: &mut String, what: &str, said: &str) {
+    if !said.is_empty() {
+        text.push_str(&format!("  {what}, in the app's own words: \"{}\"\n", escape::line(said)));
+    }
+}
+
+/// What stands in front of the answer.
+pub(crate) fn cue(request: &Request) -> String {
+    let numbers = numbered(request).count();
+    let mut choices = String::new();
+    if request.providers.iter().any(|provider| is_resolver(provider)) {
+        choices.push_str("path / ");
+    }
+    if numbers > 0 {
+        choices.push_str("number / ");
+    }
+    format!("{} for {}? [{choices}n / never] ", escape::line(&request.label), escape::line(&request.instance))
+}
+
+/// Reads an answer. The error is what to tell the person before asking again.
+pub(crate) fn answer(text: &str, request: &Request, current: &Path, home: Option<&Path>) -> Result<Answer, String> {
+    let text = text.trim();
+    match text.to_ascii_lowercase().as_str() {
+        "" => return Err("an answer is needed".to_owned()),
+        "n" | "no" => return Ok(Answer::No),
+        "never" => return Ok(Answer::Never),
+        "y" | "yes" => return Err("which one? write its path or number".to_owned()),
+        _ => {}
+    }
+    let (choice, options) = text.split_once(',').map_or((text, ""), |(choice, _)| (choice, &text[choice.len()..]));
+    if choice.bytes().all(|byte| byte.is_ascii_digit()) {
+        let index = choice.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let offer = index.and_then(|index| numbered(request).nth(index)).ok_or(format!("there is no number {choice}"))?;
+        let mut given = Given::parse(&format!("x:x{options}"), current)?;
+        given.target = Target::Named(offer.to_owned());
+        return Ok(Answer::Give(given));
+    }
+    let spec = match (home, text.strip_prefix("~/")) {
+        (Some(home), Some(rest)) => format!("host:{}/{rest}", home.display()),
+        _ if text.starts_with("host:") || text.starts_with('#') => text.to_owned(),
+        _ if is_path(text) || !choice.contains(':') => format!("host:{text}"),
+        _ => text.to_owned(),
+    };
+    Given::parse(&spec, current).map(Answer::Give)
+}
+
+fn is_path(text: &str) -> bool {
+    ["/", "./", "../"].iter().any(|start| text.starts_with(start))
+}
+
+/// A provider that takes a word of the person's own, such as `host:PATH`.
+pub(crate) fn is_resolver(provider: &str) -> bool {
+    provider.ends_with(RESOLVER_SUFFIX)
+}
+
+fn numbered(request: &Request) -> impl Iterator<Item = &str> {
+    request.providers.iter().map(String::as_str).filter(|provider| !is_resolver(provider))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vat::Rights;
+
+    fn request() -> Request {
+        Request {
+            id: 4,
+            instance: "search".into(),
+            label: "docs".into(),
+            interface: "0x1".into(),
+            interface_name: "Directory".into(),
+            hint: "the folder to search in".into(),
+            rights: Rights::READ,
+            reason: "granted by the system\u{1b}[1A\n  1  host:/ (safe)".into(),
+            providers: vec!["host:PATH".into(), "host:/home/ada/docs".into()],
+            asked_at_ms: None,
+            coalesced: 0,
+        }
+    }
+
+    fn read(text: &str) -> Result<Answer, String> {
+        answer(text, &request(), Path::new("/srv"), Some(Path::new("/home/ada")))
+    }
+
+    fn folder(path: &str) -> Answer {
+        Answer::Give(Given::plain(Target::Host(path.into())))
+    }
+
+    #[test]
+    fn the_question_marks_what_the_app_says() {
+        assert_eq!(
+            question(&request()),
+            "\nsearch asks for a Directory, read-only, as \"docs\"\n  \
+             it wants, in the app's own words: \"the folder to search in\"\n  \
+             its reason, in the app's own words: \"granted by the system\\x1b[1A\\n  1  host:/ (safe)\"\n\
+             it holds nothing of this kind until you choose one:\n  \
+             PATH   a folder of this machine (host:PATH)\n  \
+             1      host:/home/ada/docs\n  \
+             n      no\n  never  no, and do not ask again\n"
+        );
+        assert_eq!(cue(&request()), "docs for search? [path / number / n / never] ");
+    }
+
+    #[test]
+    fn paths() {
+        assert_eq!(read("/etc"), Ok(folder("/etc")));
+        assert_eq!(read("docs"), Ok(folder("/srv/docs")));
+        assert_eq!(read("./a:b"), Ok(folder("/srv/./a:b")));
+        assert_eq!(read("~/docs"), Ok(folder("/home/ada/docs")));
+        assert_eq!(read("host:docs"), Ok(folder("/srv/docs")));
+        let Ok(Answer::Give(given)) = read("docs,ro,expires=1h") else { panic!("not given") };
+        assert_eq!(given.expires_in_ms, Some(3_600_000));
+    }
+
+    #[test]
+    fn numbers_pick_listed_offers_only() {
+        let Ok(Answer::Give(given)) = read("1,calls=5") else { panic!("not given") };
+        assert_eq!(given.target, Target::Named("host:/home/ada/docs".into()));
+        assert_eq!(given.calls, Some(5));
+        assert!(read("2").is_err());
+        assert!(read("0").is_err());
+        assert!(read("99999999999999999999999").is_err());
+    }
+
+    #[test]
+    fn refusals() {
+        assert_eq!(read(" n "), Ok(Answer::No));
+        assert_eq!(read("NEVER"), Ok(Answer::Never));
+    }
+
+    #[test]
+    fn nothing_is_granted_by_habit() {
+        assert!(read("").is_err());
+        assert!(read("y").is_err());
+        assert!(read("docs,everything").is_err());
+    }
+}

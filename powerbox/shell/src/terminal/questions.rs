@@ -1,0 +1,131 @@
+//! What a running app asks for, put to the person at its terminal, one request at a time.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::gate::Gate;
+use super::prompt::{self, Answer};
+use super::tty::Tty;
+use crate::commands::approve;
+use crate::failure::{Failure, Outcome};
+use crate::node::Node;
+use crate::rows::Request;
+use crate::text::{escape, words};
+
+/// Asks for one instance.
+pub(crate) struct Questions<'a> {
+    node: &'a Node,
+    instance: &'a str,
+    current: &'a Path,
+    gate: Gate,
+    /// Requests that were put to the person, or pointed out where nobody could be asked.
+    told: HashSet<u64>,
+}
+
+/// How a question ended.
+enum End {
+    Decided,
+    /// Somebody else decided, it timed out, or the app withdrew it.
+    Gone,
+    /// Nobody can be asked here.
+    NoTerminal,
+}
+
+impl<'a> Questions<'a> {
+    pub(crate) fn new(node: &'a Node, instance: &'a str, current: &'a Path, gate: Gate) -> Self {
+        Self { node, instance, current, gate, told: HashSet::new() }
+    }
+
+    /// Goes on for as long as the app runs. Returns only if the node cannot be asked.
+    pub(crate) async fn answer_all(&mut self) -> Failure {
+        let mut version = None;
+        loop {
+            let (requests, new_version) = match self.node.requests(self.instance, version).await {
+                Ok(listing) => listing,
+                Err(failure) => return failure,
+            };
+            version = Some(new_version);
+            let new = requests.into_iter().filter(|request| self.told.insert(request.id)).collect::<Vec<_>>();
+            for request in &new {
+                match self.put(request, new_version).await {
+                    Ok(End::Decided | End::Gone) => {}
+                    Ok(End::NoTerminal) => point_out(request),
+                    Err(failure) => eprintln!("{failure}"),
+                }
+            }
+        }
+    }
+
+    /// Puts one request to the person. The terminal is theirs until they have answered.
+    async fn put(&self, request: &Request, version: u64) -> Outcome<End> {
+        let Some(tty) = Tty::open() else { return Ok(End::NoTerminal) };
+        let gate = self.gate.clone();
+        // Output that is being written is finished first.
+        let Ok(_shut) = tokio::task::spawn_blocking(move || gate.shut()).await else { return Ok(End::NoTerminal) };
+        let asked = tokio::select! {
+            asked = self.ask(&tty, request) => asked,
+            gone = self.gone(request.id, version) => gone.map(|()| End::Gone),
+        };
+        if matches!(asked, Ok(End::Gone)) {
+            let _ = tty.show("\n(not asked any more)\n").await;
+        }
+        asked
+    }
+
+    async fn ask(&self, tty: &Tty, request: &Request) -> Outcome<End> {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        if tty.show(&prompt::question(request)).await.is_err() {
+            return Ok(End::NoTerminal);
+        }
+        loop {
+            let Ok(Some(line)) = tty.ask(&prompt::cue(request)).await else { return Ok(End::NoTerminal) };
+            let said = match prompt::answer(&line, request, self.current, home.as_deref()) {
+                Ok(answer) => self.decide(request, answer).await.map_err(|failure| failure.to_string()),
+                Err(mistake) => Err(format!("  {}", escape::line(&mistake))),
+            };
+            // A terminal that takes no more is noticed by the next question.
+            match said {
+                Ok(done) => {
+                    let _ = tty.show(&format!("{done}\n")).await;
+                    return Ok(End::Decided);
+                }
+                Err(mistake) => drop(tty.show(&format!("{mistake}\n")).await),
+            }
+        }
+    }
+
+    async fn decide(&self, request: &Request, answer: Answer) -> Outcome<String> {
+        match answer {
+            Answer::Give(given) => approve::approve(self.node, request, &given).await,
+            Answer::No => self.node.deny(request.id, false).await.map(|()| "denied".to_owned()),
+            Answer::Never => self.node.deny(request.id, true).await.map(|()| "denied, from now on".to_owned()),
+        }
+    }
+
+    /// Returns when the request waits no more.
+    async fn gone(&self, id: u64, mut version: u64) -> Outcome {
+        loop {
+            let (requests, new_version) = self.node.requests(self.instance, Some(version)).await?;
+            if !requests.iter().any(|request| request.id == id) {
+                return Ok(());
+            }
+            version = new_version;
+        }
+    }
+}
+
+/// Says once that a request waits, where nobody can be asked.
+fn point_out(request: &Request) {
+    eprintln!("{}", waiting(request));
+}
+
+fn waiting(request: &Request) -> String {
+    format!(
+        "latch: {} asks for a {}, {}, as \"{}\", and waits\n  next: latch approve {id} host:PATH   (or: latch deny {id})",
+        escape::line(&request.instance),
+        escape::line(&request.interface_name),
+        words::rights(request.rights),
+        escape::line(&request.label),
+        id = request.id,
+    )
+}

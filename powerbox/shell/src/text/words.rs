@@ -1,0 +1,51 @@
+//! Latchkey's own words for what a schema holds as a number: rights, reasons, keys.
+
+use vat::Rights;
+
+/// `read-only`, `append-only`, `read-write`, `nothing`; unusual sets are spelled out.
+pub(crate) fn rights(rights: Rights) -> &'static str {
+    match (rights.read, rights.append, rights.write) {
+        (true, false, false) => "read-only",
+        (true, true, false) => "read, append",
+        (true, _, true) => "read-write",
+        (false, true, false) => "append-only",
+        (false, _, true) => "write-only",
+        (false, false, false) => "nothing",
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes that hexadecimal digits stand for.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || text.len() % 2 != 0 {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}
+
+/// Enough of a digest or key to tell two apart by eye: 12 of its digits.
+pub(crate) fn short_hex(bytes: &[u8]) -> String {
+    hex(&bytes[..bytes.len().min(6)])
+}
+
+/// `1 grant`, `2 grants`
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_there_and_back() {
+        assert_eq!(from_hex(&hex(&[0, 0xab, 255])), Some(vec![0, 0xab, 255]));
+        assert_eq!(from_hex("abc"), None);
+        assert_eq!(from_hex("zz"), None);
+        assert_eq!(from_hex("é"), None);
+    }
+}
