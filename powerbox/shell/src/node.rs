@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
@@ -17,7 +18,7 @@ use vat::{Bounds, Exports};
 
 pub(crate) use vat::door::ResourceKind;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Doing as _, Failure, Outcome};
 use crate::state::State;
 
 /// A powerbox that reads a long log again after a crash still answers within this.
@@ -91,6 +92,11 @@ impl Node {
         let claimed = self.doorway.claim(Wanted::Label(label.to_owned()), DELIVERY_TIMEOUT).await;
         claimed.map_err(|error| Failure::new("what was granted did not come").because(error).next("latch status"))
     }
+}
+
+/// Runs what talks to a node.
+pub(crate) fn run_on_node<F: Future>(work: F) -> Outcome<F::Output> {
+    vat::native::run(work).doing(|| "this machine gives no event queue".to_owned())
 }
 
 /// Whether a node with that state takes shells.

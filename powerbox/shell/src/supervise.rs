@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rustix::fd::AsRawFd as _;
+use rustix::fd::{AsRawFd as _, OwnedFd};
 
 use crate::failure::{Doing as _, Failure, Outcome};
 use crate::state::State;
@@ -36,6 +36,9 @@ pub(crate) struct Supervise {
     /// Passed on to the kernel.
     #[arg(long)]
     pub(crate) reduced: bool,
+    /// The pipe on which `latch up` waits for the first kernel to be ready
+    #[arg(long)]
+    pub(crate) ready_fd: Option<i32>,
 }
 
 /// How to start a kernel on a state.
@@ -51,16 +54,14 @@ pub(crate) fn kernel_command(state: &State, options: &Supervise) -> Command {
     command
 }
 
-/// Runs until the kernel has ended for good. Standard output is the pipe on which `latch up` waits for READY.
+/// Runs until the kernel has ended for good. Standard output and error are the kernel's log.
 pub(crate) fn run(state: &State, options: &Supervise) -> Outcome {
     let Some(_lock) = state.lock_supervisor()? else {
         return Err(Failure::new("another `latch up` looks after this state already"));
     };
     // A session of its own: what ends the terminal does not end the node.
     let _ = rustix::process::setsid();
-    let mut ready = Some(rustix::io::dup(std::io::stdout()).doing(|| "cannot keep the ready pipe".to_owned())?);
-    let log = state.open_log()?;
-    rustix::stdio::dup2_stdout(&log).doing(|| "cannot write the log".to_owned())?;
+    let mut ready = options.ready_fd.map(ready_pipe).transpose()?;
 
     let mut deaths = Deaths::default();
     loop {
@@ -84,6 +85,12 @@ pub(crate) fn run(state: &State, options: &Supervise) -> Outcome {
         };
         std::thread::sleep(pause);
     }
+}
+
+/// The pipe that `latch up` passed on, to be inherited once more.
+fn ready_pipe(number: i32) -> Outcome<OwnedFd> {
+    let inherited = vat::native::take_inherited(number).doing(|| "cannot keep the ready pipe".to_owned())?;
+    rustix::io::dup(inherited).doing(|| "cannot keep the ready pipe".to_owned())
 }
 
 /// Decides whether a dead kernel is started again.

@@ -17,8 +17,15 @@ fn make(folder: &Path, seed: u64, records: u64) -> State {
     }
     found.index.write(state.take_changes(), state.position, [9; 32]);
     assert_eq!(found.index.trouble(), None);
-    found.index.stop();
+    stop(found.index, folder);
     state
+}
+
+/// Stops it and waits until the database's own threads have let go of it, as they do when a process ends.
+fn stop(index: Index, folder: &Path) {
+    index.stop();
+    let file = std::fs::File::open(folder.join(FOLDER).join("db")).unwrap();
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -89,7 +96,7 @@ fn a_damaged_index_never_gives_a_wrong_state() {
         let mut whole = state.clone();
         found.index.write(whole.all_rows(), whole.position, [1; 32]);
         assert_eq!(found.index.trouble(), None, "seed {seed}");
-        found.index.stop();
+        stop(found.index, folder.path());
     }
     assert!(refused > 0, "no damage was ever noticed");
 }

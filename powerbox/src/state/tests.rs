@@ -53,6 +53,8 @@ fn any(random: &mut Generator, state: &State) -> Record {
             let process = state.instances.get(&instance).map_or(0, |row| row.run.process);
             Record::Exited(Exited { instance, process, code: -9, last: "oh".into() })
         }
+        // Nobody asks again for what is undecided or decided against.
+        7 if state.requests.standing(&instance, &label).is_some() => Record::Note("asked again".into()),
         7 => Record::Asked(Asked { request: state.requests.next(), instance, label, ..Asked::default() }),
         8 => {
             let how = [How::Once, How::Always, How::TimedOut, How::Withdrawn][random.below(4) as usize];

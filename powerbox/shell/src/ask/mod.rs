@@ -5,7 +5,7 @@ mod choice;
 mod grants;
 mod record;
 
-pub(crate) use apps::{Logs, Run};
+pub(crate) use apps::Run;
 pub(crate) use choice::{Choice, Object};
 pub(crate) use grants::Revocation;
 

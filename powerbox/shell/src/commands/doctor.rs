@@ -115,7 +115,7 @@ fn full_disk(path: &Path) -> Option<Finding> {
 }
 
 async fn node(state: &State) -> Vec<Finding> {
-    if !node::is_up(state) {
+    if !node::is_up(state).await {
         return vec![Finding::bad("node", "is not running", "latch up")];
     }
     let asked = async { Node::connect(state).await?.doctor().await };

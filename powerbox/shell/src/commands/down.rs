@@ -1,12 +1,13 @@
 //! `latch down`
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use rustix::process::Signal;
 
 use crate::failure::{Doing as _, Failure, Outcome};
-use crate::node::Node;
+use crate::node::{Node, run_on_node};
 use crate::output;
 use crate::state::{Holder, State};
 
@@ -24,9 +25,9 @@ const PARENT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Down {}
 
 pub(crate) fn run(state: &State) -> Outcome {
-    let find = |lock| Holder::of(lock).doing(|| "cannot find the node's processes".to_owned());
-    let parent = find(&state.supervisor_lock())?;
-    let kernel = find(&state.kernel_lock())?;
+    let find = |lock: PathBuf| Holder::of(&lock).doing(|| "cannot find the node's processes".to_owned());
+    let parent = find(state.supervisor_lock())?;
+    let kernel = find(state.kernel_lock())?;
     if parent.is_none() && kernel.is_none() {
         return output::line(&format!("the node is not running ({})", state.path().display()));
     }
@@ -53,11 +54,11 @@ pub(crate) fn run(state: &State) -> Outcome {
 
 /// Asks the powerbox, then the kernel itself; whether the kernel has ended.
 fn stop_in_order(state: &State, kernel: &Holder) -> bool {
-    let asked = vat::native::run(async {
+    let asked = run_on_node(async {
         let ask = async { Node::connect(state).await?.shutdown().await };
         tokio::time::timeout(ANSWER_TIMEOUT, ask).await
     });
-    if matches!(asked, Ok(Ok(()))) && kernel.wait(STOP_TIMEOUT) {
+    if matches!(asked, Ok(Ok(Ok(())))) && kernel.wait(STOP_TIMEOUT) {
         return true;
     }
     eprintln!("latch: the node does not answer; telling its kernel (process {}) to stop", kernel.pid);

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 use crate::cli::{Cli, Command};
 use crate::failure::{Doing as _, Outcome};
-use crate::node::Node;
+use crate::node::{Node, run_on_node};
 use crate::state::State;
 use crate::supervise;
 
@@ -59,9 +59,9 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome<u8> {
     }
     let context = context(state?)?;
     match cli.command {
-        Command::Doctor(_) => vat::native::run(doctor::run(&context)),
-        Command::Run(command) => vat::native::run(run::run(&context, command)),
-        command => vat::native::run(with_node(&context, command)),
+        Command::Doctor(_) => run_on_node(doctor::run(&context))?,
+        Command::Run(command) => run_on_node(run::run(&context, command))?,
+        command => run_on_node(with_node(&context, command))?,
     }
 }
 

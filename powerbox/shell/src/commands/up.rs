@@ -6,9 +6,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clap::Args;
+use rustix::fd::AsRawFd as _;
+use rustix::io::FdFlags;
 
 use crate::failure::{Doing as _, Failure, Outcome};
-use crate::node;
+use crate::node::{self, run_on_node};
 use crate::output;
 use crate::state::{State, wait_readable};
 use crate::supervise::{Supervise, kernel_command};
@@ -39,9 +41,9 @@ pub(crate) struct Up {
 }
 
 pub(crate) fn run(state: &State, command: Up) -> Outcome {
-    let options = Supervise { kernel: find_kernel(command.libexec.as_deref())?, libexec: libexec(command.libexec), reduced: command.reduced };
+    let options = Supervise { kernel: find_kernel(command.libexec.as_deref())?, libexec: libexec(command.libexec), reduced: command.reduced, ready_fd: None };
     state.prepare()?;
-    if node::is_up(state) {
+    if run_on_node(node::is_up(state))? {
         return output::line(&format!("the node is up already ({})", state.path().display()));
     }
     if command.foreground {
@@ -65,9 +67,14 @@ fn start(state: &State, options: &Supervise) -> Outcome {
     if options.reduced {
         parent.arg("--reduced");
     }
-    parent.stdin(Stdio::null()).stdout(their_end).stderr(state.open_log()?).current_dir("/");
+    // The one descriptor that is passed on: this process is about to do nothing else.
+    rustix::io::fcntl_setfd(&their_end, FdFlags::empty()).doing(|| "cannot pass a pipe on".to_owned())?;
+    parent.arg("--ready-fd").arg(their_end.as_raw_fd().to_string());
+    let log = state.open_log()?;
+    let error_log = state.open_log()?;
+    parent.stdin(Stdio::null()).stdout(log).stderr(error_log).current_dir("/");
     let mut parent_process = parent.spawn().doing(|| "cannot start the kernel's parent".to_owned())?;
-    drop(parent); // its end of the pipe
+    drop(their_end);
 
     if await_ready(ready) {
         return Ok(());

@@ -43,7 +43,7 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
 }
 
 /// Reads the metadata of an entry.
-pub(crate) fn metadata(reader: metadata::Reader<'_>) -> Outcome<Metadata> {
+fn metadata(reader: metadata::Reader<'_>) -> Outcome<Metadata> {
     Ok(Metadata {
         kind: kind_name(reader.get_kind()?),
         size: reader.get_size(),

@@ -15,7 +15,7 @@ mod record;
 mod request;
 mod status;
 
-pub(crate) use entry::{Entry, kind_name, metadata};
+pub(crate) use entry::{Entry, kind_name};
 pub(crate) use grant::{Grant, WhyLine};
 pub(crate) use instance::Instance;
 pub(crate) use offer::Offer;

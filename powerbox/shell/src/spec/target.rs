@@ -43,15 +43,6 @@ impl Target {
             )),
         }
     }
-
-    /// As the node takes it, where it is not a folder.
-    pub(crate) fn on_node(&self) -> Option<String> {
-        match self {
-            Self::Host(_) => None,
-            Self::Grant(grant) => Some(format!("#{grant}")),
-            Self::Named(name) => Some(name.clone()),
-        }
-    }
 }
 
 /// `#12` or `12`
@@ -83,8 +74,6 @@ mod tests {
         assert_eq!(parse("#12"), Ok(Target::Grant(12)));
         assert_eq!(parse("12"), Ok(Target::Grant(12)));
         assert_eq!(parse("search#2:docs"), Ok(Target::Named("search#2:docs".into())));
-        assert_eq!(parse("search:docs").unwrap().on_node().as_deref(), Some("search:docs"));
-        assert_eq!(parse("#7").unwrap().on_node().as_deref(), Some("#7"));
     }
 
     #[test]

@@ -67,14 +67,14 @@ impl<'a> Questions<'a> {
             gone = self.gone(request.id, version) => gone.map(|()| End::Gone),
         };
         if matches!(asked, Ok(End::Gone)) {
-            let _ = tty.show("\n(not asked any more)\n").await;
+            let _ = tty.show("\n(not asked any more)\n");
         }
         asked
     }
 
     async fn ask(&self, tty: &Tty, request: &Request) -> Outcome<End> {
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        if tty.show(&prompt::question(request)).await.is_err() {
+        if tty.show(&prompt::question(request)).is_err() {
             return Ok(End::NoTerminal);
         }
         loop {
@@ -86,10 +86,10 @@ impl<'a> Questions<'a> {
             // A terminal that takes no more is noticed by the next question.
             match said {
                 Ok(done) => {
-                    let _ = tty.show(&format!("{done}\n")).await;
+                    let _ = tty.show(&format!("{done}\n"));
                     return Ok(End::Decided);
                 }
-                Err(mistake) => drop(tty.show(&format!("{mistake}\n")).await),
+                Err(mistake) => drop(tty.show(&format!("{mistake}\n"))),
             }
         }
     }

@@ -1,10 +1,14 @@
 //! The controlling terminal, apart from standard input and output, which are the app's.
 
 use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::termios::QueueSelector;
-use tokio::io::unix::AsyncFd;
 
 /// A longer answer than this is none: a path of 4,096 bytes, with options.
 const ANSWER_MAX_BYTES: usize = 8 * 1024;
@@ -12,58 +16,98 @@ const ANSWER_MAX_BYTES: usize = 8 * 1024;
 /// The terminal on which a person can be asked.
 #[derive(Debug)]
 pub(crate) struct Tty {
-    terminal: AsyncFd<rustix::fd::OwnedFd>,
+    terminal: Arc<OwnedFd>,
 }
 
 impl Tty {
     /// None where there is no terminal, or this process is not in its foreground.
     pub(crate) fn open() -> Option<Self> {
-        // Non-blocking is a property of this opening only: standard input stays as it is.
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let terminal = rustix::fs::open("/dev/tty", flags, Mode::empty()).ok()?;
-        let terminal = Self { terminal: AsyncFd::new(terminal).ok()? };
-        terminal.in_foreground().then_some(terminal)
-    }
-
-    /// Whether what is typed comes to this process.
-    pub(crate) fn in_foreground(&self) -> bool {
-        let foreground = rustix::termios::tcgetpgrp(&self.terminal);
-        foreground.is_ok_and(|group| group == rustix::process::getpgrp())
+        let foreground = rustix::termios::tcgetpgrp(&terminal).ok()?;
+        (foreground == rustix::process::getpgrp()).then(|| Self { terminal: Arc::new(terminal) })
     }
 
     /// Shows text, which the caller has escaped.
-    pub(crate) async fn show(&self, text: &str) -> io::Result<()> {
+    pub(crate) fn show(&self, text: &str) -> io::Result<()> {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
-            let mut ready = self.terminal.writable().await?;
-            let written = ready.try_io(|terminal| Ok(rustix::io::write(terminal, rest)?));
-            match written {
-                Ok(count) => rest = &rest[count?..],
-                Err(_would_block) => {}
+            match rustix::io::write(&self.terminal, rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
-    /// Reads one line; None at the end of input. What was typed before the question is thrown away: it cannot be an answer.
+    /// Reads one line; None at the end of input. What was typed before the question is thrown away: it cannot be an
+    /// answer. Dropping the future ends the reading.
     pub(crate) async fn ask(&self, cue: &str) -> io::Result<Option<String>> {
         let _ = rustix::termios::tcflush(&self.terminal, QueueSelector::IFlush);
-        self.show(cue).await?;
-        let mut line = Vec::new();
-        let mut byte = [0];
-        loop {
-            let mut ready = self.terminal.readable().await?;
-            let read = ready.try_io(|terminal| Ok(rustix::io::read(terminal, &mut byte)?));
-            match read {
-                Err(_would_block) => {}
-                Ok(Ok(0)) => return Ok(None),
-                Ok(Ok(_)) if byte[0] == b'\n' => return Ok(Some(String::from_utf8_lossy(&line).into_owned())),
-                Ok(Ok(_)) if line.len() < ANSWER_MAX_BYTES => line.push(byte[0]),
-                Ok(Ok(_)) => return Err(io::Error::other("the answer is too long")),
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Err(error),
-            }
+        self.show(cue)?;
+        let terminal = Arc::clone(&self.terminal);
+        let (asking, asked) = UnixStream::pair()?;
+        let line = tokio::task::spawn_blocking(move || read_line(&terminal, &asked)).await;
+        drop(asking);
+        line.map_err(io::Error::other)?
+    }
+}
+
+/// Reads up to the end of a line, for as long as the other end of `asked` lives.
+fn read_line(terminal: &impl AsFd, asked: &UnixStream) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        let mut watched = [PollFd::new(terminal, PollFlags::IN), PollFd::new(asked, PollFlags::IN)];
+        match poll(&mut watched, None) {
+            Err(Errno::INTR) => continue,
+            result => drop(result?),
+        }
+        if !watched[1].revents().is_empty() {
+            return Ok(None);
+        }
+        match rustix::io::read(terminal, &mut byte) {
+            Ok(0) => return Ok(None),
+            Ok(_) if byte[0] == b'\n' => return Ok(Some(String::from_utf8_lossy(&line).into_owned())),
+            Ok(_) if line.len() < ANSWER_MAX_BYTES => line.push(byte[0]),
+            Ok(_) => return Err(io::Error::other("the answer is too long")),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
+}
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn one_line_is_read_and_no_more() {
+        let (terminal, mut person) = UnixStream::pair().unwrap();
+        let (_asking, asked) = UnixStream::pair().unwrap();
+        person.write_all(b"./docs\nnext").unwrap();
+        assert_eq!(read_line(&terminal, &asked).unwrap().as_deref(), Some("./docs"));
+        person.write_all(b"\n").unwrap();
+        assert_eq!(read_line(&terminal, &asked).unwrap().as_deref(), Some("next"));
+        drop(person);
+        assert_eq!(read_line(&terminal, &asked).unwrap(), None);
+    }
+
+    #[test]
+    fn a_question_that_is_withdrawn_reads_no_more() {
+        let (terminal, _person) = UnixStream::pair().unwrap();
+        let (asking, asked) = UnixStream::pair().unwrap();
+        drop(asking);
+        assert_eq!(read_line(&terminal, &asked).unwrap(), None);
+    }
+
+    #[test]
+    fn an_endless_answer_is_none() {
+        let (terminal, mut person) = UnixStream::pair().unwrap();
+        let (_asking, asked) = UnixStream::pair().unwrap();
+        person.write_all(&vec![b'x'; ANSWER_MAX_BYTES + 1]).unwrap();
+        assert!(read_line(&terminal, &asked).is_err());
+    }
 }

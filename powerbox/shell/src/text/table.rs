@@ -49,10 +49,6 @@ impl Table {
         self.rows.push(cells.iter().map(|cell| escape::line(cell)).collect());
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// For this process' standard output.
     pub(crate) fn for_stdout(&self) -> String {
         self.render(stdout_width())

@@ -27,11 +27,6 @@ pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
-/// Enough of a digest or key to tell two apart by eye: 12 of its digits.
-pub(crate) fn short_hex(bytes: &[u8]) -> String {
-    hex(&bytes[..bytes.len().min(6)])
-}
-
 /// `1 grant`, `2 grants`
 pub(crate) fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }

@@ -1,0 +1,66 @@
+//! `latch new`: the tutorial app under another name.
+
+use std::fs;
+use std::path::Path;
+
+use super::checkout::Checkout;
+use super::manifest_file;
+use crate::failure::{Doing as _, Failure, Outcome};
+
+/// The name that the tutorial itself has.
+const TUTORIAL: &str = "hello";
+/// The tutorial's program and manifest, read from the checkout so that a new app always fits its SDK.
+const PROGRAM: &str = "apps/hello/src/main.rs";
+const MANIFEST: &str = "apps/hello/latch.toml";
+/// What builds leave in an app's folder.
+const IGNORED: &str = "/target\n*.latch\n";
+
+/// Makes an app in that folder, which must not hold one.
+///
+/// # Errors
+/// The name cannot be an app's, the folder holds something already, or the SDK is not found.
+pub(crate) fn new(name: &str, folder: &Path) -> Outcome {
+    if !package::is_app_name(name) {
+        return Err(Failure::usage(format!("{name:?} cannot be an app's name"))
+            .because("it takes 1 to 64 of a-z, 0-9 and '-', and does not begin with '-'"));
+    }
+    let checkout = Checkout::find()?;
+    let tutorial = |path: &str| {
+        let path = checkout.root.join(path);
+        fs::read_to_string(&path).doing(|| format!("cannot read {}", path.display()))
+    };
+    // Before anything is written, so that nothing is left where this fails.
+    let (program, manifest) = (tutorial(PROGRAM)?, tutorial(MANIFEST)?);
+    let files = [
+        ("Cargo.toml", cargo_manifest(name, &checkout)),
+        ("Cargo.lock", tutorial("Cargo.lock")?),
+        (manifest_file::NAME, named(&manifest, name)),
+        ("src/main.rs", program),
+        (".gitignore", IGNORED.to_owned()),
+    ];
+    for (file, _) in &files {
+        if folder.join(file).exists() && *file != ".gitignore" {
+            return Err(Failure::new(format!("{} exists already", folder.join(file).display()))
+                .next(format!("choose another folder: latch new {name} --into DIR")));
+        }
+    }
+    fs::create_dir_all(folder.join("src")).doing(|| format!("cannot make {}", folder.display()))?;
+    for (file, text) in files {
+        let path = folder.join(file);
+        fs::write(&path, text).doing(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The versions come with the checkout's own lock file, so that nothing new is fetched.
+fn cargo_manifest(name: &str, checkout: &Checkout) -> String {
+    let sdk = toml::Value::String(checkout.sdk().to_string_lossy().into_owned());
+    format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n[dependencies]\nsdk = {{ path = {sdk} }}\n\n\
+         # A workspace of its own, wherever the folder is.\n[workspace]\n"
+    )
+}
+
+fn named(manifest: &str, name: &str) -> String {
+    manifest.replacen(&format!("name = \"{TUTORIAL}\""), &format!("name = \"{name}\""), 1)
+}
