@@ -16,7 +16,7 @@ pub use operator::connect_operator;
 pub use packet::{DESCRIPTORS_LIMIT, Packet, receive, send};
 pub use service::{LinkUsage, Service, report};
 pub use stream::Stream;
-pub use unsafe_descriptors::{CONTROL_DESCRIPTOR, DOOR_DESCRIPTOR, take_inherited};
+pub use unsafe_descriptors::{CONTROL_DESCRIPTOR, DOOR_DESCRIPTOR, take_inherited, watch};
 
 use std::future::Future;
 use std::io;

@@ -36,8 +36,11 @@ pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// A descriptor that tokio watches.
-pub(super) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+/// A descriptor that tokio watches. It must not block.
+///
+/// # Errors
+/// The runtime cannot watch it.
+pub fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd gives the same open descriptor for as long as it lives, and AsyncFd hands out only shared
     // references to it here: nobody replaces it.
     Ok(unsafe { AsyncFd::register(descriptor) }?)
