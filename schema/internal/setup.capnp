@@ -8,6 +8,7 @@ struct PowerboxSetup {
   reduced @1 :Bool;          # the node was allowed to run with less confinement than a full one
   kernelMissing @2 :List(Text);   # what the kernel itself found missing, for doctor
 }
+# Its one resource, "state", is its own folder; the control channel is descriptor 4.
 
 struct SandboxSetup {
   name @0 :Text;             # instance, for messages
