@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A folder of the checkout that `latch build` makes a package of.
-const PACKAGES: &[&str] = &["apps/hello", "apps/search", "tests/guests/hostile", "tests/guests/probe", "tests/guests/network"];
+const PACKAGES: &[&str] = &["apps/hello", "apps/search", "tests/guests/hostile", "tests/guests/probe", "tests/guests/network", "tests/guests/bench"];
 
 /// Builds all packages with the `latch` in the folder of the binaries; gives the paths of the packages.
 ///

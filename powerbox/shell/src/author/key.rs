@@ -50,7 +50,7 @@ fn own_path(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     Some(config.join("latch/author.key"))
 }
 
-fn load(mut file: File, path: &Path) -> Outcome<SigningKey> {
+fn load(file: File, path: &Path) -> Outcome<SigningKey> {
     let reading = || format!("cannot read {}", path.display());
     if file.metadata().doing(reading)?.mode() & OTHERS != 0 {
         return Err(Failure::new(format!("others may read {}", path.display()))
@@ -58,7 +58,7 @@ fn load(mut file: File, path: &Path) -> Outcome<SigningKey> {
             .next(format!("chmod 600 {}", path.display())));
     }
     let mut bytes = Vec::new();
-    file.by_ref().take(SECRET_BYTES as u64 + 1).read_to_end(&mut bytes).doing(reading)?;
+    file.take(SECRET_BYTES as u64 + 1).read_to_end(&mut bytes).doing(reading)?;
     let secret: [u8; SECRET_BYTES] = bytes.try_into().map_err(|_| {
         Failure::new(format!("{} is not an author's key", path.display()))
             .because(format!("it has not exactly {SECRET_BYTES} bytes"))

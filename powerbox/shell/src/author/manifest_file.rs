@@ -20,12 +20,12 @@ struct Written {
     version: String,
     /// The author's own words about themselves.
     #[serde(default)]
-    author: String,
+    author_name: String,
     #[serde(default)]
     description: String,
     /// Everything that the app may ask for.
     #[serde(default)]
-    requests: Vec<WrittenRequest>,
+    request: Vec<WrittenRequest>,
     #[serde(default)]
     limits: WrittenLimits,
 }
@@ -36,8 +36,25 @@ struct WrittenRequest {
     label: String,
     /// A name that the node knows, such as `Directory`, or a schema id such as `0x9d3f...`.
     interface: String,
-    rights: Vec<Right>,
+    rights: RightsAsWritten,
     reason: String,
+}
+
+/// `"read"`, or `["read", "append"]`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum RightsAsWritten {
+    One(Right),
+    Several(Vec<Right>),
+}
+
+impl RightsAsWritten {
+    fn has(&self, right: Right) -> bool {
+        match self {
+            Self::One(one) => *one == right,
+            Self::Several(several) => several.contains(&right),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -51,10 +68,61 @@ enum Right {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct WrittenLimits {
-    memory_bytes: u64,
-    turn_ms: u32,
-    output_bytes: u64,
-    stack_bytes: u64,
+    memory: Size,
+    turn: Time,
+    output: Size,
+    stack: Size,
+}
+
+/// Bytes: a number, or one with a unit, such as "16 MiB".
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Amount")]
+struct Size(u64);
+
+/// Milliseconds: a number, or one with a unit, such as "10 s".
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Amount")]
+struct Time(u32);
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Amount {
+    Number(u64),
+    Words(String),
+}
+
+impl Amount {
+    /// The number in the smallest unit; `units` says how many of it the others have.
+    fn in_units(self, units: &[(&str, u64)]) -> Result<u64, String> {
+        let words = match self {
+            Self::Number(number) => return Ok(number),
+            Self::Words(words) => words,
+        };
+        let (number, unit) = words.trim().split_at(words.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(words.len()));
+        let known = units.iter().find(|(name, _)| *name == unit.trim());
+        let product = known.and_then(|(_, factor)| number.parse::<u64>().ok()?.checked_mul(*factor));
+        product.ok_or_else(|| {
+            let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
+            format!("{words:?} is not a number with one of {}", names.join(", "))
+        })
+    }
+}
+
+impl TryFrom<Amount> for Size {
+    type Error = String;
+
+    fn try_from(amount: Amount) -> Result<Self, String> {
+        amount.in_units(&[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)]).map(Self)
+    }
+}
+
+impl TryFrom<Amount> for Time {
+    type Error = String;
+
+    fn try_from(amount: Amount) -> Result<Self, String> {
+        let ms = amount.in_units(&[("ms", 1), ("s", 1_000), ("min", 60_000)])?;
+        u32::try_from(ms).map(Self).map_err(|_| format!("{ms} ms is too long"))
+    }
 }
 
 /// The manifest, but for what signing fills in.
@@ -76,15 +144,15 @@ fn parse(text: &str) -> Result<Manifest, String> {
     let manifest = Manifest {
         name: written.name,
         version: written.version,
-        author_name: written.author,
+        author_name: written.author_name,
         description: written.description,
         world: WORLD.to_owned(),
-        requests: written.requests.into_iter().map(announced).collect::<Result<_, _>>()?,
+        requests: written.request.into_iter().map(announced).collect::<Result<_, _>>()?,
         limits: Limits {
-            memory_bytes: written.limits.memory_bytes,
-            turn_ms: written.limits.turn_ms,
-            output_bytes: written.limits.output_bytes,
-            stack_bytes: written.limits.stack_bytes,
+            memory_bytes: written.limits.memory.0,
+            turn_ms: written.limits.turn.0,
+            output_bytes: written.limits.output.0,
+            stack_bytes: written.limits.stack.0,
         },
         ..Manifest::default()
     };
@@ -93,7 +161,7 @@ fn parse(text: &str) -> Result<Manifest, String> {
 }
 
 fn announced(written: WrittenRequest) -> Result<Announced, String> {
-    let has = |right: Right| written.rights.contains(&right);
+    let has = |right: Right| written.rights.has(right);
     let rights = Rights { read: has(Right::Read), append: has(Right::Append), write: has(Right::Write) }.complete();
     let interface = interface(&written.interface).ok_or_else(|| {
         let known: Vec<&str> = INTERFACES.iter().map(|interface| interface.name).collect();
@@ -116,20 +184,22 @@ mod tests {
     const WHOLE: &str = r#"
         name = "search"
         version = "1.2.3"
-        author = "Ada"
+        author_name = "Ada"
         description = "Finds lines"
-        [[requests]]
+        [[request]]
         label = "folder"
         interface = "Directory"
         rights = ["read"]
         reason = "to search in it"
-        [[requests]]
+        [[request]]
         label = "other"
         interface = "0xdd5af00625aea914"
-        rights = ["write"]
+        rights = "write"
         reason = "to see"
         [limits]
-        memory_bytes = 1048576
+        memory = "1 MiB"
+        turn = 1500
+        stack = "64KiB"
     "#;
 
     #[test]
@@ -141,7 +211,7 @@ mod tests {
         assert_eq!(manifest.requests[0].rights, Rights::READ);
         assert_eq!(manifest.requests[1].interface, 0xdd5a_f006_25ae_a914);
         assert!(manifest.requests[1].rights.append, "who may write may append");
-        assert_eq!(manifest.limits, Limits { memory_bytes: 1 << 20, ..Limits::default() });
+        assert_eq!(manifest.limits, Limits { memory_bytes: 1 << 20, turn_ms: 1_500, stack_bytes: 64 << 10, output_bytes: 0 });
         assert_eq!(manifest.world, WORLD);
     }
 
@@ -150,7 +220,9 @@ mod tests {
         for (wrong, said) in [
             (WHOLE.replace("[limits]", "[limit]"), "limit"),
             (WHOLE.replace("\"Directory\"", "\"Folder\""), "no interface"),
-            (WHOLE.replace("[\"read\"]", "[\"execute\"]"), "execute"),
+            (WHOLE.replace("[\"read\"]", "[\"execute\"]"), "rights"),
+            (WHOLE.replace("1 MiB", "1 MB"), "GiB"),
+            (WHOLE.replace("1 MiB", "17179869184 GiB"), "not a number"),
             (WHOLE.replace("\"search\"", "\"Search!\""), "name"),
         ] {
             let error = parse(&wrong).unwrap_err();

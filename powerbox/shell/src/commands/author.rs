@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::author::{self, BuildOptions};
 use crate::failure::Outcome;
+use crate::text::words::hex;
+
+/// As much of an author's key as people compare by eye.
+const AUTHOR_DIGITS: usize = 16;
 
 /// Makes a folder with a new app in it: a manifest and a program that asks for a folder and lists it.
 #[derive(Debug, Args)]
@@ -42,11 +47,27 @@ pub(crate) struct Build {
 }
 
 pub(crate) fn new(command: New) -> Outcome {
-    let _ = (command.name, command.into);
-    Err(crate::failure::Failure::new("latch new is not there yet"))
+    let folder = command.into.unwrap_or_else(|| PathBuf::from(&command.name));
+    author::new(&command.name, &folder)?;
+    println!("made {}", folder.display());
+    println!("  next: cd {} && latch build", folder.display());
+    Ok(())
 }
 
 pub(crate) fn build(command: Build) -> Outcome {
-    let _ = (command.folder, command.out, command.key, command.component);
-    Err(crate::failure::Failure::new("latch build is not there yet"))
+    let Build { folder, out, key, component } = command;
+    let built = author::build(&BuildOptions { folder, out, key, component })?;
+    if let Some(key) = &built.new_key {
+        println!("made your author's key, {}: keep it, it is how others know your apps", key.display());
+    }
+    println!(
+        "built {} ({} {}, {} KiB, signed by {})",
+        built.package.display(),
+        built.name,
+        built.version,
+        built.bytes.div_ceil(1024),
+        &hex(&built.author)[..AUTHOR_DIGITS]
+    );
+    println!("  next: latch run --trust {}", built.package.display());
+    Ok(())
 }
