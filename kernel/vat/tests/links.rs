@@ -1,71 +1,230 @@
-//! Two vats on one thread, over a link in memory or over a socket.
+//! What a link does between two vats that mean well.
 
+mod common;
+
+use common::keeper::{
+    ANOTHER, BYTES, CALL_IT, FAIL, GIVE_BACK, HANG, KEEPER, KeeperClient, NOOP, PANIC, PUT, SAME, SAME_LATER,
+};
+use common::world::{World, badge};
+use capnp::ErrorKind;
 use capnp::capability::FromClientHook;
-use futures::executor::LocalPool;
-use futures::task::LocalSpawnExt;
-use schema::stream_capnp::byte_stream;
-use std::cell::Cell;
-use std::rc::Rc;
 use vat::door::Lease;
-use vat::testing::{ManualClock, SharedClock, pair};
-use vat::{Badge, Bounds, Clock, Peer, Rights};
+use vat::{Badge, Bounds, EndReason, Method, Peer};
 
-/// Adds up what it is given.
-#[derive(Default)]
-struct Adder {
-    total: Cell<u64>,
+fn app() -> Bounds {
+    Bounds::for_peer(Peer::App)
 }
 
-impl byte_stream::Server for Adder {
-    async fn write(self: Rc<Self>, params: byte_stream::WriteParams) -> Result<(), capnp::Error> {
-        self.total.set(self.total.get() + params.get()?.get_bytes()?.len() as u64);
-        Ok(())
-    }
-
-    async fn end(
-        self: Rc<Self>,
-        _: byte_stream::EndParams,
-        mut results: byte_stream::EndResults,
-    ) -> Result<(), capnp::Error> {
-        results.get().set_total(self.total.get());
-        Ok(())
-    }
+fn text(error: &capnp::Error) -> String {
+    error.to_string()
 }
 
-fn badge() -> Badge {
-    Badge {
-        grant: 12,
-        object: String::new(),
-        interface: 0,
-        rights: Rights::ALL,
-        expires_at_ms: 0,
-        calls: Lease::UNLIMITED,
-        bytes: Lease::UNLIMITED,
-        methods: Vec::new(),
-        peer: Peer::App,
-        holder: "search".into(),
+#[test]
+fn calls_are_answered_and_objects_made_on_the_way() {
+    let mut world = World::new();
+    let link = world.link(&badge(), app());
+    world.wait(link.root.call(NOOP, None).promise).unwrap();
+    let another = link.root.call(ANOTHER, None).object();
+    let third = another.call(ANOTHER, None).object();
+    world.wait(third.call(NOOP, None).promise).unwrap();
+    let error = world.wait(third.call(FAIL, None).promise).err().unwrap();
+    assert!(text(&error).contains("as told"), "{error}");
+}
+
+#[test]
+fn what_was_pipelined_on_a_call_runs_although_nobody_waits_for_that_call() {
+    let mut world = World::new();
+    let link = world.link(&badge(), app());
+    let called = link.root.call(SAME_LATER, Some(&world.own(&link).1));
+    let pipelined = called.object().call(NOOP, None).promise;
+    drop(called);
+    let answered = world.spawn(pipelined);
+    world.settle();
+    assert!(!answered.is_there());
+    link.server.keeper.go_on();
+    world.settle();
+    assert!(answered.take().unwrap().is_ok());
+}
+
+#[test]
+fn a_call_that_nobody_wants_any_more_stops_and_holds_nothing() {
+    let mut world = World::new();
+    let link = world.link(&badge(), app());
+    for round in 1..=20_000 {
+        let called = link.root.call(HANG, None);
+        world.settle();
+        assert_eq!(link.server.keeper.started.get(), round);
+        drop(called);
+        world.settle();
+        assert_eq!(link.server.keeper.gone.get(), round, "it is stopped at once");
+    }
+    // more than any bound on held calls or unanswered questions
+    world.wait(link.root.call(NOOP, None).promise).unwrap();
+    assert!(!link.server.ended.is_there() && !link.client_ended.is_there());
+}
+
+#[test]
+fn references_come_back_as_what_they_are() {
+    let mut world = World::new();
+    let link = world.link(&badge(), app());
+    let (own, object) = world.own(&link);
+    // through the other end and back, calls in flight meanwhile
+    let called = link.root.call(SAME, Some(&object));
+    let early = called.object().call(NOOP, None);
+    let back = KeeperClient::new(world.wait(called.promise).unwrap().get().unwrap().get_as_capability::<capnp::capability::Client>().unwrap().hook);
+    world.wait(early.promise).unwrap();
+    world.wait(back.call(NOOP, None).promise).unwrap();
+    assert_eq!(own.started.get(), 2);
+    // kept there, called from there, given back
+    world.wait(link.root.call(PUT, Some(&object)).promise).unwrap();
+    world.wait(link.root.call(CALL_IT, None).promise).unwrap();
+    world.settle();
+    assert_eq!(own.started.get(), 3);
+    let given = link.root.call(GIVE_BACK, None).object();
+    world.wait(given.call(NOOP, None).promise).unwrap();
+    assert_eq!(own.started.get(), 4);
+}
+
+#[test]
+fn a_call_that_is_given_a_result_waits_until_it_is_there() {
+    let mut world = World::new();
+    let link = world.link(&badge(), app());
+    let later = link.root.call(SAME_LATER, Some(&world.own(&link).1));
+    let put = world.spawn(link.root.call(PUT, Some(&later.object().0)).promise);
+    let after = world.spawn(link.root.call(NOOP, None).promise);
+    world.settle();
+    assert!(!put.is_there() && !after.is_there(), "calls keep their order");
+    link.server.keeper.go_on();
+    world.settle();
+    assert!(put.take().unwrap().is_ok() && after.take().unwrap().is_ok());
+    assert_eq!(*link.server.keeper.order.borrow(), [SAME_LATER, PUT, NOOP]);
+}
+
+#[test]
+fn more_calls_than_may_run_at_once_run_in_order() {
+    let mut world = World::new();
+    let link = world.link(&badge(), Bounds { running: 3, ..app() });
+    let calls: Vec<_> = (0..10).map(|_| world.spawn(link.root.call(HANG, None).promise)).collect();
+    for done in [0, 3, 6, 9] {
+        world.settle();
+        assert_eq!(calls.iter().filter(|call| call.is_there()).count(), done);
+        assert_eq!(link.server.keeper.started.get(), (done + 3).min(10));
+        link.server.keeper.go_on();
+    }
+    world.settle();
+    assert!(calls.iter().all(|call| call.is_there()));
+}
+
+#[test]
+fn a_reader_that_is_slow_makes_calls_wait_not_memory_grow() {
+    let mut world = World::new();
+    let link = world.link(&badge(), app());
+    let calls: Vec<_> = (0..500).map(|_| link.root.call(BYTES, None).promise).collect();
+    for call in calls {
+        let bytes = world.wait(call).unwrap();
+        assert_eq!(bytes.get().unwrap().get_as::<capnp::data::Reader<'_>>().unwrap().len(), 1 << 20);
+    }
+    assert!(!link.server.ended.is_there());
+}
+
+#[test]
+fn caveats_are_told_with_grant_and_method() {
+    let mut world = World::new();
+    let noop = Method { interface: KEEPER, ordinal: NOOP };
+    let cases = [
+        (Badge { methods: vec![noop], ..badge() }, "denied: grant 12 does not allow 0xffeeddccbbaa0001.9"),
+        (Badge { calls: Lease::of(0), ..badge() }, "exhausted: the 0 calls of grant 12"),
+        (Badge { bytes: Lease::of(10), ..badge() }, "exhausted: the 10 bytes of grant 12"),
+        (Badge { expires_at_ms: 1_000_000, ..badge() }, "expired: the time of grant 12"),
+    ];
+    for (badge, expected) in cases {
+        let link = world.link(&badge, app());
+        let error = world.wait(link.root.call(ANOTHER, None).promise).err().unwrap();
+        assert!(error.kind == ErrorKind::Failed && text(&error).contains(expected), "{error}");
+        assert_eq!(link.server.keeper.started.get(), 0);
     }
 }
 
 #[test]
-fn a_client_uses_what_the_other_end_serves() {
-    let mut pool = LocalPool::new();
-    let clock: Rc<dyn Clock> = Rc::new(SharedClock(ManualClock::at_ms(1_000)));
-    let (here, there) = pair(1 << 16);
-    let serving = vat::serve(there, &badge(), Bounds::for_peer(Peer::App), clock.clone(), |exports| {
-        exports.export::<byte_stream::Client, _>(Adder::default()).client
-    });
-    let connected = vat::connect(here, Bounds::for_peer(Peer::Service), clock);
-    pool.spawner().spawn_local(async { drop(serving.await) }).unwrap();
-    pool.spawner().spawn_local(async { drop(connected.driving.await) }).unwrap();
-    let stream = byte_stream::Client::new(connected.root.hook);
-    let total = pool.run_until(async move {
-        for _ in 0..10 {
-            let mut request = stream.write_request();
-            request.get().set_bytes(&[1; 1000]);
-            request.send().await?;
-        }
-        stream.end_request().send().promise.await?.get().map(|results| results.get_total())
-    });
-    assert_eq!(total.unwrap(), 10_000);
+fn caveats_hold_for_what_is_reached_through_the_root_and_for_pipelined_calls() {
+    let mut world = World::new();
+    let allowed = |ordinal| Method { interface: KEEPER, ordinal };
+    let link = world.link(&Badge { methods: vec![allowed(ANOTHER), allowed(NOOP)], ..badge() }, app());
+    let another = link.root.call(ANOTHER, None).object();
+    let pipelined = another.call(FAIL, None).promise;
+    assert!(text(&world.wait(pipelined).err().unwrap()).contains("denied"));
+    world.wait(another.call(NOOP, None).promise).unwrap();
+    assert!(text(&world.wait(another.call(FAIL, None).promise).err().unwrap()).contains("denied"));
+}
+
+#[test]
+fn time_passes_for_calls_that_wait() {
+    let mut world = World::new();
+    let link = world.link(&Badge { expires_at_ms: 1_000_500, ..badge() }, Bounds { running: 1, ..app() });
+    let running = world.spawn(link.root.call(HANG, None).promise);
+    let waiting = world.spawn(link.root.call(NOOP, None).promise);
+    world.settle();
+    world.clock.advance_ms(500);
+    link.server.keeper.go_on();
+    world.settle();
+    assert!(running.take().unwrap().is_ok(), "what runs may finish");
+    assert!(text(&waiting.take().unwrap().err().unwrap()).contains("expired"));
+}
+
+#[test]
+fn results_beyond_the_budget_do_not_leave() {
+    let mut world = World::new();
+    let link = world.link(&Badge { bytes: Lease::of(1 << 20), ..badge() }, app());
+    world.wait(link.root.call(NOOP, None).promise).unwrap();
+    let error = world.wait(link.root.call(BYTES, None).promise).err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Disconnected);
+    world.settle();
+    let ended = link.server.ended.take().unwrap();
+    assert_eq!(ended.reason, EndReason::Exhausted);
+    assert!(ended.usage.bytes_out < 1 << 20 && ended.usage.unused_bytes > 0, "{ended:?}");
+}
+
+#[test]
+fn the_meter_counts_what_was_called() {
+    let mut world = World::new();
+    let link = world.link(&Badge { calls: Lease::of(10), ..badge() }, app());
+    for _ in 0..3 {
+        world.wait(link.root.call(NOOP, None).promise).unwrap();
+    }
+    assert!(world.wait(link.root.call(FAIL, None).promise).is_err());
+    let usage = link.server.watch.usage();
+    assert_eq!((usage.calls, usage.errors, usage.unused_calls), (4, 1, 6));
+    assert!(usage.bytes_in > 0 && usage.bytes_out > 0);
+    let noop = usage.methods.iter().find(|method| method.method.ordinal == NOOP).unwrap();
+    assert_eq!((noop.calls, noop.errors), (3, 0));
+    assert!(link.server.watch.usage().is_empty(), "it is reported once");
+}
+
+#[test]
+fn a_handler_that_fails_badly_is_one_callers_error() {
+    let mut world = World::new();
+    let link = world.link(&badge(), app());
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let error = world.wait(link.root.call(PANIC, None).promise).err().unwrap();
+    std::panic::set_hook(hook);
+    assert!(text(&error).contains("a fault in the service"), "{error}");
+    world.wait(link.root.call(NOOP, None).promise).unwrap();
+}
+
+#[test]
+fn a_link_that_one_end_lets_go_of_ends_at_both() {
+    let mut world = World::new();
+    let link = world.link(&badge(), app());
+    let hanging = world.spawn(link.root.call(HANG, None).promise);
+    world.settle();
+    link.client_watch.end(EndReason::Stopped, "done with it");
+    world.settle();
+    assert_eq!(link.client_ended.take().unwrap().reason, EndReason::Stopped);
+    assert_eq!(link.server.ended.take().unwrap().reason, EndReason::Closed);
+    let error = hanging.take().unwrap().err().unwrap();
+    assert!(error.kind == ErrorKind::Disconnected && text(&error).contains("done with it"), "{error}");
+    assert_eq!(link.server.keeper.gone.get(), 1, "what ran there is stopped");
+    let late = world.wait(link.root.call(NOOP, None).promise).err().unwrap();
+    assert_eq!(late.kind, ErrorKind::Disconnected);
 }

@@ -1,13 +1,19 @@
 //! The wrapper around every exported object: each call passes the gate before it starts, and is metered.
 
 use super::LinkState;
-use crate::words::{EndReason, Method};
+use super::call::Call;
+use super::permits::{Permit, Ticket};
+use crate::words::Method;
 use capnp::any_pointer;
 use capnp::capability::{DispatchCallResult, FromClientHook, FromServer, Params, Promise, Results, Server};
 use capnp::private::capability::ClientHook;
+use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 /// An exported object with its link.
 pub(crate) struct Guarded<C, D> {
@@ -70,6 +76,7 @@ impl<C, D> Deref for Dispatch<C, D> {
 }
 
 impl<C, D: Server + Clone> Server for Dispatch<C, D> {
+    /// The object makes its future at once, and nothing of a handler runs before that is polled first.
     fn dispatch_call(
         self,
         interface_id: u64,
@@ -78,27 +85,145 @@ impl<C, D: Server + Clone> Server for Dispatch<C, D> {
         results: Results<any_pointer::Owned>,
     ) -> DispatchCallResult {
         let state = self.state.clone();
+        state.set_probe(None);
+        // whether it can be read is the handler's concern; looking at it shows which call it belongs to
+        let _ = params.hook.get();
+        let call = state.take_probe();
         let called = self.object.clone().dispatch_call(interface_id, method_id, params, results);
-        let is_streaming = called.is_streaming;
-        let promise = Promise::from_future(async move {
-            let method = Method { interface: interface_id, ordinal: method_id };
-            if state.is_ended() || state.is_hung_up() {
-                state.end(EndReason::Closed, String::new());
-                return Err(capnp::Error::disconnected("the link has ended".to_owned()));
-            }
-            let began_ns = state.clock.now_ns();
-            let admitted = state.gate.borrow_mut().admit(state.clock.wall_ms(), method);
-            let result = match admitted {
-                Ok(()) => called.promise.await,
-                Err(refusal) => Err(capnp::Error::failed(refusal.to_string())),
-            };
-            state.meter.borrow_mut().call(method, state.clock.now_ns() - began_ns, result.is_err());
-            result
-        });
-        DispatchCallResult::new(promise, is_streaming)
+        let began_ns = call.as_ref().map_or_else(|| state.clock.now_ns(), |call| call.read_ns);
+        let guarding = Guarding {
+            method: Method { interface: interface_id, ordinal: method_id },
+            phase: match state.permits.try_start(call.as_ref()) {
+                // not started yet: the checks come with the first poll
+                Some(permit) if state.has_room() => Phase::Admitted(permit),
+                Some(permit) => {
+                    state.permits.give_back(&permit);
+                    Phase::Waiting(state.permits.queue(call.clone()))
+                }
+                None => Phase::Waiting(state.permits.queue(call.clone())),
+            },
+            handler: Some(called.promise),
+            began_ns,
+            call,
+            state,
+        };
+        DispatchCallResult::new(Promise::from_future(guarding), called.is_streaming)
     }
 
     fn as_ptr(&self) -> usize {
         self.object.as_ptr()
+    }
+}
+
+/// How far a call is.
+enum Phase {
+    /// It waits for its turn.
+    Waiting(Rc<Ticket>),
+    /// It may start.
+    Admitted(Permit),
+    /// It runs.
+    Running(Permit),
+    /// It is over.
+    Over,
+}
+
+/// One call of an exported object.
+struct Guarding {
+    state: Rc<LinkState>,
+    call: Option<Rc<Call>>,
+    method: Method,
+    phase: Phase,
+    handler: Option<Promise<(), capnp::Error>>,
+    began_ns: u64,
+}
+
+impl Guarding {
+    /// Whether the call must not go on.
+    fn stopped(&self) -> Option<capnp::Error> {
+        if self.state.is_ended() {
+            return Some(self.state.end_error());
+        }
+        let cancelled = self.call.as_ref().is_some_and(|call| call.is_cancelled());
+        cancelled.then(|| capnp::Error::failed("the caller no longer wants it".to_owned()))
+    }
+
+    /// The checks before a call starts, in their order.
+    fn check(&self) -> capnp::Result<()> {
+        if self.state.is_hung_up() {
+            return Err(self.state.end_error());
+        }
+        if let Some(refusal) = self.call.as_ref().and_then(|call| call.refusal) {
+            return Err(capnp::Error::failed(refusal.to_string()));
+        }
+        let mut gate = self.state.gate.borrow_mut();
+        let now_ms = if gate.expires() { self.state.clock.wall_ms() } else { 0 };
+        gate.admit(now_ms, self.method).map_err(|refusal| capnp::Error::failed(refusal.to_string()))
+    }
+
+    /// It is over: the permit goes to the next, the handler goes.
+    fn close(&mut self) {
+        // first, so that what it holds is free before somebody else starts
+        self.handler = None;
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Waiting(ticket) => self.state.permits.leave(&ticket),
+            Phase::Admitted(permit) | Phase::Running(permit) => self.state.permits.give_back(&permit),
+            Phase::Over => {}
+        }
+    }
+
+    fn poll_handler(&mut self, context: &mut Context<'_>) -> Poll<capnp::Result<()>> {
+        let Some(handler) = &mut self.handler else { return Poll::Pending };
+        // a fault of one handler is one caller's error
+        catch_unwind(AssertUnwindSafe(|| Pin::new(handler).poll(context)))
+            .unwrap_or_else(|_| Poll::Ready(Err(capnp::Error::failed("a fault in the service".to_owned()))))
+    }
+}
+
+impl Future for Guarding {
+    type Output = capnp::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<capnp::Result<()>> {
+        let this = &mut *self;
+        if let Some(error) = this.stopped() {
+            this.close();
+            return Poll::Ready(Err(error));
+        }
+        if let Some(call) = &this.call {
+            call.set_waker(context.waker());
+        }
+        if let Phase::Waiting(ticket) = &this.phase {
+            let has_room = this.state.has_room();
+            match this.state.permits.poll_start(ticket, has_room, context.waker()) {
+                Some(permit) => this.phase = Phase::Admitted(permit),
+                None => return Poll::Pending,
+            }
+        }
+        if matches!(this.phase, Phase::Admitted(_)) {
+            if let Err(error) = this.check() {
+                this.close();
+                this.meter(true);
+                return Poll::Ready(Err(error));
+            }
+            if let Phase::Admitted(permit) = std::mem::replace(&mut this.phase, Phase::Over) {
+                this.phase = Phase::Running(permit);
+            }
+        }
+        let result = ready!(this.poll_handler(context));
+        this.close();
+        this.meter(result.is_err());
+        Poll::Ready(result)
+    }
+}
+
+impl Guarding {
+    fn meter(&self, failed: bool) {
+        let latency_ns = self.state.clock.now_ns().saturating_sub(self.began_ns);
+        self.state.meter.borrow_mut().call(self.method, latency_ns, failed);
+    }
+}
+
+impl Drop for Guarding {
+    fn drop(&mut self) {
+        self.close();
     }
 }

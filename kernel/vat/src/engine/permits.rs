@@ -1,0 +1,170 @@
+//! Who may run a handler: first come, first served, so many at once.
+
+use super::call::Call;
+use crate::bounds::Bounds;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::Waker;
+
+/// A call's place in the queue.
+pub(crate) struct Ticket {
+    call: Option<Rc<Call>>,
+    waker: RefCell<Option<Waker>>,
+    gone: Cell<bool>,
+}
+
+/// The permits of one link.
+pub(crate) struct Permits {
+    running_limit: usize,
+    running_limit_bytes: usize,
+    running: Cell<usize>,
+    running_bytes: Cell<usize>,
+    queue: RefCell<VecDeque<Rc<Ticket>>>,
+}
+
+/// The right to run, to be given back.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    size_bytes: usize,
+}
+
+impl Permits {
+    pub(crate) fn new(bounds: &Bounds) -> Permits {
+        Permits {
+            running_limit: bounds.running,
+            running_limit_bytes: bounds.running_bytes,
+            running: Cell::new(0),
+            running_bytes: Cell::new(0),
+            queue: RefCell::default(),
+        }
+    }
+
+    /// A place at the end of the queue.
+    pub(crate) fn queue(&self, call: Option<Rc<Call>>) -> Rc<Ticket> {
+        let ticket = Rc::new(Ticket { call, waker: RefCell::new(None), gone: Cell::new(false) });
+        self.queue.borrow_mut().push_back(ticket.clone());
+        ticket
+    }
+
+    /// Starts at once where nobody waits and there is room.
+    pub(crate) fn try_start(&self, call: Option<&Rc<Call>>) -> Option<Permit> {
+        if self.queue.borrow().is_empty() { self.take(call) } else { None }
+    }
+
+    /// Starts the call with that ticket, if it is its turn; else its waker is called when it may be.
+    pub(crate) fn poll_start(&self, ticket: &Rc<Ticket>, may_start: bool, waker: &Waker) -> Option<Permit> {
+        self.drop_gone();
+        let first = self.queue.borrow().front().is_some_and(|front| Rc::ptr_eq(front, ticket));
+        if first && may_start
+            && let Some(permit) = self.take(ticket.call.as_ref())
+        {
+            self.queue.borrow_mut().pop_front();
+            self.wake_first();
+            return Some(permit);
+        }
+        *ticket.waker.borrow_mut() = Some(waker.clone());
+        None
+    }
+
+    fn take(&self, call: Option<&Rc<Call>>) -> Option<Permit> {
+        let size_bytes = call.map_or(0, |call| call.size_bytes);
+        let (running, running_bytes) = (self.running.get(), self.running_bytes.get());
+        let fits = running < self.running_limit
+            && (running == 0 || running_bytes + size_bytes <= self.running_limit_bytes)
+            && call.is_none_or(|call| call.is_settled());
+        if !fits {
+            return None;
+        }
+        self.running.set(running + 1);
+        self.running_bytes.set(running_bytes + size_bytes);
+        Some(Permit { size_bytes })
+    }
+
+    /// The handler is done.
+    pub(crate) fn give_back(&self, permit: &Permit) {
+        self.running.set(self.running.get() - 1);
+        self.running_bytes.set(self.running_bytes.get() - permit.size_bytes);
+        self.wake_first();
+    }
+
+    /// The call will not start.
+    pub(crate) fn leave(&self, ticket: &Ticket) {
+        ticket.gone.set(true);
+        self.drop_gone();
+        self.wake_first();
+    }
+
+    fn drop_gone(&self) {
+        let mut queue = self.queue.borrow_mut();
+        while queue.front().is_some_and(|ticket| ticket.gone.get()) {
+            queue.pop_front();
+        }
+    }
+
+    /// Something changed: the first in the queue looks again.
+    pub(crate) fn wake_first(&self) {
+        let first = self.queue.borrow().front().cloned();
+        if let Some(waker) = first.and_then(|ticket| ticket.waker.borrow_mut().take()) {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::Peer;
+
+    fn permits(running: usize, running_bytes: usize) -> Permits {
+        Permits::new(&Bounds { running, running_bytes, ..Bounds::for_peer(Peer::App) })
+    }
+
+    fn call(size_bytes: usize) -> Option<Rc<Call>> {
+        Some(Rc::new(Call { size_bytes, ..Call::default() }))
+    }
+
+    #[test]
+    fn calls_start_in_order_and_no_more_than_allowed() {
+        let permits = permits(2, 1_000);
+        let first = permits.try_start(None).unwrap();
+        let _second = permits.try_start(None).unwrap();
+        assert!(permits.try_start(None).is_none());
+        let (third, fourth) = (permits.queue(None), permits.queue(None));
+        permits.give_back(&first);
+        assert!(permits.try_start(None).is_none(), "nobody passes those who wait");
+        assert!(permits.poll_start(&fourth, true, Waker::noop()).is_none(), "not even one who waits");
+        assert!(permits.poll_start(&third, true, Waker::noop()).is_some());
+        assert!(permits.poll_start(&fourth, true, Waker::noop()).is_none());
+    }
+
+    #[test]
+    fn one_large_call_runs_alone_rather_than_never() {
+        let permits = permits(10, 100);
+        let large = call(500);
+        let permit = permits.try_start(large.as_ref()).unwrap();
+        assert!(permits.try_start(call(1).as_ref()).is_none());
+        permits.give_back(&permit);
+        assert!(permits.try_start(call(100).as_ref()).is_some());
+    }
+
+    #[test]
+    fn who_leaves_holds_nobody_up() {
+        let permits = permits(1, 100);
+        let running = permits.try_start(None).unwrap();
+        let (gone, next) = (permits.queue(None), permits.queue(None));
+        permits.leave(&gone);
+        permits.give_back(&running);
+        assert!(permits.poll_start(&next, true, Waker::noop()).is_some());
+    }
+
+    #[test]
+    fn a_call_waits_until_what_it_is_given_is_settled() {
+        let permits = permits(10, 1_000);
+        let giving = Rc::new(Call::default());
+        let using = Rc::new(Call { given: vec![giving.clone()], ..Call::default() });
+        assert!(permits.try_start(Some(&using)).is_none());
+        giving.set_returned();
+        assert!(permits.try_start(Some(&using)).is_some());
+    }
+}
