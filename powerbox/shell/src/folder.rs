@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn a_folder_is_opened_where_it_really_is() {
-        let base = std::fs::canonicalize(std::env::temp_dir()).unwrap().join(format!("latch-folder-{}", std::process::id()));
+        let base =
+            std::fs::canonicalize(std::env::temp_dir()).unwrap().join(format!("latch-folder-{}", std::process::id()));
         std::fs::create_dir_all(base.join("real")).unwrap();
         std::os::unix::fs::symlink("real", base.join("link")).unwrap();
         std::fs::write(base.join("file"), "x").unwrap();

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod author;
 mod cli;
 mod commands;
 mod failure;

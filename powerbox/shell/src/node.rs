@@ -47,7 +47,9 @@ impl Node {
         let doorway = Rc::new(Doorway::new(door));
         tokio::task::spawn_local(Rc::clone(&doorway).receive());
         let greeting = doorway.claim(Wanted::Powerbox, GREETING_TIMEOUT).await.map_err(|error| {
-            Failure::new("the node does not talk to this command").because(error).next(format!("latch doctor; its log is {}", state.log_file().display()))
+            Failure::new("the node does not talk to this command")
+                .because(error)
+                .next(format!("latch doctor; its log is {}", state.log_file().display()))
         })?;
         let operator = use_link(greeting, Peer::Powerbox)?.object;
         Ok(Self { operator, doorway })
@@ -59,11 +61,19 @@ impl Node {
     }
 
     /// Hands over something that this command opened; the token by which the powerbox is told of it.
-    pub(crate) async fn send_resource(&self, kind: ResourceKind, name: &str, path: &Path, thing: OwnedFd) -> Outcome<u64> {
+    pub(crate) async fn send_resource(
+        &self,
+        kind: ResourceKind,
+        name: &str,
+        path: &Path,
+        thing: OwnedFd,
+    ) -> Outcome<u64> {
         let token = self.doorway.next_token.get();
         self.doorway.next_token.set(token + 1);
         let path = path.to_str().ok_or_else(|| {
-            Failure::new(format!("cannot give {}", path.display())).because("its path is not UTF-8").next("rename it, or give the folder above it")
+            Failure::new(format!("cannot give {}", path.display()))
+                .because("its path is not UTF-8")
+                .next("rename it, or give the folder above it")
         })?;
         let resource = Resource { kind, name: name.to_owned(), token, path: path.to_owned() };
         self.doorway.door.resource(resource, thing.as_fd()).await.map_err(|error| lost(&error))?;
@@ -114,10 +124,12 @@ fn use_link<T: FromClientHook>(arrived: Arrived, peer: Peer) -> Outcome<Opened<T
 fn unreachable(state: &State, error: &io::Error) -> Failure {
     let failure = Failure::new(format!("cannot reach the node of {}", state.path().display()));
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => failure.because("it is not running").next("latch up"),
-        io::ErrorKind::PermissionDenied => {
-            failure.because("only its owner and root may operate it").next("use a node of your own: latch --state DIR up")
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            failure.because("it is not running").next("latch up")
         }
+        io::ErrorKind::PermissionDenied => failure
+            .because("only its owner and root may operate it")
+            .next("use a node of your own: latch --state DIR up"),
         _ => failure.because(error).next("latch doctor"),
     }
 }

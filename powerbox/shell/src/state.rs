@@ -27,7 +27,9 @@ impl State {
     /// The folder that the person means.
     pub(crate) fn choose(option: Option<&Path>) -> Outcome<Self> {
         let path = pick(option, |name| std::env::var_os(name)).ok_or_else(|| {
-            Failure::usage("there is no place for the node's state").because("neither $LATCH_STATE nor $HOME is set").next("latch --state DIR …")
+            Failure::usage("there is no place for the node's state")
+                .because("neither $LATCH_STATE nor $HOME is set")
+                .next("latch --state DIR …")
         })?;
         let path = std::path::absolute(&path).doing(|| format!("cannot find {}", path.display()))?;
         Ok(Self { path })
@@ -181,7 +183,10 @@ mod tests {
         assert_eq!(pick(Some(Path::new("/o")), variables(all)), Some("/o".into()));
         assert_eq!(pick(None, variables(all)), Some("/l".into()));
         assert_eq!(pick(None, variables(&[("LATCH_STATE", ""), ("XDG_STATE_HOME", "/x")])), Some("/x/latch".into()));
-        assert_eq!(pick(None, variables(&[("XDG_STATE_HOME", "x"), ("HOME", "/h")])), Some("/h/.local/state/latch".into()));
+        assert_eq!(
+            pick(None, variables(&[("XDG_STATE_HOME", "x"), ("HOME", "/h")])),
+            Some("/h/.local/state/latch".into())
+        );
         assert_eq!(pick(None, variables(&[])), None);
     }
 

@@ -80,8 +80,11 @@ pub(crate) fn run(state: &State, options: &Supervise) -> Outcome {
             _ => eprintln!("latch: the kernel died ({end})"),
         }
         let Some(pause) = deaths.after(started.elapsed()) else {
-            return Err(Failure::new(format!("the kernel died {QUICK_DEATHS_MAX} times, each within {} s of its start", QUICK_DEATH.as_secs()))
-                .next("read kernel.log in the node's folder; `latch up` tries again"));
+            return Err(Failure::new(format!(
+                "the kernel died {QUICK_DEATHS_MAX} times, each within {} s of its start",
+                QUICK_DEATH.as_secs()
+            ))
+            .next("read kernel.log in the node's folder; `latch up` tries again"));
         };
         std::thread::sleep(pause);
     }

@@ -56,7 +56,11 @@ fn linux() -> Finding {
     let release = release.trim();
     match parse_release(release) {
         Some(version) if version >= LINUX_MIN => Finding::good("linux", release),
-        _ => Finding::bad("linux", format!("{release} is older than {}.{}", LINUX_MIN.0, LINUX_MIN.1), "run a newer kernel"),
+        _ => Finding::bad(
+            "linux",
+            format!("{release} is older than {}.{}", LINUX_MIN.0, LINUX_MIN.1),
+            "run a newer kernel",
+        ),
     }
 }
 
@@ -94,7 +98,11 @@ fn folder(state: &State) -> Finding {
     if !metadata.is_dir() {
         Finding::bad("state", format!("{} is not a folder", path.display()), "move it away, or use --state DIR")
     } else if metadata.uid() != own && own != 0 {
-        Finding::bad("state", format!("{} belongs to uid {}, you are {own}", path.display(), metadata.uid()), "use a state of your own: --state DIR")
+        Finding::bad(
+            "state",
+            format!("{} belongs to uid {}, you are {own}", path.display(), metadata.uid()),
+            "use a state of your own: --state DIR",
+        )
     } else if metadata.permissions().mode() & 0o077 != 0 {
         Finding::bad("state", format!("{} is open to others", path.display()), format!("chmod 700 {}", path.display()))
     } else if let Some(finding) = full_disk(path) {
@@ -111,7 +119,8 @@ fn full_disk(path: &Path) -> Option<Finding> {
     let disk = rustix::fs::statvfs(path).ok()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let text = || format!("{} has {} left", path.display(), crate::text::time::size(free));
-    (free < FREE_MIN_BYTES).then(|| Finding::bad("disk", text(), "free some space: nothing is granted that cannot be recorded"))
+    (free < FREE_MIN_BYTES)
+        .then(|| Finding::bad("disk", text(), "free some space: nothing is granted that cannot be recorded"))
 }
 
 async fn node(state: &State) -> Vec<Finding> {

@@ -22,25 +22,30 @@ const PARENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// node has ended when this returns. A node that does not answer is ended all the same.
 /// What was granted stays recorded: after `latch up` it is in force again.
 #[derive(Debug, Args)]
-pub(crate) struct Down {}
+pub(crate) struct Down {
+    /// Ends it at once: apps and services get no time to finish. What was acknowledged is safe all the same
+    #[arg(long)]
+    kill: bool,
+}
 
-pub(crate) fn run(state: &State) -> Outcome {
+pub(crate) fn run(state: &State, command: &Down) -> Outcome {
     let find = |lock: PathBuf| Holder::of(&lock).doing(|| "cannot find the node's processes".to_owned());
     let parent = find(state.supervisor_lock())?;
     let kernel = find(state.kernel_lock())?;
     if parent.is_none() && kernel.is_none() {
         return output::line(&format!("the node is not running ({})", state.path().display()));
     }
-    let stopped = kernel.as_ref().is_none_or(|kernel| stop_in_order(state, kernel));
+    let stopped = kernel.as_ref().is_none_or(|kernel| !command.kill && stop_in_order(state, kernel));
     if !stopped || kernel.is_none() {
         // First the parent, or it would start the kernel again.
         parent.iter().for_each(|parent| parent.signal(Signal::TERM));
     }
     if let Some(kernel) = kernel.filter(|_| !stopped) {
-        eprintln!("latch: the kernel (process {}) does not stop; killing it", kernel.pid);
+        eprintln!("latch: killing the kernel (process {})", kernel.pid);
         kernel.signal(Signal::KILL);
         if !kernel.wait(STOP_TIMEOUT) {
-            return Err(Failure::new(format!("the kernel (process {}) cannot be ended", kernel.pid)).because("it hangs in the operating system"));
+            return Err(Failure::new(format!("the kernel (process {}) cannot be ended", kernel.pid))
+                .because("it hangs in the operating system"));
         }
     }
     if let Some(parent) = parent

@@ -66,5 +66,8 @@ pub(crate) fn granted(id: u64, instance: &str, label: &str, given: &Given, right
         Target::Named(name) => escape::line(name),
     };
     let (instance, label) = (escape::line(instance), escape::line(label));
-    format!("granted {instance}:{label} = {object}, {} (grant {id}; latch revoke {id} takes it away)", words::rights(rights))
+    format!(
+        "granted {instance}:{label} = {object}, {} (grant {id}; latch revoke {id} takes it away)",
+        words::rights(rights)
+    )
 }

@@ -67,12 +67,24 @@ fn push_reversed(waiting: &mut Vec<Grant>, children: Option<Vec<Grant>>) {
 
 fn table(grants: &[Grant], now_ms: u64) -> Table {
     let columns = [
-        number("GRANT"), column("HOLDER"), column("LABEL"), wide("OBJECT"), column("RIGHTS"),
-        column("OPEN"), wide("LEFT"), number("CALLS"), number("BYTES"), number("AGE"),
+        number("GRANT"),
+        column("HOLDER"),
+        column("LABEL"),
+        wide("OBJECT"),
+        column("RIGHTS"),
+        column("OPEN"),
+        wide("LEFT"),
+        number("CALLS"),
+        number("BYTES"),
+        number("AGE"),
     ];
     let mut table = Table::new(&columns);
     for grant in grants {
-        let indent = if grant.depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat(usize::from(grant.depth).min(20) - 1)) };
+        let indent = if grant.depth == 0 {
+            String::new()
+        } else {
+            format!("{}└ ", "  ".repeat(usize::from(grant.depth).min(20) - 1))
+        };
         let mark = if grant.self_reported { "*" } else { "" };
         table.row([
             &grant.id.to_string(),
@@ -118,7 +130,9 @@ mod tests {
 
     fn grant(id: u64, parent: Option<u64>, depth: u16) -> Grant {
         Grant {
-            id, parent, depth,
+            id,
+            parent,
+            depth,
             holder: format!("app{id}"),
             label: "docs".into(),
             offer: "host:/docs".into(),
@@ -145,7 +159,14 @@ mod tests {
 
     #[test]
     fn children_stand_below_their_parents() {
-        let grants = vec![grant(5, Some(2), 1), grant(1, None, 0), grant(3, Some(1), 1), grant(2, None, 0), grant(4, Some(3), 2), grant(9, Some(8), 1)];
+        let grants = vec![
+            grant(5, Some(2), 1),
+            grant(1, None, 0),
+            grant(3, Some(1), 1),
+            grant(2, None, 0),
+            grant(4, Some(3), 2),
+            grant(9, Some(8), 1),
+        ];
         let order: Vec<u64> = in_tree_order(grants).iter().map(|grant| grant.id).collect();
         assert_eq!(order, [1, 3, 4, 2, 5, 9]);
     }
@@ -161,9 +182,9 @@ mod tests {
         let text = table(&[grant(1, None, 0), grant(3, Some(1), 1)], 61_000).render(None);
         assert_eq!(
             text,
-            "GRANT  HOLDER  LABEL  OBJECT      RIGHTS     OPEN  LEFT                                CALLS  BYTES  AGE\n    \
-             1  app1    docs   host:/docs  read-only  yes   40 of 100 calls; only File.read        60   2.0K   1m\n    \
-             3  └ app3  docs   host:/docs  read-only  yes   40 of 100 calls; only File.read       60*  2.0K*   1m\n"
+            "GRANT  HOLDER  LABEL  OBJECT      RIGHTS     OPEN  LEFT                             CALLS  BYTES  AGE\n    \
+             1  app1    docs   host:/docs  read-only  yes   40 of 100 calls; only File.read     60   2.0K   1m\n    \
+             3  └ app3  docs   host:/docs  read-only  yes   40 of 100 calls; only File.read    60*  2.0K*   1m\n"
         );
     }
 }

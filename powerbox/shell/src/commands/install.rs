@@ -45,7 +45,12 @@ pub(crate) async fn install(node: &Node, file: &Path, trust: bool) -> Outcome<(P
 }
 
 fn describe(package: &Package, replaced: &str) -> String {
-    let mut text = format!("installed {} {}, signed by {}\n", escape::line(&package.name), escape::line(&package.version), author(package));
+    let mut text = format!(
+        "installed {} {}, signed by {}\n",
+        escape::line(&package.name),
+        escape::line(&package.version),
+        author(package)
+    );
     if !replaced.is_empty() {
         text.push_str(&format!("in place of {}\n", escape::line(replaced)));
     }
@@ -55,8 +60,12 @@ fn describe(package: &Package, replaced: &str) -> String {
         text.push_str("it may ask for:\n");
     }
     for asked in &package.requests {
-        let (label, interface, reason) = (escape::line(&asked.label), escape::line(&asked.interface_name), escape::line(&asked.reason));
-        text.push_str(&format!("  {label}: a {interface}, {} (the author says: \"{reason}\")\n", words::rights(asked.rights)));
+        let (label, interface, reason) =
+            (escape::line(&asked.label), escape::line(&asked.interface_name), escape::line(&asked.reason));
+        text.push_str(&format!(
+            "  {label}: a {interface}, {} (the author says: \"{reason}\")\n",
+            words::rights(asked.rights)
+        ));
     }
     text
 }
@@ -67,7 +76,11 @@ fn author(package: &Package) -> String {
         return escape::line(&package.author_petname);
     }
     let key = &package.author[..package.author.len().min(12)];
-    if package.author_name.is_empty() { key.to_owned() } else { format!("{key} (calls itself \"{}\")", escape::line(&package.author_name)) }
+    if package.author_name.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{key} (calls itself \"{}\")", escape::line(&package.author_name))
+    }
 }
 
 async fn list(context: &Context, node: &Node) -> Outcome {
@@ -78,7 +91,15 @@ async fn list(context: &Context, node: &Node) -> Outcome {
     if packages.is_empty() {
         return output::line("nothing is installed; `latch install FILE.latch`");
     }
-    let columns = [column("NAME"), column("VERSION"), column("AUTHOR"), column("MAY ASK FOR"), number("SIZE"), number("INSTALLED"), wide("THE AUTHOR SAYS")];
+    let columns = [
+        column("NAME"),
+        column("VERSION"),
+        column("AUTHOR"),
+        column("MAY ASK FOR"),
+        number("SIZE"),
+        number("INSTALLED"),
+        wide("THE AUTHOR SAYS"),
+    ];
     let mut table = Table::new(&columns);
     for package in &packages {
         let asks: Vec<&str> = package.requests.iter().map(|asked| asked.label.as_str()).collect();

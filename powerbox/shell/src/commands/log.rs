@@ -53,12 +53,16 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Log) -> Outcome
         }
     }
     show(context, &records)?;
-    while command.follow {
+    if command.follow { follow(context, node, position).await } else { Ok(()) }
+}
+
+/// Shows what comes; ends only with the node.
+async fn follow(context: &Context, node: &Node, mut position: u64) -> Outcome {
+    loop {
         let (page, _) = node.log(position, true).await?;
         position = page.last().map_or(position, |record| record.position);
         show(context, &page)?;
     }
-    Ok(())
 }
 
 fn show(context: &Context, records: &[Record]) -> Outcome {

@@ -54,7 +54,7 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome<u8> {
         Command::Build(command) => return author::build(command).map(|()| 0),
         Command::Supervise(command) => return supervise::run(&state?, &command).map(|()| 0),
         Command::Up(command) => return up::run(&state?, command).map(|()| 0),
-        Command::Down(_) => return down::run(&state?).map(|()| 0),
+        Command::Down(command) => return down::run(&state?, &command).map(|()| 0),
         _ => {}
     }
     let context = context(state?)?;

@@ -22,9 +22,16 @@ pub(crate) async fn run(context: &Context, node: &Node) -> Outcome {
     if offers.is_empty() {
         return output::line("nothing is offered");
     }
-    let mut table = Table::new(&[wide("OFFER"), column("KIND"), column("AT MOST"), number("OPEN GRANTS"), column("SERVED BY")]);
+    let mut table =
+        Table::new(&[wide("OFFER"), column("KIND"), column("AT MOST"), number("OPEN GRANTS"), column("SERVED BY")]);
     for offer in &offers {
-        table.row([&offer.name, &offer.interface_name, words::rights(offer.rights), &offer.grants.to_string(), &offer.provider]);
+        table.row([
+            &offer.name,
+            &offer.interface_name,
+            words::rights(offer.rights),
+            &offer.grants.to_string(),
+            &offer.provider,
+        ]);
     }
     output::text(&table.for_stdout())
 }

@@ -24,9 +24,24 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Ps) -> Outcome 
         return json::print(&instances);
     }
     if instances.is_empty() {
-        return output::line(if command.all { "no app has run here" } else { "nothing runs; `latch ps --all` shows the rest" });
+        return output::line(if command.all {
+            "no app has run here"
+        } else {
+            "nothing runs; `latch ps --all` shows the rest"
+        });
     }
-    let columns = [column("INSTANCE"), column("APP"), column("STATE"), number("PID"), number("FOR"), number("GRANTS"), number("ASKS"), number("MEMORY"), number("CPU"), wide("LAST END")];
+    let columns = [
+        column("INSTANCE"),
+        column("APP"),
+        column("STATE"),
+        number("PID"),
+        number("FOR"),
+        number("GRANTS"),
+        number("ASKS"),
+        number("MEMORY"),
+        number("CPU"),
+        wide("LAST END"),
+    ];
     let mut table = Table::new(&columns);
     for instance in &instances {
         let state = if instance.detached { format!("{} (detached)", instance.state) } else { instance.state.clone() };

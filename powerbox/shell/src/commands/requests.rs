@@ -40,11 +40,23 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Requests) -> Ou
 }
 
 fn table(requests: &[Request]) -> Table {
-    let columns = [number("REQUEST"), column("INSTANCE"), column("LABEL"), column("WANTS"), column("RIGHTS"), number("SINCE"), column("CAN BE"), wide("THE APP SAYS")];
+    let columns = [
+        number("REQUEST"),
+        column("INSTANCE"),
+        column("LABEL"),
+        column("WANTS"),
+        column("RIGHTS"),
+        number("SINCE"),
+        column("CAN BE"),
+        wide("THE APP SAYS"),
+    ];
     let mut table = Table::new(&columns);
     for request in requests {
-        let said: Vec<String> =
-            [&request.hint, &request.reason].into_iter().filter(|words| !words.is_empty()).map(|words| format!("\"{words}\"")).collect();
+        let said: Vec<String> = [&request.hint, &request.reason]
+            .into_iter()
+            .filter(|words| !words.is_empty())
+            .map(|words| format!("\"{words}\""))
+            .collect();
         table.row([
             &request.id.to_string(),
             &request.instance,

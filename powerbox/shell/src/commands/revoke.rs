@@ -61,7 +61,11 @@ fn find(grants: &[Grant], target: &str) -> Outcome<Vec<u64>> {
 
 fn describe(grants: u64, revocation: &Revocation) -> String {
     let links = words::count(u64::from(revocation.cut), "link");
-    let mut text = format!("revoked {}: {links} cut after {}", words::count(grants, "grant"), time::micros(revocation.cut_after_us));
+    let mut text = format!(
+        "revoked {}: {links} cut after {}",
+        words::count(grants, "grant"),
+        time::micros(revocation.cut_after_us)
+    );
     if revocation.unconfirmed.is_empty() {
         if revocation.cut > 0 {
             text.push_str(&format!(", quiet after {}", time::micros(revocation.quiet_after_us)));
@@ -85,7 +89,8 @@ mod tests {
 
     #[test]
     fn says_cut_and_quiet_or_who_did_not_confirm() {
-        let mut revocation = Revocation { cut: 2, quiet: 2, unconfirmed: Vec::new(), cut_after_us: 850, quiet_after_us: 2_300 };
+        let mut revocation =
+            Revocation { cut: 2, quiet: 2, unconfirmed: Vec::new(), cut_after_us: 850, quiet_after_us: 2_300 };
         assert_eq!(describe(1, &revocation), "revoked 1 grant: 2 links cut after 850 us, quiet after 2.3 ms\n");
         revocation.quiet = 1;
         revocation.unconfirmed.push("folder /x\u{1b}".into());

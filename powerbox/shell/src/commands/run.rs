@@ -188,7 +188,11 @@ async fn drain(outputs: Vec<JoinHandle<()>>) {
 /// The app's own exit code; how it ended is told where it was not by itself.
 fn exit_code(instance: &str, code: i32, last: &str) -> u8 {
     if code < 0 || !last.is_empty() {
-        let how = if code < 0 { format!("was ended by signal {}", code.unsigned_abs()) } else { format!("ended with {code}") };
+        let how = if code < 0 {
+            format!("was ended by signal {}", code.unsigned_abs())
+        } else {
+            format!("ended with {code}")
+        };
         let word = if last.is_empty() { String::new() } else { format!(": {}", escape::line(last)) };
         eprintln!("latch: {} {how}{word}", escape::line(instance));
     }

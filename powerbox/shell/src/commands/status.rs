@@ -35,7 +35,17 @@ fn render(status: &Row, now_ms: u64) -> String {
     for warning in &status.warnings {
         text.push_str(&format!("warning: {}\n", escape::line(warning)));
     }
-    let columns = [column("PROCESS"), column("STATE"), number("PID"), number("UID"), number("LINKS"), number("MEMORY"), number("CPU"), number("RESTARTS"), wide("CONFINEMENT")];
+    let columns = [
+        column("PROCESS"),
+        column("STATE"),
+        number("PID"),
+        number("UID"),
+        number("LINKS"),
+        number("MEMORY"),
+        number("CPU"),
+        number("RESTARTS"),
+        wide("CONFINEMENT"),
+    ];
     let mut table = Table::new(&columns);
     for process in &status.processes {
         let mut confinement = process.confinement.join(", ");

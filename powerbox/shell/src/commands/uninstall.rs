@@ -17,5 +17,9 @@ pub(crate) struct Uninstall {
 
 pub(crate) async fn run(node: &Node, command: Uninstall) -> Outcome {
     let ended = node.uninstall(&command.name).await?;
-    output::line(&format!("removed {}; {} ended with it", escape::line(&command.name), words::count(u64::from(ended), "grant")))
+    output::line(&format!(
+        "removed {}; {} ended with it",
+        escape::line(&command.name),
+        words::count(u64::from(ended), "grant")
+    ))
 }

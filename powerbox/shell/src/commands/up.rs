@@ -41,7 +41,12 @@ pub(crate) struct Up {
 }
 
 pub(crate) fn run(state: &State, command: Up) -> Outcome {
-    let options = Supervise { kernel: find_kernel(command.libexec.as_deref())?, libexec: libexec(command.libexec), reduced: command.reduced, ready_fd: None };
+    let options = Supervise {
+        kernel: find_kernel(command.libexec.as_deref())?,
+        libexec: libexec(command.libexec),
+        reduced: command.reduced,
+        ready_fd: None,
+    };
     state.prepare()?;
     if run_on_node(node::is_up(state))? {
         return output::line(&format!("the node is up already ({})", state.path().display()));
@@ -108,7 +113,8 @@ fn await_ready(mut ready: std::io::PipeReader) -> bool {
 }
 
 fn libexec(option: Option<PathBuf>) -> Option<PathBuf> {
-    let chosen = option.or_else(|| std::env::var_os("LATCH_LIBEXEC").filter(|value| !value.is_empty()).map(PathBuf::from));
+    let chosen =
+        option.or_else(|| std::env::var_os("LATCH_LIBEXEC").filter(|value| !value.is_empty()).map(PathBuf::from));
     chosen.and_then(|folder| std::path::absolute(folder).ok())
 }
 

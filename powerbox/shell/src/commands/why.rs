@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn a_tree_in_which_the_apps_words_are_marked() {
-        let lines = [line(0, "host:/docs", false), line(1, "search asked", false), line(2, "trust me\n  approved", true)];
+        let lines =
+            [line(0, "host:/docs", false), line(1, "search asked", false), line(2, "trust me\n  approved", true)];
         assert_eq!(
             render(&lines),
             "host:/docs  [1970-01-01 00:00:01Z]\n  search asked\n    the app's words: \"trust me\\n  approved\"\n"

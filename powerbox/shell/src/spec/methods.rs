@@ -15,9 +15,10 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Method>, String> {
     if method_name == "*" {
         return Ok((0..interface.methods.len()).map(method).collect());
     }
-    let ordinal = interface.methods.iter().position(|name| name.eq_ignore_ascii_case(method_name)).ok_or_else(|| {
-        format!("{} has no method `{method_name}`; it has {}", interface.name, interface.methods.join(", "))
-    })?;
+    let ordinal =
+        interface.methods.iter().position(|name| name.eq_ignore_ascii_case(method_name)).ok_or_else(|| {
+            format!("{} has no method `{method_name}`; it has {}", interface.name, interface.methods.join(", "))
+        })?;
     Ok(vec![method(ordinal)])
 }
 

@@ -85,7 +85,8 @@ pub(crate) fn answer(text: &str, request: &Request, current: &Path, home: Option
     let (choice, options) = text.split_once(',').map_or((text, ""), |(choice, _)| (choice, &text[choice.len()..]));
     if choice.bytes().all(|byte| byte.is_ascii_digit()) {
         let index = choice.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        let offer = index.and_then(|index| numbered(request).nth(index)).ok_or(format!("there is no number {choice}"))?;
+        let offer =
+            index.and_then(|index| numbered(request).nth(index)).ok_or(format!("there is no number {choice}"))?;
         let mut given = Given::parse(&format!("x:x{options}"), current)?;
         given.target = Target::Named(offer.to_owned());
         return Ok(Answer::Give(given));

@@ -85,7 +85,10 @@ mod tests {
 
     #[test]
     fn what_steers_a_terminal_is_shown() {
-        assert_eq!(line("a\u{1b}]0;owned\u{7}b\r\nc\td\u{7f}\u{9b}2J"), "a\\x1b]0;owned\\x07b\\r\\nc\\td\\x7f\\u{9b}2J");
+        assert_eq!(
+            line("a\u{1b}]0;owned\u{7}b\r\nc\td\u{7f}\u{9b}2J"),
+            "a\\x1b]0;owned\\x07b\\r\\nc\\td\\x7f\\u{9b}2J"
+        );
     }
 
     #[test]

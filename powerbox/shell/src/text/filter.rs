@@ -130,8 +130,14 @@ mod tests {
 
     #[test]
     fn chunks_make_no_difference() {
-        let cases: [&[u8]; 6] =
-            [b"\x1b[1;31mred\x1b[0m", "é東🦀".as_bytes(), b"\xff\xfe\xc3", b"\x1b[", b"\xf0\x9f\xa6", b"a\x1b[2Jb\xe2\x80\xae"];
+        let cases: [&[u8]; 6] = [
+            b"\x1b[1;31mred\x1b[0m",
+            "é東🦀".as_bytes(),
+            b"\xff\xfe\xc3",
+            b"\x1b[",
+            b"\xf0\x9f\xa6",
+            b"a\x1b[2Jb\xe2\x80\xae",
+        ];
         for case in cases {
             assert_eq!(by_byte(case), whole(case), "{case:?}");
         }

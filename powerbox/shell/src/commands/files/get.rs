@@ -58,7 +58,8 @@ impl Partial {
         if target.is_dir() {
             return Err(Failure::usage(format!("{} is a folder", target.display())).next("name the local file"));
         }
-        let name = target.file_name().map(|name| name.to_os_string()).ok_or_else(|| Failure::usage("name the local file"))?;
+        let name =
+            target.file_name().map(|name| name.to_os_string()).ok_or_else(|| Failure::usage("name the local file"))?;
         let mut partial_name = name.clone();
         partial_name.push(format!(".{}.part", std::process::id()));
         target.set_file_name(&partial_name);

@@ -20,8 +20,7 @@ use crate::{json, output};
 pub(crate) struct Ls {
     target: String,
     /// Within it [default: all of it]
-    #[arg(default_value = "")]
-    path: PathBuf,
+    path: Option<PathBuf>,
     /// With kind, size and time
     #[arg(long, short)]
     long: bool,
@@ -29,7 +28,7 @@ pub(crate) struct Ls {
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Ls) -> Outcome {
     let root = open(context, node, &command.target, Rights::READ).await?.object;
-    let directory = enter(&root, path_bytes(&command.path)).await?;
+    let directory = enter(&root, command.path.as_deref().map_or(b"", path_bytes)).await?;
     let mut entries = list(&directory).await?;
     entries.sort_by(|one, other| one.raw_name.cmp(&other.raw_name));
     if context.json {

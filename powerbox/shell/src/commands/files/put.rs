@@ -54,7 +54,13 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Put) -> Outcome
 }
 
 /// Writes under another name beside it, then renames.
-async fn store(root: &directory::Client, source: Box<dyn Read>, path: &[u8], replace: bool, progress: Progress) -> Outcome<u64> {
+async fn store(
+    root: &directory::Client,
+    source: Box<dyn Read>,
+    path: &[u8],
+    replace: bool,
+    progress: Progress,
+) -> Outcome<u64> {
     let partial = [path, format!(".{}.part", std::process::id()).as_bytes()].concat();
     let mut request = root.create_request();
     request.get().set_path(&partial);

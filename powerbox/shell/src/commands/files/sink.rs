@@ -53,7 +53,12 @@ impl<W: Write + 'static> byte_stream::Server for Sink<W> {
 }
 
 /// Streams a whole file into `to`; how many bytes there were.
-pub(super) async fn receive<W: Write + 'static>(file: &file::Client, exports: &Exports, to: W, progress: Progress) -> Outcome<u64> {
+pub(super) async fn receive<W: Write + 'static>(
+    file: &file::Client,
+    exports: &Exports,
+    to: W,
+    progress: Progress,
+) -> Outcome<u64> {
     let shared = Rc::new(RefCell::new(Shared { to, taken_bytes: 0, progress, ended: false, error: None }));
     let mut request = file.read_to_request();
     request.get().set_sink(exports.export(Sink { shared: Rc::clone(&shared) }));
@@ -65,7 +70,9 @@ pub(super) async fn receive<W: Write + 'static>(file: &file::Client, exports: &E
     }
     let sent = sent?.get()?.get_sent();
     if !shared.ended || sent != shared.taken_bytes {
-        return Err(Failure::new("the file came only in part").because(format!("{} of {sent} bytes", shared.taken_bytes)).next("try again"));
+        return Err(Failure::new("the file came only in part")
+            .because(format!("{} of {sent} bytes", shared.taken_bytes))
+            .next("try again"));
     }
     Ok(sent)
 }
