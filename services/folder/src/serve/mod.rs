@@ -49,6 +49,12 @@ impl Folder {
         Ok(Folder { top, disk: Disk::new(), open: OpenInProcess::new(descriptor_limit) })
     }
 
+    /// How many files and directories are open below it now.
+    #[must_use]
+    pub fn open_now(&self) -> usize {
+        self.open.now()
+    }
+
     /// The root object of a link: the folder, with the rights of the link's badge.
     pub fn root(&self, badge: &Badge, exports: &Exports) -> Result<Client, Problem> {
         if !badge.object.is_empty() || badge.interface != filesystem_capnp::directory::Client::TYPE_ID {
