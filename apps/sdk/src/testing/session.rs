@@ -1,0 +1,43 @@
+//! The session of the node in miniature.
+
+use super::door::Control;
+use schema::session_capnp::{Decision, session};
+use std::rc::Rc;
+
+pub(super) struct SessionServer(pub(super) Control);
+
+impl session::Server for SessionServer {
+    async fn request(
+        self: Rc<Self>,
+        params: session::RequestParams,
+        mut results: session::RequestResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let label = params.get_label()?.to_string()?;
+        let rights = vat::Rights::read_from(params.get_rights()?);
+        let offers = self.0.offers.borrow();
+        // what is granted is decided later, as by a person, so that asking twice is seen to be harmless
+        results.get().set_decision(match offers.get(&label) {
+            None => Decision::Unannounced,
+            Some(None) => Decision::Denied,
+            Some(Some(_)) => Decision::Pending,
+        });
+        self.0.asked.borrow_mut().insert(label, rights);
+        Ok(())
+    }
+
+    async fn decision(
+        self: Rc<Self>,
+        params: session::DecisionParams,
+        mut results: session::DecisionResults,
+    ) -> Result<(), capnp::Error> {
+        let label = params.get()?.get_label()?.to_string()?;
+        if self.0.revoked.borrow().contains(&label) {
+            results.get().set_decision(Decision::Revoked);
+            return Ok(());
+        }
+        self.0.to_open.borrow_mut().push(label);
+        results.get().set_decision(Decision::Granted);
+        Ok(())
+    }
+}
