@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod component;
 mod machine;
 mod memory;
 mod outcome;
@@ -9,6 +10,7 @@ mod peer;
 mod place;
 mod rows;
 mod sample;
+mod stage;
 
 use clap::Parser;
 use rows::{Row, Scale};
@@ -35,7 +37,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let result = if std::env::args().nth(1).as_deref() == Some(peer::program::WORD) {
+    let mut words = std::env::args();
+    let own_name = words.next().unwrap_or_default();
+    let result = if let Some(image) = stage::program(&own_name) {
+        image().map(|()| true)
+    } else if words.next().as_deref() == Some(peer::program::WORD) {
         peer::program::run().map(|()| true)
     } else {
         measure(&Arguments::parse())
@@ -53,6 +59,7 @@ fn main() -> ExitCode {
 /// Runs the rows; whether every one could be measured.
 fn measure(arguments: &Arguments) -> Result<bool, String> {
     let rows = rows::selected(&arguments.rows)?;
+    machine::raise_descriptor_limit()?;
     if arguments.list {
         rows.iter().for_each(|row| println!("{:<22} {}", row.name, row.about));
         return Ok(true);

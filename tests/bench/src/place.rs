@@ -26,11 +26,17 @@ impl Placement {
         }
     }
 
-    /// Puts a client and its server where this placement says.
-    pub(crate) fn pin(self, client: Pid, server: Pid) -> Result<(), String> {
+    /// The cores of a server and of its client.
+    pub(crate) fn cores(self) -> Result<(usize, usize), String> {
         let cores = cores()?;
         let of_server = cores.first().copied().ok_or("no core to run on")?;
-        let of_client = if self == Self::TwoCores { cores.get(1).copied().unwrap_or(of_server) } else { of_server };
+        let other = cores.get(1).copied().unwrap_or(of_server);
+        Ok((of_server, if self == Self::TwoCores { other } else { of_server }))
+    }
+
+    /// Puts a client and its server where this placement says.
+    pub(crate) fn pin(self, client: Pid, server: Pid) -> Result<(), String> {
+        let (of_server, of_client) = self.cores()?;
         pin(server, of_server)?;
         pin(client, of_client)
     }

@@ -18,7 +18,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("sdk-macros", &[]),
     ("hello", &["sdk"]),
     ("search", &["sdk"]),
-    ("bench", &["schema", "vat"]),
+    ("bench", &["schema", "vat", "package"]),
 ];
 
 /// Crates that only one part of the project may import.

@@ -93,7 +93,7 @@ pub(crate) fn connect(engine: Engine, link: OwnedFd, clock: Rc<SystemClock>) -> 
 }
 
 /// What the service is told about each link: every caveat is on.
-fn badge() -> Result<Badge, String> {
+pub(crate) fn badge() -> Result<Badge, String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
     let expires_at_ms = u64::try_from((now + VALIDITY).as_millis()).map_err(|error| error.to_string())?;
     let interface = <directory::Client as capnp::traits::HasTypeId>::TYPE_ID;

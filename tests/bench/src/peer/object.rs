@@ -23,7 +23,8 @@ impl Maker {
     }
 }
 
-/// A directory whose `stat` answers at once, or after some work.
+/// A directory whose `stat` answers at once, or after some work. It says when it was called: some clients have no clock
+/// that is fine enough.
 pub(crate) struct Object {
     work: Work,
     maker: Maker,
@@ -49,7 +50,9 @@ impl directory::Server for Object {
                 std::hint::spin_loop();
             }
         }
-        results.get().init_metadata().set_size(7);
+        let mut metadata = results.get().init_metadata();
+        metadata.set_size(7);
+        metadata.set_modified_ns(i64::try_from(witness::now_ns()).unwrap_or(i64::MAX));
         done()
     }
 

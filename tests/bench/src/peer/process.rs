@@ -4,13 +4,14 @@ use super::control::Control;
 use super::{Engine, Load, Order, Reply, Work};
 use crate::place::Placement;
 use crate::sample::Sample;
+use rustix::event::epoll;
 use rustix::process::Pid;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
-/// How large the buffers of a link's sockets are. The subject and its baseline have the same.
-pub(crate) const SOCKET_BUFFER_BYTES: usize = 256 << 10;
+/// How large the buffers of a link's sockets are, as the kernel sets them. The subject and its baseline have the same.
+pub(crate) const SOCKET_BUFFER_BYTES: usize = 128 << 10;
 
 /// Links made and handed over at once, so that the driver itself needs few descriptors.
 const LINKS_AT_ONCE: u32 = 100;
@@ -19,6 +20,7 @@ const LINKS_AT_ONCE: u32 = 100;
 pub(crate) struct Peer {
     child: Child,
     control: Control,
+    kept: Kept,
 }
 
 impl Peer {
@@ -29,7 +31,7 @@ impl Peer {
         let mut command = Command::new(own);
         command.arg(super::program::WORD).stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
         let child = command.spawn().map_err(|error| format!("cannot start a peer: {error}"))?;
-        Ok(Self { child, control: Control::new(ours) })
+        Ok(Self { child, control: Control::new(ours), kept: Kept::new()? })
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -130,10 +132,36 @@ pub(crate) fn link(
         let links = left.min(LINKS_AT_ONCE);
         let (client_ends, server_ends) = socket_pairs(links)?;
         server.order(&Order::Serve { links, engine, work }, &borrowed(&server_ends))?;
+        if engine == Engine::Guarded {
+            server.kept.watch(server_ends)?;
+        }
         client.order(&Order::Connect { links, engine, objects }, &borrowed(&client_ends))?;
         left -= links;
     }
     Ok(())
+}
+
+/// The server ends of Latchkey's links, kept and watched for a hang-up as the kernel does: each message passes by the
+/// watch, which is a part of what a link costs.
+struct Kept {
+    epoll: OwnedFd,
+    ends: Vec<OwnedFd>,
+}
+
+impl Kept {
+    fn new() -> Result<Self, String> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| format!("cannot watch links: {error}"))?;
+        Ok(Self { epoll, ends: Vec::new() })
+    }
+
+    fn watch(&mut self, ends: Vec<OwnedFd>) -> Result<(), String> {
+        for end in &ends {
+            epoll::add(&self.epoll, end, epoll::EventData::new_u64(0), epoll::EventFlags::ET)
+                .map_err(|error| format!("cannot watch a link: {error}"))?;
+        }
+        self.ends.extend(ends);
+        Ok(())
+    }
 }
 
 /// Both ends of so many links, as the kernel makes them.

@@ -21,7 +21,7 @@ pub(crate) const WORD: &str = "peer";
 
 /// Takes orders until the other end of the control socket is gone.
 pub(crate) fn run() -> Result<(), String> {
-    raise_descriptor_limit()?;
+    crate::machine::raise_descriptor_limit()?;
     let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| format!("no control socket: {error}"))?;
     let control = Control::new(UnixStream::from(socket));
     let replies = control.sender()?;
@@ -32,14 +32,6 @@ pub(crate) fn run() -> Result<(), String> {
         .build()
         .map_err(|error| format!("cannot make a runtime: {error}"))?;
     LocalSet::new().block_on(&runtime, obey(taken, replies))
-}
-
-/// Many links need many descriptors; the hard limit is the system's.
-fn raise_descriptor_limit() -> Result<(), String> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).map_err(|error| format!("cannot raise the limit of descriptors: {error}"))
 }
 
 type Taken = (Order, Vec<OwnedFd>);

@@ -2,9 +2,11 @@
 
 mod cut_holds;
 mod guarded_call;
+mod guest_call;
 mod idle_memory;
 mod many_links;
 mod neighbour;
+mod revoke;
 
 use crate::outcome::Outcome;
 
@@ -42,6 +44,31 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row { name: "guarded-call.rate", about: "the same, 64 deep", peers: &[], measure: guarded_call::rate },
     Row {
+        name: "guest-call.latency",
+        about: "guest to service, against a native client, one call at a time",
+        peers: &[],
+        measure: guest_call::latency,
+    },
+    Row { name: "guest-call.rate", about: "the same, 64 deep", peers: &[], measure: guest_call::rate },
+    Row {
+        name: "revoke.10",
+        about: "revoke until cut, and until quiet, with 10 open links",
+        peers: &[],
+        measure: revoke::with_10,
+    },
+    Row {
+        name: "revoke.1000",
+        about: "the same with 1,000 open links over 100 holders",
+        peers: &[],
+        measure: revoke::with_1_000,
+    },
+    Row {
+        name: "revoke.10000",
+        about: "the same with 10,000 open links over 100 holders",
+        peers: &[],
+        measure: revoke::with_10_000,
+    },
+    Row {
         name: "idle-memory.link",
         about: "private memory of a service for each idle link",
         peers: &[],
@@ -67,9 +94,11 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-/// The rows whose name is, or begins with, one of the words; all of them without words.
+/// The rows whose name is one of the words, or else begins with it; all of them without words.
 pub(crate) fn selected(words: &[String]) -> Result<Vec<&'static Row>, String> {
-    let matches = |row: &Row, word: &String| row.name.starts_with(word.as_str());
+    let matches = |row: &Row, word: &String| {
+        if ROWS.iter().any(|row| row.name == word) { row.name == word } else { row.name.starts_with(word.as_str()) }
+    };
     if let Some(word) = words.iter().find(|word| !ROWS.iter().any(|row| matches(row, word))) {
         let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
         return Err(format!("no row begins with `{word}`; there are {}", names.join(", ")));
@@ -90,6 +119,7 @@ mod tests {
         assert_eq!(names(&[]).unwrap().len(), ROWS.len());
         assert_eq!(names(&["guarded-call"]).unwrap(), ["guarded-call.latency", "guarded-call.rate"]);
         assert_eq!(names(&["neighbour", "many"]).unwrap(), ["neighbour", "many-links.cpu"]);
+        assert_eq!(names(&["revoke.10"]).unwrap(), ["revoke.10"], "a whole name means that row only");
         assert!(names(&["storage"]).is_err());
     }
 }

@@ -1,0 +1,93 @@
+//! How long a revocation takes with that many open links, at the real kernel and a real service process: until the
+//! link is cut, and until the service has confirmed; against a round trip over a plain socket.
+
+use super::Scale;
+use crate::outcome::{Aim, Outcome, Part};
+use crate::peer::{Order, Peer, borrowed, socket_pairs};
+use crate::place::{Placement, pin};
+use crate::sample::Sample;
+use crate::stage::{self, Stage};
+use rustix::process::Pid;
+
+const HOLDERS: u64 = 100;
+const BLOCKS: u32 = 10;
+/// Revocations, and round trips, before anything is counted.
+const WARM_UP: u32 = 20;
+
+/// With ten open links.
+pub(super) fn with_10(scale: Scale) -> Result<Outcome, String> {
+    measure("revoke.10", 10, scale)
+}
+
+/// With a thousand.
+pub(super) fn with_1_000(scale: Scale) -> Result<Outcome, String> {
+    measure("revoke.1000", 1_000, scale)
+}
+
+/// With ten thousand.
+pub(super) fn with_10_000(scale: Scale) -> Result<Outcome, String> {
+    measure("revoke.10000", 10_000, scale)
+}
+
+fn measure(row: &str, links: u32, scale: Scale) -> Result<Outcome, String> {
+    let each = scale.pick(20, 100);
+    let mut stage = Stage::start()?;
+    let (service, service_pid) = stage.add(stage::Part::Service)?;
+    let holders: Result<Vec<(u64, Pid)>, String> =
+        (0..HOLDERS.min(links.into())).map(|_| stage.add(stage::Part::Client)).collect();
+    let holders = holders?;
+    let numbers: Vec<u64> = holders.iter().map(|(number, _)| *number).collect();
+    stage.link(service, &numbers, links)?;
+    let mut parts = Vec::new();
+    for placement in Placement::all()? {
+        placement.pin(stage.powerbox_pid(), stage.kernel_pid())?;
+        let cores = placement.cores()?;
+        pin(service_pid, cores.0)?;
+        holders.iter().try_for_each(|(_, holder)| pin(*holder, cores.0))?;
+        let mut plain = Plain::start(placement)?;
+        stage.revoke(WARM_UP)?;
+        plain.round_trips(WARM_UP)?;
+        let (mut cut, mut quiet, mut baseline) = (Sample::default(), Sample::default(), Sample::default());
+        for _ in 0..BLOCKS {
+            let revoked = stage.revoke(each)?;
+            cut.extend(&Sample::from_nanoseconds(&revoked.cut_ns));
+            quiet.extend(&Sample::from_nanoseconds(&revoked.quiet_ns));
+            baseline.extend(&plain.round_trips(each)?);
+        }
+        parts.push(Part::of_medians(format!("to cut, {}", placement.name()), &cut, &baseline));
+        parts.push(Part::of_medians(format!("to quiet, {}", placement.name()), &quiet, &baseline));
+    }
+    Ok(Outcome {
+        row: row.into(),
+        aim: Aim::AtMost(5.0),
+        unit: "us",
+        against: "a byte there and back over a socket between two processes",
+        parts,
+        note: format!(
+            "real kernel, service and {} holders, a stand-in powerbox that records nothing; no delegation yet, so no row with descendants",
+            holders.len()
+        ),
+    })
+}
+
+/// Two processes with a socket between them.
+struct Plain {
+    asking: Peer,
+    /// Answers as long as it lives.
+    _answering: Peer,
+}
+
+impl Plain {
+    fn start(placement: Placement) -> Result<Self, String> {
+        let (mut asking, mut answering) = (Peer::start()?, Peer::start()?);
+        placement.pin(asking.pid(), answering.pid())?;
+        let (one, other) = socket_pairs(1)?;
+        answering.order(&Order::Echo, &borrowed(&other))?;
+        asking.order(&Order::RoundTrips { links: 1, count: 1 }, &borrowed(&one))?;
+        Ok(Self { asking, _answering: answering })
+    }
+
+    fn round_trips(&mut self, count: u32) -> Result<Sample, String> {
+        self.asking.times(&Order::RoundTrips { links: 0, count })
+    }
+}
