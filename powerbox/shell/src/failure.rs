@@ -25,12 +25,13 @@ pub(crate) struct Failure {
     why: Option<String>,
     next: Option<String>,
     code: u8,
+    lost: bool,
 }
 
 impl Failure {
     /// A failure with exit code 1.
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), why: None, next: None, code: EXIT_FAILED }
+        Self { what: what.into(), why: None, next: None, code: EXIT_FAILED, lost: false }
     }
 
     /// A command line that makes no sense: exit code 2.
@@ -54,6 +55,11 @@ impl Failure {
     pub(crate) fn code(mut self, code: u8) -> Self {
         self.code = code;
         self
+    }
+
+    /// Whether the powerbox went away before it answered: it is started again, and asking again is worth it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// The exit code that the process ends with.
@@ -84,7 +90,8 @@ impl From<capnp::Error> for Failure {
         match error.kind {
             capnp::ErrorKind::Disconnected => {
                 let words = if words.is_empty() { "the connection ended" } else { words };
-                Self::new("the node let go of this command").because(words).next("latch status")
+                let failure = Self::new("the node let go of this command").because(words).next("latch status");
+                Self { lost: true, ..failure }
             }
             capnp::ErrorKind::Overloaded => {
                 Self::new("the node is too busy for this now").because(words).next("try again in a moment")

@@ -28,7 +28,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A node that this command talks to.
 pub(crate) struct Node {
-    operator: operator::Client,
+    powerbox: watch::Receiver<operator::Client>,
     doorway: Rc<Doorway>,
 }
 
@@ -51,13 +51,30 @@ impl Node {
                 .because(error)
                 .next(format!("latch doctor; its log is {}", state.log_file().display()))
         })?;
-        let operator = use_link(greeting, Peer::Powerbox)?.object;
-        Ok(Self { operator, doorway })
+        let (sender, powerbox) = watch::channel(use_link(greeting, Peer::Powerbox)?.object);
+        tokio::task::spawn_local(Rc::clone(&doorway).follow_powerbox(sender));
+        Ok(Self { powerbox, doorway })
     }
 
     /// Where questions to the powerbox go.
-    pub(crate) fn operator(&self) -> &operator::Client {
-        &self.operator
+    pub(crate) fn operator(&self) -> operator::Client {
+        self.powerbox.borrow().clone()
+    }
+
+    /// Asks again whenever the powerbox dies over the question: it is started again, and this command finds it at its
+    /// door. For questions that change nothing, or nothing more the second time.
+    pub(crate) async fn persist<T, F: Future<Output = Outcome<T>>>(&self, ask: impl Fn() -> F) -> Outcome<T> {
+        let mut powerbox = self.powerbox.clone();
+        loop {
+            powerbox.mark_unchanged();
+            let failure = match ask().await {
+                Err(failure) if failure.is_lost() => failure,
+                answered => return answered,
+            };
+            if !matches!(tokio::time::timeout(GREETING_TIMEOUT, powerbox.changed()).await, Ok(Ok(()))) {
+                return Err(failure);
+            }
+        }
     }
 
     /// Hands over something that this command opened; the token by which the powerbox is told of it.
@@ -190,6 +207,15 @@ impl Doorway {
         };
         if let Some(link) = unclaimed {
             self.arrived.borrow_mut().insert(wanted, link);
+        }
+    }
+
+    /// A powerbox that was started again makes a new link to every shell.
+    async fn follow_powerbox(self: Rc<Self>, powerbox: watch::Sender<operator::Client>) {
+        while let Ok(link) = self.claim(Wanted::Powerbox, Duration::MAX).await {
+            if let Ok(opened) = use_link(link, Peer::Powerbox) {
+                powerbox.send_replace(opened.object);
+            }
         }
     }
 

@@ -30,7 +30,23 @@ impl Node {
         .await
     }
 
-    /// Undecided requests of an instance, or of all (""), and the version of that list. `after`: waits for a later one.
+    /// Undecided requests of an instance, or of all (""). `version` is that of the list seen last: waits for a later one.
+    /// A powerbox that was started again counts anew, and is asked anew.
+    pub(crate) async fn next_requests(&self, instance: &str, version: &mut Option<u64>) -> Outcome<Vec<Request>> {
+        let first = match version {
+            Some(_) => Some(self.requests(instance, *version).await),
+            None => None,
+        };
+        let (requests, new) = match first {
+            Some(Err(failure)) if failure.is_lost() => self.persist(|| self.requests(instance, None)).await?,
+            None => self.persist(|| self.requests(instance, None)).await?,
+            Some(answered) => answered?,
+        };
+        *version = Some(new);
+        Ok(requests)
+    }
+
+    /// Undecided requests as they are now, and the version of that list; `after`: as soon as there is a later one.
     pub(crate) async fn requests(&self, instance: &str, after: Option<u64>) -> Outcome<(Vec<Request>, u64)> {
         let mut request = self.operator().requests_request();
         request.get().set_instance(instance);

@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Log) -> Outcome
 /// Shows what comes; ends only with the node.
 async fn follow(context: &Context, node: &Node, mut position: u64) -> Outcome {
     loop {
-        let (page, _) = node.log(position, true).await?;
+        let (page, _) = node.persist(|| node.log(position, true)).await?;
         position = page.last().map_or(position, |record| record.position);
         show(context, &page)?;
     }

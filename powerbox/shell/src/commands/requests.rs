@@ -26,9 +26,10 @@ pub(crate) struct Requests {
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Requests) -> Outcome {
     let instance = command.instance.as_deref().unwrap_or("");
-    let (mut requests, mut version) = node.requests(instance, None).await?;
+    let mut version = None;
+    let mut requests = node.next_requests(instance, &mut version).await?;
     while command.wait && requests.is_empty() {
-        (requests, version) = node.requests(instance, Some(version)).await?;
+        requests = node.next_requests(instance, &mut version).await?;
     }
     if context.json {
         return json::print(&requests);

@@ -131,7 +131,7 @@ impl Foreground<'_> {
         let outputs = self.connect(&gate, raw).await?;
         let mut questions = Questions::new(self.node, &self.instance, &self.context.current, gate);
         let (code, last) = tokio::select! {
-            ended = self.node.wait(&self.instance, self.process) => ended?,
+            ended = self.node.persist(|| self.node.wait(&self.instance, self.process)) => ended?,
             failure = questions.answer_all() => return Err(failure),
             failure = self.obey_signals() => return Err(failure),
             () = self.node.closed() => return Err(Failure::new("the node stopped, and the app with it").next("latch status")),
@@ -162,7 +162,7 @@ impl Foreground<'_> {
         };
         for kill in [false, true] {
             next(&mut interrupt, &mut terminate, &mut hangup).await;
-            if let Err(failure) = self.node.stop(&self.instance, kill).await {
+            if let Err(failure) = self.node.persist(|| self.node.stop(&self.instance, kill)).await {
                 return failure;
             }
         }

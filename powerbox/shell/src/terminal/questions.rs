@@ -40,14 +40,13 @@ impl<'a> Questions<'a> {
     pub(crate) async fn answer_all(&mut self) -> Failure {
         let mut version = None;
         loop {
-            let (requests, new_version) = match self.node.requests(self.instance, version).await {
-                Ok(listing) => listing,
+            let requests = match self.node.next_requests(self.instance, &mut version).await {
+                Ok(requests) => requests,
                 Err(failure) => return failure,
             };
-            version = Some(new_version);
             let new = requests.into_iter().filter(|request| self.told.insert(request.id)).collect::<Vec<_>>();
             for request in &new {
-                match self.put(request, new_version).await {
+                match self.put(request, version).await {
                     Ok(End::Decided | End::Gone) => {}
                     Ok(End::NoTerminal) => point_out(request),
                     Err(failure) => eprintln!("{failure}"),
@@ -57,7 +56,7 @@ impl<'a> Questions<'a> {
     }
 
     /// Puts one request to the person. The terminal is theirs until they have answered.
-    async fn put(&self, request: &Request, version: u64) -> Outcome<End> {
+    async fn put(&self, request: &Request, version: Option<u64>) -> Outcome<End> {
         let Some(tty) = Tty::open() else { return Ok(End::NoTerminal) };
         let gate = self.gate.clone();
         // Output that is being written is finished first.
@@ -103,14 +102,9 @@ impl<'a> Questions<'a> {
     }
 
     /// Returns when the request waits no more.
-    async fn gone(&self, id: u64, mut version: u64) -> Outcome {
-        loop {
-            let (requests, new_version) = self.node.requests(self.instance, Some(version)).await?;
-            if !requests.iter().any(|request| request.id == id) {
-                return Ok(());
-            }
-            version = new_version;
-        }
+    async fn gone(&self, id: u64, mut version: Option<u64>) -> Outcome {
+        while self.node.next_requests(self.instance, &mut version).await?.iter().any(|request| request.id == id) {}
+        Ok(())
     }
 }
 
