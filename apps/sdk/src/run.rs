@@ -5,11 +5,10 @@ use crate::error::{Error, ErrorKind};
 use futures::future::{Either, select};
 use std::fmt::Display;
 use std::future::Future;
-use std::io::Write;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
-use vat::guest::{HostDoor, Stalled, WasiDoor, exit_with};
+use vat::guest::{HostDoor, Stalled, WasiDoor};
 
 /// The exit code of an app that was refused what it needs, or from which it was taken back.
 pub const EXIT_CUT: u8 = 3;
@@ -88,13 +87,7 @@ where
     F: Future + 'static,
     F::Output: Outcome + 'static,
 {
-    let code = run_at(Box::new(WasiDoor), main);
-    // standard output is buffered by lines, and leaving through the door skips what empties it otherwise
-    let _ = std::io::stdout().flush();
-    if code > 1 {
-        exit_with(code);
-    }
-    ExitCode::from(code)
+    ExitCode::from(run_at(Box::new(WasiDoor), main))
 }
 
 /// The same at a door that is given.

@@ -18,7 +18,7 @@ fn text(bytes: Vec<u8>) -> String {
 struct Said(Rc<RefCell<Vec<String>>>);
 
 impl Said {
-    fn say(&self, text: impl ToString) {
+    fn say(&self, text: impl std::fmt::Display) {
         self.0.borrow_mut().push(text.to_string());
     }
 

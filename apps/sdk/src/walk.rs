@@ -19,6 +19,8 @@ const AHEAD: usize = 16;
 /// be held whole. At 300 bytes each these are 3 MB.
 const SORTED_LIMIT: usize = 10_000;
 
+type Only = Box<dyn Fn(&Found) -> bool>;
+
 type Answer = Promise<Response<directory::list_results::Owned>, capnp::Error>;
 
 /// Something in a folder or below.
@@ -62,7 +64,7 @@ pub struct Walk {
     reached: Option<(Origin, directory::Client)>,
     /// What is still to come, the next one last.
     waiting: Vec<Waiting>,
-    only: Option<Box<dyn Fn(&Found) -> bool>>,
+    only: Option<Only>,
     max_depth: usize,
 }
 

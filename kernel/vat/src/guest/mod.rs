@@ -25,4 +25,4 @@ pub use executor::{Guest, Stalled, run};
 pub use host::{Arrival, Delivery, Ending, Event, HostDoor, HostNotice, Opened};
 pub use link::LinkWatch;
 pub use stream::Stream;
-pub use unsafe_bindings::{WasiDoor, exit_with};
+pub use unsafe_bindings::WasiDoor;

@@ -9,30 +9,10 @@ use std::time::Duration;
 
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod bindings {
-    // `exit-with-code` is a part of WASI's own `exit` since 0.2.12. The command adapter knows only "good" and "bad".
-    wit_bindgen::generate!({
-        path: "wit",
-        inline: "
-            package latchkey:guest;
-            world guest {
-                include latchkey:door/app@0.1.0;
-                import wasi:cli/exit@0.2.12;
-            }
-            package wasi:cli@0.2.12 {
-                interface exit { exit-with-code: func(status-code: u8); }
-            }
-        ",
-        world: "latchkey:guest/guest",
-        generate_all,
-    });
+    wit_bindgen::generate!({ path: "wit", world: "app" });
 }
 
 use bindings::latchkey::door::door;
-
-/// Ends the guest with that exit code. Only inside a sandbox; does not return there.
-pub fn exit_with(code: u8) {
-    bindings::wasi::cli::exit::exit_with_code(code);
-}
 
 /// The door of a guest in its sandbox. Outside of one every call panics.
 #[derive(Debug, Default)]
