@@ -21,6 +21,8 @@ pub(super) struct Wanted<'a> {
     pub(super) process: u64,
     pub(super) image: Image,
     pub(super) setup: &'a [u8],
+    /// The user of an image that takes a folder; the kernel finds one for the others.
+    pub(super) run_as: u32,
     pub(super) resources: &'a [(&'a str, ResourceKind, BorrowedFd<'a>)],
 }
 
@@ -64,6 +66,7 @@ impl Channel {
             start.set_name("bench");
             start.set_setup(wanted.setup);
             start.set_output(true);
+            start.set_run_as(wanted.run_as);
             let mut list = start.init_resources(wanted.resources.len() as u32);
             for (index, (name, kind, _)) in wanted.resources.iter().enumerate() {
                 let mut resource = list.reborrow().get(index as u32);

@@ -23,6 +23,8 @@ const FIRST_ID: u64 = 1 << 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
 /// A prime: the grants that are revoked one after the other lie all over the table.
 const SPREAD: usize = 7919;
+/// The image of folders takes a folder and runs as somebody: as nobody here, in the end.
+const FIRST_USER: u32 = 1_900_000_000;
 /// The powerbox's own number.
 const POWERBOX: u64 = 0;
 
@@ -104,6 +106,7 @@ impl Powerbox {
             process,
             image: Image::Compile,
             setup: &component::compiler_setup(),
+            run_as: 0,
             resources: &[
                 ("component", ResourceKind::File, component.as_fd()),
                 ("compiled", ResourceKind::Memory, compiled.as_fd()),
@@ -127,12 +130,15 @@ impl Powerbox {
         let sandbox_setup = component::sandbox_setup();
         let compiled = self.compiled.as_ref().map(AsFd::as_fd);
         let code: Vec<_> = compiled.map(|code| ("component", ResourceKind::Memory, code)).into_iter().collect();
+        let folder = std::fs::File::open("/").map_err(|error| format!("no folder to give: {error}"))?;
+        let folder = [("folder", ResourceKind::Folder, folder.as_fd())];
         let (image, setup, resources): (Image, &[u8], &[_]) = match part {
-            Part::Service => (Image::Folder, b"service", &[]),
-            Part::Client => (Image::Folder, Part::CLIENT_SETUP, &[]),
+            Part::Service => (Image::Folder, b"service", &folder),
+            Part::Client => (Image::Folder, Part::CLIENT_SETUP, &folder),
             Part::Guest => (Image::Sandbox, &sandbox_setup, &code),
         };
-        self.channel.start(&Wanted { process, image, setup, resources })?;
+        let run_as = FIRST_USER + u32::try_from(process).unwrap_or(0);
+        self.channel.start(&Wanted { process, image, setup, run_as, resources })?;
         let pid = self.wait_until_confined(process)?;
         if part != Part::Service {
             self.stream(process)?;
