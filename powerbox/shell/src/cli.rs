@@ -17,22 +17,25 @@ Begin with:
   latch up
   latch run --trust search.latch -- TODO      it asks for a folder; you pick one
   latch grants                                who holds what, right now
-  latch revoke search:docs                    take it away, while it runs
+  latch revoke search:folder                  take it away, while it runs
 
 Exit codes: 0 done; 1 refused or failed (standard error says what, why, and what next); 2 usage.
 Under `run` the app's own code passes through, 128+N if signal N ended it; 125 latch or the node failed, 126 the app
 could not be started, 127 there is no such app.";
+
+/// Where help lists what every command takes.
+const ANYWHERE: &str = "With any command";
 
 /// Runs apps that you do not trust and gives them exactly what you hand them.
 #[derive(Debug, Parser)]
 #[command(name = "latch", version, after_help = GROUPS, arg_required_else_help = true, max_term_width = 110)]
 pub(crate) struct Cli {
     /// The node's folder [default: $LATCH_STATE, else $XDG_STATE_HOME/latch, else ~/.local/state/latch]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = ANYWHERE)]
     pub(crate) state: Option<PathBuf>,
 
     /// Prints JSON, for programs: a listing is one array, `log` one object a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = ANYWHERE)]
     pub(crate) json: bool,
 
     #[command(subcommand)]
@@ -42,62 +45,35 @@ pub(crate) struct Cli {
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Starts the node in the background
     Up(c::up::Up),
-    /// Stops the node in order, with everything that runs on it
     Down(c::down::Down),
-    /// Shows the node: its processes, what holds them in, what is wrong
     Status(c::status::Status),
-    /// Looks for what is wrong with this machine or node, and says what to do
     Doctor(c::doctor::Doctor),
 
-    /// Makes a folder with a new app in it, ready to build
     New(c::author::New),
-    /// Builds and signs an app: makes its .latch package
     Build(c::author::Build),
-    /// Installs a package; without one, lists what is installed
     Install(c::install::Install),
-    /// Runs an app, and asks you on this terminal what it may have
     Run(c::run::Run),
-    /// Lists instances of apps
     Ps(c::ps::Ps),
-    /// Stops instances; what they were granted stays theirs
     Stop(c::stop::Stop),
-    /// Shows what a detached run printed
     Logs(c::logs::Logs),
-    /// Removes a package, its instances and what they were granted
     Uninstall(c::uninstall::Uninstall),
-    /// Takes an author's packages from now on; without one, lists the authors
     Trust(c::trust::Trust),
 
-    /// Lists what can be granted
     Offers(c::offers::Offers),
-    /// Lists what apps ask for and nobody has decided
     Requests(c::requests::Requests),
-    /// Gives an app what it asks for
     Approve(c::approve::Approve),
-    /// Refuses what an app asks for
     Deny(c::deny::Deny),
-    /// Lists who holds what
     Grants(c::grants::Grants),
-    /// Gives an app something before it asks, or again after it was taken away
     Grant(c::grant::Grant),
-    /// Takes grants away, at once, with everything derived from them
     Revoke(c::revoke::Revoke),
-    /// Tells how a holder came by an object: who asked, with which words, who decided
     Why(c::why::Why),
-    /// Shows the record of everything that was decided, or proves that it is whole
     Log(c::log::Log),
 
-    /// Lists a directory
     Ls(c::files::ls::Ls),
-    /// Prints files
     Cat(c::files::cat::Cat),
-    /// Stores a local file, or standard input
     Put(c::files::put::Put),
-    /// Fetches a file
     Get(c::files::get::Get),
-    /// Removes files or empty directories
     Rm(c::files::rm::Rm),
 
     /// Keeps a kernel running: what `latch up` leaves in the background

@@ -10,7 +10,9 @@ use crate::output;
 use crate::rows::Request;
 use crate::spec::grant::Given;
 
-/// Gives an app what it asks for: you pick the object, and may narrow what it may do with it.
+/// Gives an app what it asks for
+///
+/// You pick the object, and may narrow what it may do with it.
 #[derive(Debug, Args)]
 #[command(after_help = grant::SPEC_HELP)]
 pub(crate) struct Approve {

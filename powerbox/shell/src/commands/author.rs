@@ -11,7 +11,9 @@ use crate::text::words::hex;
 /// As much of an author's key as people compare by eye.
 const AUTHOR_DIGITS: usize = 16;
 
-/// Makes a folder with a new app in it: a manifest and a program that asks for a folder and lists it.
+/// Makes a folder with a new app in it, ready to build
+///
+/// A manifest, and a program that asks for a folder and lists it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -24,6 +26,8 @@ pub(crate) struct New {
     into: Option<PathBuf>,
 }
 
+/// Builds and signs an app: makes its .latch package
+///
 /// Compiles an app to a component, and signs it with its manifest into `<name>.latch`.
 /// Your author's key is made when it is first needed.
 #[derive(Debug, Args)]

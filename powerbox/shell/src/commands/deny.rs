@@ -6,7 +6,7 @@ use crate::failure::Outcome;
 use crate::node::Node;
 use crate::output;
 
-/// Refuses what an app asks for.
+/// Refuses what an app asks for
 #[derive(Debug, Args)]
 pub(crate) struct Deny {
     /// The request, as `latch requests` numbers it

@@ -16,7 +16,8 @@ use crate::{json, output};
 /// The first kernel with Landlock.
 const LINUX_MIN: (u32, u32) = (5, 13);
 
-/// Looks for what is wrong with this machine or this node, and says what to do about it.
+/// Looks for what is wrong with this machine or node, and says what to do
+///
 /// Works without a node. Exit code 1: something was found.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {}

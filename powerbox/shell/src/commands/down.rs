@@ -18,8 +18,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// A parent ends as soon as its kernel has.
 const PARENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Stops the node in order: apps and services are told to finish, the record is closed, and every process of the
-/// node has ended when this returns. A node that does not answer is ended all the same.
+/// Stops the node in order, with everything that runs on it
+///
+/// Apps and services are told to finish, the record is closed, and every process of the node has ended when this
+/// returns. A node that does not answer is ended all the same.
 /// What was granted stays recorded: after `latch up` it is in force again.
 #[derive(Debug, Args)]
 pub(crate) struct Down {

@@ -25,8 +25,9 @@ How it can be narrowed (without rights: what the app asked for):
   methods=A.b+C.d   only these, such as Directory.list+File.read
 A comma within a path is written \\,";
 
-/// Gives an instance something without being asked, or again after it was taken away. The app's manifest must announce
-/// the label.
+/// Gives an app something before it asks, or again after it was taken away
+///
+/// The app's manifest must announce the label.
 #[derive(Debug, Args)]
 #[command(after_help = SPEC_HELP)]
 pub(crate) struct Grant {

@@ -12,7 +12,9 @@ use crate::text::table::{Table, column, number, wide};
 use crate::text::{time, words};
 use crate::{json, output};
 
-/// Lists who holds what: every grant, those derived from it below it, what is left of its limits, what was used.
+/// Lists who holds what
+///
+/// Every grant, those derived from it below it, what is left of its limits, what was used.
 /// A holder can serve others with what it holds: read every line as "and whoever they serve".
 #[derive(Debug, Args)]
 #[command(after_help = "\

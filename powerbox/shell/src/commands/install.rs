@@ -12,8 +12,10 @@ use crate::text::table::{Table, column, number, wide};
 use crate::text::{escape, time, words};
 use crate::{folder, json, output};
 
-/// Installs a package, after checking who signed it and that nothing in it was changed. Without a file: lists what is
-/// installed. Installing gives an app nothing: it gets what you grant it.
+/// Installs a package; without one, lists what is installed
+///
+/// Before a byte is kept, it is checked who signed it and that nothing in it was changed.
+/// Installing gives an app nothing: it gets what you grant it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

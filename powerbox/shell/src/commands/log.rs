@@ -9,8 +9,9 @@ use crate::rows::{Record, Verification};
 use crate::text::{escape, time, words};
 use crate::{json, output};
 
-/// Shows the record of everything that was decided on this node, oldest first. Every record binds those before it, and
-/// the node signs its end from time to time.
+/// Shows the record of everything that was decided, or proves that it is whole
+///
+/// Oldest first. Every record binds those before it, and the node signs its end from time to time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -12,7 +12,9 @@ use crate::text::filter::Filter;
 use crate::text::time;
 use crate::{json, output};
 
-/// Shows what a detached run printed, as far as it is kept. On a terminal only text and colours pass.
+/// Shows what a detached run printed
+///
+/// As far as it is kept. On a terminal only text and colours pass.
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// The instance, as `latch ps --all` lists it

@@ -9,7 +9,9 @@ use crate::text::table::{Table, column, number, wide};
 use crate::text::words;
 use crate::{json, output};
 
-/// Lists what can be granted. A name that ends in a word in capitals takes yours: `host:PATH` is any folder that you may
+/// Lists what can be granted
+///
+/// A name that ends in a word in capitals takes yours: `host:PATH` is any folder that you may
 /// open yourself.
 #[derive(Debug, Args)]
 pub(crate) struct Offers {}

@@ -9,7 +9,7 @@ use crate::text::table::{Table, column, number, wide};
 use crate::text::time;
 use crate::{json, output};
 
-/// Lists instances of apps that run.
+/// Lists instances of apps
 #[derive(Debug, Args)]
 pub(crate) struct Ps {
     /// Also those that do not run

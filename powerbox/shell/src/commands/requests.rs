@@ -10,7 +10,9 @@ use crate::text::table::{Table, column, number, wide};
 use crate::text::{time, words};
 use crate::{json, output};
 
-/// Lists what apps ask for and nobody has decided. What an app says of itself stands in quotes.
+/// Lists what apps ask for and nobody has decided
+///
+/// What an app says of itself stands in quotes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Decide with:

@@ -11,12 +11,13 @@ use crate::spec::target::parse_grant;
 use crate::text::{escape, time, words};
 use crate::{json, output};
 
-/// Takes grants away with everything derived from them, and needs nobody's consent. When this returns, the links are
-/// cut and recorded: no call starts any more. The same label stays taken away until `latch grant`.
+/// Takes grants away, at once, with everything derived from them
+///
+/// It needs nobody's consent. When this returns, the links are cut and recorded: no call starts any more. The same label stays taken away until `latch grant`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  latch revoke search:docs       what search holds as docs
+  latch revoke search:folder     what search holds as folder
   latch revoke search            everything that search holds
   latch revoke 12 13             grants by number")]
 pub(crate) struct Revoke {

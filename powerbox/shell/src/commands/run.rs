@@ -22,8 +22,10 @@ use crate::text::escape;
 /// What a shell adds to a signal's number.
 const EXIT_SIGNAL_BASE: i32 = 128;
 
-/// Runs an app. It starts with nothing: what it asks for shows on this terminal, and you choose. Without a terminal, a
-/// request waits in `latch requests`.
+/// Runs an app, and asks you on this terminal what it may have
+///
+/// It starts with nothing: what it asks for shows on this terminal, and you choose. Without a terminal, a request waits
+/// in `latch requests`.
 ///
 /// Standard input and output are the app's. On a terminal only its text and colours pass, unless --raw is given.
 /// Ctrl-C asks it to stop; a second Ctrl-C ends it.
@@ -32,7 +34,7 @@ const EXIT_SIGNAL_BASE: i32 = 128;
 Examples:
   latch run search -- TODO
   latch run --trust ./search.latch -- -i todo
-  latch run search --grant docs=host:./docs,ro,expires=1h -- TODO
+  latch run search --grant folder=host:./docs,ro,expires=1h -- TODO
   latch run --detach --name watcher search -- TODO
 
 Exit codes: the app's own, 128+N if signal N ended it; 125 latch or the node failed, 126 the app could not be started

@@ -10,7 +10,9 @@ use crate::text::table::{Table, column, number, wide};
 use crate::text::{escape, time, words};
 use crate::{json, output};
 
-/// Shows the node: whether it works, its processes, what holds each of them in and what is missing of that.
+/// Shows the node: its processes, what holds them in, what is wrong
+///
+/// LINKS counts what each process is connected by; CONFINEMENT is what the process itself reported before its first link.
 #[derive(Debug, Args)]
 pub(crate) struct Status {}
 

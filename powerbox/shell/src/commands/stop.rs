@@ -7,7 +7,9 @@ use crate::node::Node;
 use crate::output;
 use crate::text::escape;
 
-/// Stops instances. What they were granted stays theirs: the next run has it again; `latch revoke` takes it away.
+/// Stops instances; what they were granted stays theirs
+///
+/// The next run has it again; `latch revoke` takes it away.
 #[derive(Debug, Args)]
 pub(crate) struct Stop {
     /// Instances, as `latch ps` lists them

@@ -13,7 +13,8 @@ use crate::text::table::{Table, column, number, wide};
 use crate::text::{time, words};
 use crate::{json, output};
 
-/// Takes an author's packages from now on. Without an author: lists those that are taken.
+/// Takes an author's packages from now on; without one, lists the authors
+///
 /// Trust is about who signed a package; it gives the package nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\

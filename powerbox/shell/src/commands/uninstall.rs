@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::output;
 use crate::text::{escape, words};
 
-/// Removes a package: its instances are stopped and their grants end.
+/// Removes a package, its instances and what they were granted
 #[derive(Debug, Args)]
 pub(crate) struct Uninstall {
     /// The package's name, as `latch install` lists it

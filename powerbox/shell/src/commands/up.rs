@@ -20,7 +20,9 @@ use crate::text::escape;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const KERNEL: &str = "latch-kernel";
 
-/// Starts the node in the background. A small parent stays with the kernel and starts it again if it dies.
+/// Starts the node in the background
+///
+/// A small parent stays with the kernel and starts it again if it dies.
 /// If the node is up already, nothing changes.
 #[derive(Debug, Args)]
 #[command(after_help = "\

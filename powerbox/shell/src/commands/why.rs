@@ -10,12 +10,13 @@ use crate::spec::target::parse_grant;
 use crate::text::{escape, time};
 use crate::{json, output};
 
-/// Tells how a holder came by an object: who offered it, who asked and with which words, who decided and when, and
-/// what hangs below.
+/// Tells how a holder came by an object: who asked, with which words, who decided
+///
+/// From the object to the holder: who offered it, who asked, who decided and when, and what hangs below.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  latch why search:docs
+  latch why search:folder
   latch why 12
   latch why host:/home/ada/docs      everybody who has it")]
 pub(crate) struct Why {

@@ -12,7 +12,9 @@ use crate::failure::Outcome;
 use crate::node::Node;
 use crate::text::filter::Filter;
 
-/// Prints files. On a terminal only text and colours pass; into a pipe every byte goes as it is.
+/// Prints files
+///
+/// On a terminal only text and colours pass; into a pipe every byte goes as it is.
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]
 pub(crate) struct Cat {

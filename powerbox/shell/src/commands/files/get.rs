@@ -12,7 +12,9 @@ use crate::failure::{Doing as _, Failure, Outcome};
 use crate::node::Node;
 use crate::{json, output};
 
-/// Fetches a file. A local file appears whole or not at all.
+/// Fetches a file
+///
+/// A local file appears whole or not at all.
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]
 pub(crate) struct Get {

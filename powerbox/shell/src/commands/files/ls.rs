@@ -14,7 +14,7 @@ use crate::text::table::{Table, column, number, wide};
 use crate::text::{escape, time};
 use crate::{json, output};
 
-/// Lists a directory.
+/// Lists a directory
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]
 pub(crate) struct Ls {

@@ -18,7 +18,9 @@ use crate::{json, output};
 /// Sent at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Stores a local file. It appears whole or not at all, and is on disk when this returns. A file that is there already is
+/// Stores a local file, or standard input
+///
+/// It appears whole or not at all, and is on disk when this returns. A file that is there already is
 /// replaced only with --replace.
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]

@@ -10,7 +10,9 @@ use super::{Context, TARGET_HELP, ls, open, path_bytes};
 use crate::failure::Outcome;
 use crate::node::Node;
 
-/// Removes files, symbolic links (not what they lead to) and empty directories; with -r, directories with all in them.
+/// Removes files or empty directories
+///
+/// Of a symbolic link the link, not what it leads to. With -r, directories with all in them.
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]
 pub(crate) struct Rm {
