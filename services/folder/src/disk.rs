@@ -80,3 +80,88 @@ impl Drop for Wanted {
         self.0.store(false, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Work that ends when the returned sender is dropped, and says that it began.
+    fn stuck(began: &mpsc::Sender<()>) -> (mpsc::Sender<()>, impl FnOnce() -> Result<(), Problem> + Send + use<>) {
+        let (let_go, wait) = mpsc::channel();
+        let began = began.clone();
+        let work = move || {
+            began.send(()).unwrap();
+            _ = wait.recv();
+            Ok(())
+        };
+        (let_go, work)
+    }
+
+    #[test]
+    fn a_link_that_asks_without_end_leaves_threads_to_others() {
+        vat::native::run(async {
+            let disk = Disk::new();
+            let greedy = disk.link();
+            let (began, is_running) = mpsc::channel();
+            let mut held = Vec::new();
+            for _ in 0..10 * DISK_OPERATIONS {
+                let (let_go, work) = stuck(&began);
+                let greedy = greedy.clone();
+                held.push((let_go, tokio::task::spawn_local(async move { greedy.run(work).await })));
+            }
+            assert_eq!(disk.link().run(|| Ok(7)).await, Ok(7), "a neighbour is served meanwhile");
+            for _ in 0..DISK_OPERATIONS_PER_LINK {
+                is_running.recv().unwrap();
+            }
+            assert!(is_running.try_recv().is_err(), "no more than its share has begun");
+            for (let_go, call) in held {
+                drop(let_go);
+                call.await.unwrap().unwrap();
+            }
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn work_of_a_call_that_has_gone_does_not_begin() {
+        vat::native::run(async {
+            let disk = Disk::new().link();
+            let (began, is_running) = mpsc::channel();
+            let mut held = Vec::new();
+            for _ in 0..DISK_OPERATIONS_PER_LINK {
+                let (let_go, work) = stuck(&began);
+                let disk = disk.clone();
+                held.push((let_go, tokio::task::spawn_local(async move { disk.run(work).await })));
+            }
+            let began_late = Arc::new(AtomicBool::new(false));
+            let late = began_late.clone();
+            let waiting = disk.run(move || {
+                late.store(true, Ordering::Release);
+                Ok(())
+            });
+            let mut waiting = Box::pin(waiting);
+            assert!(futures::poll!(&mut waiting).is_pending());
+            drop(waiting);
+            for (let_go, call) in held {
+                drop(let_go);
+                call.await.unwrap().unwrap();
+            }
+            assert_eq!(is_running.iter().take(DISK_OPERATIONS_PER_LINK).count(), DISK_OPERATIONS_PER_LINK);
+            disk.run(|| Ok(())).await.unwrap();
+            assert!(!began_late.load(Ordering::Acquire));
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_fault_in_the_work_fails_that_call_only() {
+        vat::native::run(async {
+            let disk = Disk::new().link();
+            let fault: Result<(), Problem> = disk.run(|| panic!("a fault, on purpose")).await;
+            assert_eq!(fault.expect_err("is reported").word(), Word::Io);
+            assert_eq!(disk.run(|| Ok(1)).await, Ok(1));
+        })
+        .unwrap();
+    }
+}

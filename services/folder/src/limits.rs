@@ -16,10 +16,11 @@ pub const ENTRY_OVERHEAD_BYTES: usize = 64;
 
 /// Files and directories that one link may hold open: a search with many files in flight over a deep tree holds some
 /// hundreds; more than this is an app that drops nothing.
-pub const OPEN_PER_LINK: usize = 2_048;
+pub const OPEN_PER_LINK: usize = 1_024;
 
-/// Descriptors that are not files: links, the door, epoll and what the runtime has.
-pub const RESERVED_DESCRIPTORS: usize = 256;
+/// The part of this process's descriptors that files and directories may have: a quarter, 4,096 of the 16,384 that the
+/// kernel gives a service. Links have the rest, since a new link that finds none left ends the process.
+pub const OPEN_PART: usize = 4;
 
 /// Disk operations at once in this process: what keeps the queue of a fast disk (32 deep) half full, at a stack each.
 pub const DISK_OPERATIONS: usize = 16;

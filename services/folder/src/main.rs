@@ -30,7 +30,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     born.confine(Profile::Folder, Some((given.descriptor.as_fd(), Rights::ALL)))?;
     // What is made gets the mode of the directory around it: see `resolve::shared_with`.
     umask(rustix::fs::Mode::empty());
-    let folder = Folder::new(given.descriptor, descriptors).inspect_err(|problem| born.last(&problem.to_string()))?;
+    let folder =
+        Folder::new(given.descriptor.as_fd(), descriptors).inspect_err(|problem| born.last(&problem.to_string()))?;
     Ok(Service::run(born, move |badge, exports| Ok(folder.root(badge, exports)?))?)
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::limits::{OPEN_PER_LINK, RESERVED_DESCRIPTORS};
+use crate::limits::{OPEN_PART, OPEN_PER_LINK};
 use crate::problem::{Problem, Word};
 
 /// Counts what is open in this process. One a process, handed down from `main`.
@@ -20,7 +20,7 @@ impl OpenInProcess {
     /// For a process that may have so many descriptors (the soft limit of RLIMIT_NOFILE).
     #[must_use]
     pub fn new(descriptor_limit: usize) -> OpenInProcess {
-        OpenInProcess { count: Arc::default(), limit: descriptor_limit.saturating_sub(RESERVED_DESCRIPTORS).max(1) }
+        OpenInProcess { count: Arc::default(), limit: (descriptor_limit / OPEN_PART).max(1) }
     }
 
     /// A count for one more link, within this one.
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_link_has_its_share_and_no_more() {
-        let process = OpenInProcess::new(RESERVED_DESCRIPTORS + 9);
+        let process = OpenInProcess::new(OPEN_PART * 9);
         let (greedy, other) = (process.link(), process.link());
         let mut held: Vec<OpenSlot> = (0..3).map(|_| greedy.take().expect("within its share")).collect();
         assert_eq!(greedy.take().expect_err("over its share").word(), Word::Overloaded);
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_process_is_bounded_whoever_asks() {
-        let process = OpenInProcess::new(RESERVED_DESCRIPTORS + 4);
+        let process = OpenInProcess::new(OPEN_PART * 4);
         let links: Vec<OpenOnLink> = (0..3).map(|_| process.link()).collect();
         let held: Vec<OpenSlot> = (0..4).map(|turn| links[turn % 3].take().expect("room")).collect();
         assert!(links[1].take().expect_err("full").to_string().contains("all who use this folder"));
@@ -114,6 +114,6 @@ mod tests {
 
     #[test]
     fn a_tiny_limit_still_serves_something() {
-        OpenInProcess::new(16).link().take().expect("one at least");
+        OpenInProcess::new(1).link().take().expect("one at least");
     }
 }

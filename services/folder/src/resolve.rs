@@ -77,11 +77,7 @@ pub fn look(
 }
 
 /// The directory at the path, readable if the system lets us read it (it may be one that can be passed, not listed).
-pub fn open_directory(
-    directory: BorrowedFd<'_>,
-    path: &RelativePath,
-    patience: Patience,
-) -> Result<OwnedFd, Stuck> {
+pub fn open_directory(directory: BorrowedFd<'_>, path: &RelativePath, patience: Patience) -> Result<OwnedFd, Stuck> {
     open_any_directory(directory, path.whole(), patience)
 }
 

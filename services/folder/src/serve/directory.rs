@@ -187,11 +187,7 @@ impl Server for Directory {
         Ok(())
     }
 
-    async fn rename(
-        self: Rc<Self>,
-        params: directory::RenameParams,
-        _: directory::RenameResults,
-    ) -> Result<(), Error> {
+    async fn rename(self: Rc<Self>, params: directory::RenameParams, _: directory::RenameResults) -> Result<(), Error> {
         need(self.rights, Act::Write)?;
         let params = params.get()?;
         let (from, to) = (RelativePath::new(params.get_from()?)?, RelativePath::new(params.get_to()?)?);
@@ -199,11 +195,7 @@ impl Server for Directory {
         Ok(self.change(move |place| change::rename(place, &from, &to, replace)).await?)
     }
 
-    async fn remove(
-        self: Rc<Self>,
-        params: directory::RemoveParams,
-        _: directory::RemoveResults,
-    ) -> Result<(), Error> {
+    async fn remove(self: Rc<Self>, params: directory::RemoveParams, _: directory::RemoveResults) -> Result<(), Error> {
         need(self.rights, Act::Write)?;
         let path = RelativePath::new(params.get()?.get_path()?)?;
         Ok(self.change(move |place| change::remove(place, &path)).await?)

@@ -99,11 +99,7 @@ impl Server for File {
         Ok(self.file.work(&self.link, turn, move |file| content::write(file, offset, &bytes)).await?)
     }
 
-    async fn append(
-        self: Rc<Self>,
-        params: file::AppendParams,
-        mut results: file::AppendResults,
-    ) -> Result<(), Error> {
+    async fn append(self: Rc<Self>, params: file::AppendParams, mut results: file::AppendResults) -> Result<(), Error> {
         need(self.rights, Act::Append)?;
         let bytes = within_limit(params.get()?.get_bytes()?)?;
         let turn = self.file.change().await;

@@ -6,7 +6,7 @@ mod open_file;
 mod order;
 mod sink;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,7 +21,6 @@ use crate::place::Place;
 use crate::problem::{Problem, Word};
 use crate::resolve;
 use directory::Directory;
-use std::os::fd::AsFd;
 
 /// The one folder that this process serves, on any number of links.
 #[derive(Clone, Debug)]
@@ -41,10 +40,10 @@ pub(crate) struct Link {
 impl Folder {
     /// Takes a directory to serve, on a machine that can keep links inside; `descriptor_limit` is how many
     /// descriptors this process may have.
-    pub fn new(directory: OwnedFd, descriptor_limit: usize) -> Result<Folder, Problem> {
-        resolve::probe(directory.as_fd())?;
+    pub fn new(directory: BorrowedFd<'_>, descriptor_limit: usize) -> Result<Folder, Problem> {
+        resolve::probe(directory)?;
         // Whoever opened it may have done so with O_PATH: what is listed here is opened here.
-        let readable = resolve::reopen_directory(directory.as_fd())?;
+        let readable = resolve::reopen_directory(directory)?;
         let top = Arc::new(Place::top(readable, None));
         Ok(Folder { top, disk: Disk::new(), open: OpenInProcess::new(descriptor_limit) })
     }

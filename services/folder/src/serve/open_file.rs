@@ -87,13 +87,7 @@ impl OpenFile {
         Ok(buffer)
     }
 
-    async fn read_from_disk(
-        &self,
-        link: &Link,
-        turn: Looking,
-        offset: u64,
-        length: usize,
-    ) -> Result<Vec<u8>, Problem> {
+    async fn read_from_disk(&self, link: &Link, turn: Looking, offset: u64, length: usize) -> Result<Vec<u8>, Problem> {
         let shared = self.shared.clone();
         let reading = move || {
             let _turn = turn;

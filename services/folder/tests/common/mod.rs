@@ -16,6 +16,9 @@ use folder_service::resolve::{self, Patience, Stuck};
 use rustix::fs::{Mode, OFlags};
 use vat::words::Rights;
 
+/// Rights that open a file in each of the three ways.
+pub const EVERY_RIGHT: [Rights; 3] = [Rights::READ, Rights { read: false, append: true, write: false }, Rights::ALL];
+
 /// `folder`, which is served, and `outside` beside it, which nothing may ever reach.
 pub struct Tree {
     pub folder: PathBuf,

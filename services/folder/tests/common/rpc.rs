@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use capnp::Error;
@@ -33,7 +34,7 @@ pub struct Client {
 
 pub fn folder(tree: &Tree) -> Folder {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Folder::new(rustix::fs::open(&tree.folder, flags, Mode::empty()).unwrap(), 1_024).unwrap()
+    Folder::new(rustix::fs::open(&tree.folder, flags, Mode::empty()).unwrap().as_fd(), 4_096).unwrap()
 }
 
 pub fn badge(rights: Rights) -> Badge {
@@ -55,9 +56,8 @@ pub fn connect(folder: &Folder, badge: &Badge) -> Client {
     let (here, there) = pair(64 << 10);
     let cutter = there.cutter();
     let clock = Rc::new(SharedClock(ManualClock::at_ms(1_000_000)));
-    let root = |exports: &Exports| {
-        folder.root(badge, exports).map_err(Error::from).unwrap_or_else(capnp_rpc::new_broken_cap)
-    };
+    let root =
+        |exports: &Exports| folder.root(badge, exports).map_err(Error::from).unwrap_or_else(capnp_rpc::new_broken_cap);
     let ended = tokio::task::spawn_local(vat::serve(there, badge, Bounds::for_peer(badge.peer), clock.clone(), root));
     let connected = vat::connect(here, Bounds::for_peer(Peer::Service), clock);
     tokio::task::spawn_local(connected.driving);
@@ -84,10 +84,17 @@ pub fn word<T>(result: Result<T, Error>) -> String {
 }
 
 pub fn is(expected: Word) -> String {
-    format!("{expected:?}").char_indices().map(|(at, letter)| if at == 0 { letter.to_ascii_lowercase() } else { letter }).collect()
+    format!("{expected:?}")
+        .char_indices()
+        .map(|(at, letter)| if at == 0 { letter.to_ascii_lowercase() } else { letter })
+        .collect()
 }
 
-pub async fn open_directory(at: &directory::Client, path: &str, rights: Rights) -> Result<(directory::Client, Rights), Error> {
+pub async fn open_directory(
+    at: &directory::Client,
+    path: &str,
+    rights: Rights,
+) -> Result<(directory::Client, Rights), Error> {
     let mut request = at.open_directory_request();
     request.get().set_path(path.as_bytes());
     rights.write_to(request.get().init_rights());
@@ -276,4 +283,15 @@ impl Drop for Collector {
         self.0.borrow_mut().dropped = true;
         self.changed();
     }
+}
+
+/// Bytes that differ from place to place.
+pub fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect()
+}
+
+/// A sink of the client's, and what it has seen.
+pub fn collector(client: &Client) -> (byte_stream::Client, Rc<RefCell<Collected>>) {
+    let collected = Rc::<RefCell<Collected>>::default();
+    (client.exports.export(Collector(collected.clone())), collected)
 }
