@@ -71,7 +71,8 @@ impl State {
     pub(crate) fn log_since(&self, start: u64) -> String {
         const SHOWN_MAX_BYTES: usize = 4096;
         let log = std::fs::read(self.log_file()).unwrap_or_default();
-        let new = log.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default();
+        // A log that has grown too long is put aside when a kernel starts: then all of the new one counts.
+        let new = log.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or(&log);
         String::from_utf8_lossy(&new[new.len().saturating_sub(SHOWN_MAX_BYTES)..]).into_owned()
     }
 

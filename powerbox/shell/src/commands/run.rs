@@ -155,21 +155,28 @@ impl Foreground<'_> {
         ])
     }
 
-    /// The first signal stops the app, the second kills it. Returns only if the node cannot be told.
+    /// The first signal asks the app to stop, the second kills it, the third leaves it to the node. Returns only where
+    /// nothing is left to wait for.
     async fn obey_signals(&self) -> Failure {
         let watch = |kind| signal(kind).doing(|| "cannot watch for signals".to_owned());
         let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(watch);
         let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
             return Failure::new("cannot watch for signals");
         };
+        next(&mut interrupt, &mut terminate, &mut hangup).await;
         for kill in [false, true] {
-            next(&mut interrupt, &mut terminate, &mut hangup).await;
-            if let Err(failure) = self.node.persist(|| self.node.stop(&self.instance, kill)).await {
-                return failure;
+            let stop = async {
+                match self.node.persist(|| self.node.stop(&self.instance, kill)).await {
+                    Ok(()) => std::future::pending().await,
+                    Err(failure) => failure,
+                }
+            };
+            tokio::select! {
+                failure = stop => return failure,
+                () = next(&mut interrupt, &mut terminate, &mut hangup) => {}
             }
         }
-        // Told twice: what is left is to wait for its end.
-        std::future::pending().await
+        Failure::new("left before the app had ended").because("told to, three times").next("latch ps")
     }
 }
 
