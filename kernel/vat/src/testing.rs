@@ -57,11 +57,17 @@ pub struct Cutter {
 }
 
 impl Cutter {
-    /// Cuts it.
+    /// Cuts it: no byte enters any more, and what the end that the cutter came from has not read is discarded. What
+    /// it sent before may still be read at the other.
     pub fn cut(&self) {
+        self.shut();
+        self.pipes[0].borrow_mut().bytes.clear();
+    }
+
+    /// The first half of a cut: no byte enters any more, and what waits is not discarded yet.
+    pub fn shut(&self) {
         for pipe in &self.pipes {
             let mut pipe = pipe.borrow_mut();
-            pipe.bytes.clear();
             pipe.closed = true;
             wake(&mut pipe.reader);
             wake(&mut pipe.writer);

@@ -1,6 +1,7 @@
 //! The engine's view of a link: its traits for networks, connections and messages.
 
 use super::call::Call;
+use super::fault::Fault;
 use super::frame::Message;
 use super::ledger::Finish;
 use super::state::{LinkState, Received};
@@ -81,7 +82,11 @@ impl Connection<Side> for Link {
         })
     }
 
-    fn shutdown(&mut self, _: capnp::Result<()>) -> Promise<(), capnp::Error> {
+    /// The engine gives the connection up: because the link has ended, or for something that only it could see.
+    fn shutdown(&mut self, result: capnp::Result<()>) -> Promise<(), capnp::Error> {
+        if let Err(error) = result {
+            self.state.fault(&Fault::from(error));
+        }
         Promise::ok(())
     }
 }

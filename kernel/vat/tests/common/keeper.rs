@@ -28,6 +28,7 @@ pub const ANOTHER: u16 = 9;
 pub const FAIL: u16 = 10;
 pub const PANIC: u16 = 11;
 pub const BYTES: u16 = 12;
+pub const ACT: u16 = 13;
 
 #[derive(Default)]
 pub struct Keeper {
@@ -42,6 +43,8 @@ pub struct Keeper {
     pub waiting: RefCell<Vec<oneshot::Sender<()>>>,
     /// The order in which calls started.
     pub order: RefCell<Vec<u16>>,
+    /// What ACT does.
+    pub act: RefCell<Option<Box<dyn Fn()>>>,
     /// Makes ANOTHER's objects.
     pub exports: RefCell<Option<vat::Exports>>,
 }
@@ -66,7 +69,9 @@ impl Keeper {
     fn wait(&self) -> impl Future<Output = ()> + 'static {
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push(sender);
-        async move { drop(receiver.await) }
+        async move {
+            let _ = receiver.await;
+        }
     }
 
     fn kept(&self) -> Client {
@@ -113,6 +118,7 @@ impl Keeper {
                 let another = Keeper { exports: RefCell::new(Some(exports.clone())), ..Keeper::default() };
                 results.get().set_as_capability(exports.export::<KeeperClient, _>(another).0.hook);
             }
+            ACT => self.act.borrow().as_ref().expect("there is an act")(),
             FAIL => return Err(capnp::Error::failed("as told".into())),
             PANIC => panic!("as told"),
             BYTES => results.get().set_as::<capnp::data::Owned>(&vec![7u8; 1 << 20][..])?,
