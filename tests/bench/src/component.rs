@@ -1,13 +1,13 @@
-//! The component of the benchmarks' app, out of its package.
+//! A component, out of its package.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// A file with the component that every process of the run may read; it goes with its handle.
-pub(crate) fn of_guest() -> Result<tempfile::NamedTempFile, String> {
-    let package = crate::machine::guest_package();
+pub(crate) fn of(package: &Path) -> Result<tempfile::NamedTempFile, String> {
     let said = |error: String| format!("{}: {error}", package.display());
-    let mut source = File::open(&package).map_err(|error| said(format!("{error}; `cargo xtask bench` builds it")))?;
+    let mut source = File::open(package).map_err(|error| said(format!("{error}; `cargo xtask bench` builds it")))?;
     let length = source.metadata().map_err(|error| said(error.to_string()))?.len();
     let signed = package::read_signed(&mut source, length).map_err(|error| said(error.to_string()))?;
     let mut file = tempfile::NamedTempFile::new().map_err(|error| format!("no temporary file: {error}"))?;

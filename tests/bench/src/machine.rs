@@ -21,9 +21,10 @@ pub(crate) fn binaries() -> PathBuf {
     std::env::var_os("LATCH_BINARIES").map(PathBuf::from).or_else(beside).unwrap_or_default()
 }
 
-/// The package of the benchmarks' app.
-pub(crate) fn guest_package() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/bench/bench.latch")
+/// The package of one of the guests that are only there to be measured.
+pub(crate) fn package(name: &str) -> PathBuf {
+    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
+    guests.join(name).join(name).with_extension("latch")
 }
 
 fn processor() -> String {

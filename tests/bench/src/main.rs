@@ -5,12 +5,14 @@
 mod component;
 mod machine;
 mod memory;
+mod node;
 mod outcome;
 mod peer;
 mod place;
 mod rows;
 mod sample;
 mod stage;
+mod wasmtime;
 
 use clap::Parser;
 use rows::{Row, Scale};

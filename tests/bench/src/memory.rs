@@ -1,31 +1,67 @@
-//! What the system says of a process's memory.
+//! What the system says of processes and their memory.
 
 use rustix::process::Pid;
 
 /// Memory that only this process has, in bytes: what would be free if it were gone.
 pub(crate) fn private_bytes(process: Pid) -> Result<u64, String> {
-    let path = format!("/proc/{}/smaps_rollup", process.as_raw_nonzero());
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
-    Ok(sum_of_private(&text))
+    Ok(sum(&rollup(process)?, &["Private_Clean:", "Private_Dirty:"]))
 }
 
-/// Lines such as `Private_Dirty:      128 kB`.
-fn sum_of_private(rollup: &str) -> u64 {
-    let private = rollup.lines().filter(|line| line.starts_with("Private_") && !line.starts_with("Private_Hugetlb"));
-    let kibibytes = private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+/// Memory of this process, in bytes; of what it shares with others, its share.
+pub(crate) fn share_bytes(process: Pid) -> Result<u64, String> {
+    Ok(sum(&rollup(process)?, &["Pss:"]))
+}
+
+/// Who started a process, or has taken it over.
+pub(crate) fn parent(process: Pid) -> Option<Pid> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    Pid::from_raw(line.trim().parse().ok()?)
+}
+
+/// The processes whose parent this is.
+pub(crate) fn children(process: Pid) -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    pids.filter(|candidate| parent(*candidate) == Some(process)).collect()
+}
+
+fn rollup(process: Pid) -> Result<String, String> {
+    let path = format!("/proc/{}/smaps_rollup", process.as_raw_nonzero());
+    std::fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))
+}
+
+/// The sum of lines such as `Private_Dirty:      128 kB`.
+fn sum(rollup: &str, names: &[&str]) -> u64 {
+    let wanted = rollup.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
+    let kibibytes = wanted.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
     kibibytes.sum::<u64>() * 1024
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn only_private_memory_counts() {
-        let rollup = "Rss: 900 kB\nShared_Clean: 500 kB\nPrivate_Clean: 3 kB\nPrivate_Dirty: 4 kB\nPrivate_Hugetlb: 0 kB\n";
-        assert_eq!(super::sum_of_private(rollup), 7 * 1024);
+    fn only_what_is_asked_for_is_summed() {
+        let rollup = "Rss: 900 kB\nPss: 450 kB\nPss_Dirty: 9 kB\nShared_Clean: 500 kB\nPrivate_Clean: 3 kB\nPrivate_Dirty: 4 kB\n";
+        assert_eq!(sum(rollup, &["Private_Clean:", "Private_Dirty:"]), 7 * 1024);
+        assert_eq!(sum(rollup, &["Pss:"]), 450 * 1024);
     }
 
     #[test]
     fn a_process_can_be_read() {
-        assert!(super::private_bytes(rustix::process::getpid()).unwrap() > 0);
+        let own = rustix::process::getpid();
+        assert!(private_bytes(own).unwrap() > 0);
+        assert!(share_bytes(own).unwrap() > 0);
+        assert!(parent(own).is_some());
+    }
+
+    #[test]
+    fn a_child_is_found() {
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        assert!(children(rustix::process::getpid()).contains(&Pid::from_child(&child)));
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 }

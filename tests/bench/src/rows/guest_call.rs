@@ -51,7 +51,7 @@ struct Scene {
 
 impl Scene {
     fn start() -> Result<Self, String> {
-        let component = crate::component::of_guest()?;
+        let component = crate::component::of(&crate::machine::package("bench"))?;
         let mut stage = Stage::start()?;
         stage.compile(component.path())?;
         let (service_number, service) = stage.add(stage::Part::Service)?;

@@ -1,5 +1,6 @@
 //! The rows. Each measures a subject and its baseline in turns, in one run, and says what it found.
 
+mod cold_start;
 mod cut_holds;
 mod guarded_call;
 mod guest_call;
@@ -9,6 +10,7 @@ mod neighbour;
 mod revoke;
 
 use crate::outcome::Outcome;
+use crate::wasmtime;
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,12 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row { name: "guest-call.rate", about: "the same, 64 deep", peers: &[], measure: guest_call::rate },
     Row {
+        name: "cold-start",
+        about: "an installed app's start to its first output",
+        peers: &[wasmtime::PROGRAM],
+        measure: cold_start::measure,
+    },
+    Row {
         name: "revoke.10",
         about: "revoke until cut, and until quiet, with 10 open links",
         peers: &[],
@@ -68,6 +76,13 @@ pub(crate) const ROWS: &[Row] = &[
         peers: &[],
         measure: revoke::with_10_000,
     },
+    Row {
+        name: "idle-memory.app",
+        about: "memory of the whole node for each idle app",
+        peers: &[wasmtime::PROGRAM],
+        measure: idle_memory::app,
+    },
+    Row { name: "idle-memory.node", about: "memory of an idle node", peers: &[], measure: idle_memory::node },
     Row {
         name: "idle-memory.link",
         about: "private memory of a service for each idle link",

@@ -1,0 +1,84 @@
+//! A whole node in a temporary state, driven through the `latch` command as a person would.
+
+use rustix::process::Pid;
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A running node; it goes with its handle.
+pub(crate) struct Node {
+    folder: tempfile::TempDir,
+}
+
+impl Node {
+    pub(crate) fn start() -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+        let node = Self { folder };
+        node.run(["up"])?;
+        Ok(node)
+    }
+
+    /// Installs a package and trusts its author.
+    pub(crate) fn install(&self, package: &Path) -> Result<(), String> {
+        self.run([OsStr::new("install"), OsStr::new("--trust"), package.as_os_str()]).map(|_| ())
+    }
+
+    /// `latch` with these words, for this node.
+    pub(crate) fn latch<Word: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = Word>) -> Command {
+        let mut command = Command::new(crate::machine::binaries().join("latch"));
+        command.env("LATCH_STATE", self.folder.path().join("state")).args(words);
+        command
+    }
+
+    /// Runs `latch` to its end, which must be success; what it printed.
+    pub(crate) fn run<Word: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = Word>) -> Result<String, String> {
+        let mut command = self.latch(words);
+        let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run latch: {error}"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(self.with_log(&format!("{command:?}: {}: {said}", output.status)));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Memory of all of the node's processes, in bytes: what several share is counted once in all.
+    pub(crate) fn bytes(&self) -> Result<u64, String> {
+        self.processes()?.into_iter().map(crate::memory::share_bytes).sum()
+    }
+
+    /// The kernel, everything that it started, and the parent that watches it.
+    fn processes(&self) -> Result<Vec<Pid>, String> {
+        let status: Value = serde_json::from_str(&self.run(["status", "--json"])?)
+            .map_err(|error| format!("status is not JSON: {error}"))?;
+        let of_node = status["processes"].as_array().into_iter().flatten();
+        let powerbox = of_node.into_iter().find(|process| process["image"] == "powerbox");
+        let powerbox = powerbox.and_then(|process| process["pid"].as_i64()).ok_or("status names no powerbox")?;
+        let pid = |number: i64| i32::try_from(number).ok().and_then(Pid::from_raw);
+        let powerbox = pid(powerbox).ok_or("the powerbox has no pid")?;
+        let kernel = crate::memory::parent(powerbox).ok_or("the powerbox has no parent")?;
+        let supervisor = crate::memory::parent(kernel).filter(|parent| *parent != Pid::INIT);
+        let mut all = crate::memory::children(kernel);
+        all.push(kernel);
+        all.extend(supervisor.filter(|supervisor| is_latch(*supervisor)));
+        Ok(all)
+    }
+
+    fn with_log(&self, why: &str) -> String {
+        let log = std::fs::read_to_string(self.folder.path().join("state/kernel.log")).unwrap_or_default();
+        if log.is_empty() { why.to_owned() } else { format!("{why}\nthe kernel's log:\n{log}") }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Err(error) = self.run(["down"]) {
+            eprintln!("a node did not stop: {error}");
+        }
+    }
+}
+
+fn is_latch(process: Pid) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", process.as_raw_nonzero())).unwrap_or_default();
+    name.trim_end() == "latch"
+}

@@ -1,0 +1,54 @@
+//! From the command to the first word of an app that is installed and compiled; against `wasmtime run` of the same
+//! component, compiled before.
+
+use super::Scale;
+use crate::machine::package;
+use crate::node::Node;
+use crate::outcome::{Aim, Outcome, Part};
+use crate::sample::Sample;
+use crate::wasmtime::Wasmtime;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+const WARM_UP: u32 = 5;
+
+/// Time until the first byte of output.
+pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
+    let starts = scale.pick(60, 300);
+    let node = Node::start()?;
+    node.install(&package("plain"))?;
+    let wasmtime = Wasmtime::prepare()?;
+    let (mut subject, mut baseline) = (Sample::default(), Sample::default());
+    for start in 0..WARM_UP + starts {
+        let of_latch = until_first_byte(&mut node.latch(["run", "plain"]))?;
+        let of_wasmtime = until_first_byte(&mut wasmtime.command())?;
+        if start >= WARM_UP {
+            subject.push(of_latch);
+            baseline.push(of_wasmtime);
+        }
+    }
+    Ok(Outcome {
+        row: "cold-start".into(),
+        aim: Aim::AtMost(0.9),
+        unit: "us",
+        against: "wasmtime run of the same component, compiled before",
+        parts: vec![Part::of_medians("latch run, to the first byte", &subject, &baseline)],
+        note: wasmtime.version,
+    })
+}
+
+/// In microseconds.
+fn until_first_byte(command: &mut Command) -> Result<f64, String> {
+    let start = Instant::now();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    let mut first = [0];
+    let read = child.stdout.as_mut().map(|output| output.read(&mut first));
+    let took_us = start.elapsed().as_secs_f64() * 1e6;
+    let output = child.wait_with_output().map_err(|error| format!("{command:?}: {error}"))?;
+    match read {
+        Some(Ok(1)) => Ok(took_us),
+        _ => Err(format!("{command:?} printed nothing: {}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
