@@ -17,6 +17,8 @@ mod host;
 mod link;
 mod shared;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod unsafe_bindings;
 
 pub use bound::{INPUT_WINDOW_BYTES, OUTPUT_LIMIT_BYTES};
