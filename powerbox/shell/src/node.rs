@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
@@ -23,6 +23,8 @@ use crate::state::State;
 
 /// A powerbox that reads a long log again after a crash still answers within this.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
+/// After this a person wonders.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A folder's service must be started and confined before its link comes.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -46,7 +48,8 @@ impl Node {
         let door = vat::native::connect_operator(state.path()).map_err(|error| unreachable(state, &error))?;
         let doorway = Rc::new(Doorway::new(door));
         tokio::task::spawn_local(Rc::clone(&doorway).receive());
-        let greeting = doorway.claim(Wanted::Powerbox, GREETING_TIMEOUT).await.map_err(|error| {
+        let greeting = doorway.claim(Wanted::Powerbox, GREETING_TIMEOUT);
+        let greeting = saying(greeting, "latch: waiting for the node's powerbox to answer").await.map_err(|error| {
             Failure::new("the node does not talk to this command")
                 .because(error)
                 .next(format!("latch doctor; its log is {}", state.log_file().display()))
@@ -120,6 +123,18 @@ impl Node {
         let claimed = self.doorway.claim(Wanted::Label(label.to_owned()), DELIVERY_TIMEOUT).await;
         claimed.map_err(|error| Failure::new("what was granted did not come").because(error).next("latch status"))
     }
+}
+
+/// Says on a terminal what is waited for, where it takes long.
+async fn saying<F: Future>(work: F, what: &str) -> F::Output {
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = tokio::time::timeout(PATIENCE, work.as_mut()).await {
+        return done;
+    }
+    if std::io::stderr().is_terminal() {
+        eprintln!("{what}");
+    }
+    work.await
 }
 
 /// Runs what talks to a node.

@@ -94,7 +94,7 @@ fn start(state: &State, options: &Supervise) -> Outcome {
     let tail = &words[words.len().saturating_sub(5)..];
     let why = if tail.is_empty() { "its log says nothing".to_owned() } else { tail.join(" | ") };
     let failure = Failure::new(what).because(escape::line(&why));
-    Err(failure.next(format!("latch doctor; the whole log is {}", state.log_file().display())))
+    Err(failure.next(format!("latch doctor; the whole log is {}; latch down gives up", state.log_file().display())))
 }
 
 fn await_ready(mut ready: std::io::PipeReader) -> bool {
