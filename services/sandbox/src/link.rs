@@ -23,8 +23,6 @@ pub(crate) const SEND_LIMIT_BYTES: usize = 256 << 10;
 const ROOM_BYTES: usize = SEND_LIMIT_BYTES / 2;
 /// Read at once from one link before the next has its turn.
 const READ_LIMIT_BYTES: usize = 64 << 10;
-/// What a guest can have others send ahead at most. Credit beyond it is not kept.
-const CREDIT_LIMIT_BYTES: usize = 16 << 20;
 
 /// What a link has for the guest.
 #[derive(Debug)]
@@ -42,7 +40,8 @@ pub(crate) struct Link {
     /// The node's number, for the kernel.
     pub(crate) id: u64,
     pub(crate) role: Role,
-    credit_bytes: usize,
+    /// How much may still come. However much it is, no more is read than goes into one list of events.
+    credit_bytes: u64,
     sending: VecDeque<u8>,
     wants_room: bool,
     /// The guest was told, or is to be told next, that nothing more comes.
@@ -83,8 +82,8 @@ impl Link {
     }
 
     /// Lets so many bytes more come.
-    pub(crate) fn open_window(&mut self, bytes: usize) {
-        self.credit_bytes = self.credit_bytes.saturating_add(bytes).min(CREDIT_LIMIT_BYTES);
+    pub(crate) fn open_window(&mut self, bytes: u32) {
+        self.credit_bytes = self.credit_bytes.saturating_add(u64::from(bytes));
         self.signal.raise();
     }
 
@@ -160,7 +159,7 @@ impl Link {
     }
 
     fn receive(&mut self) -> Received {
-        let room = self.credit_bytes.min(READ_LIMIT_BYTES);
+        let room = usize::try_from(self.credit_bytes).unwrap_or(usize::MAX).min(READ_LIMIT_BYTES);
         if room == 0 {
             // Nothing is read without credit. A client may still want what came before the end; a server that was cut
             // starts nothing more.
@@ -172,7 +171,7 @@ impl Link {
             Err(Errno::AGAIN) => Received::Nothing,
             Ok(0) | Err(_) => Received::End,
             Ok(read) => {
-                self.credit_bytes -= read;
+                self.credit_bytes -= read as u64;
                 if read == room {
                     // There may be more, after the others have had their turn.
                     self.signal.raise();

@@ -81,7 +81,7 @@ impl Plumbing {
         self.links.get_mut(&number).map_or(0, |link| link.send(bytes))
     }
 
-    pub(crate) fn open_window(&mut self, number: u32, bytes: usize) {
+    pub(crate) fn open_window(&mut self, number: u32, bytes: u32) {
         if let Some(link) = self.links.get_mut(&number) {
             link.open_window(bytes);
         }

@@ -95,7 +95,9 @@ impl Process {
 
     /// Reads one message of the process; nothing where it closed its door.
     pub(crate) fn hear(&mut self) -> Option<()> {
-        let packet = receive(&self.door).ok().flatten()?;
+        // A process that ends with something unread behind its door breaks the connection; what it said before that is
+        // still there, after the error.
+        let packet = receive(&self.door).or_else(|_| receive(&self.door)).ok().flatten()?;
         match FromVat::decode(&packet.bytes).expect("a door's message") {
             FromVat::Confined(confinement) => self.confined = confinement.applied,
             FromVat::Ended { link } => self.ended.push(link),

@@ -163,7 +163,7 @@ fn flood_of_sends() -> ExitCode {
     let link = first_link();
     let piece = vec![0x5a; 1 << 20];
     let mut taken = 0_u64;
-    for _ in 0..10_000 {
+    for _ in 0..100 {
         taken += u64::from(door::send(link, &piece));
     }
     println!("taken {taken}");
