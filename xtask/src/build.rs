@@ -1,7 +1,7 @@
 //! Builds every binary. The compile process is built apart from the sandbox, so that cargo does not unify their
 //! features and put a compiler into the sandbox.
 
-use crate::run;
+use crate::{guests, run};
 use std::path::{Path, PathBuf};
 
 /// Which of cargo's profiles.
@@ -56,7 +56,9 @@ pub(crate) fn latch(root: &Path, profile: Profile) -> Result<PathBuf, String> {
     Ok(root.join("target").join(profile.folder()))
 }
 
-/// Builds all native binaries and the apps; gives the folder of the binaries.
+/// Builds all native binaries and the guests; gives the folder of the binaries.
 pub(crate) fn all(root: &Path, profile: Profile) -> Result<PathBuf, String> {
-    native(root, profile)
+    let binaries = native(root, profile)?;
+    guests::build(root, &binaries)?;
+    Ok(binaries)
 }

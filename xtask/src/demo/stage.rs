@@ -8,14 +8,14 @@ pub(crate) struct Stage {
     /// The checkout: the folder of ours that is searched.
     pub(crate) root: PathBuf,
     binaries: PathBuf,
-    packages: Vec<PathBuf>,
+    packages: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Stage {
-    pub(crate) fn new(root: &Path, binaries: &Path, packages: &[PathBuf]) -> Result<Self, String> {
+    pub(crate) fn new(root: &Path, binaries: &Path, packages: &Path) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
-        Ok(Self { root: root.to_path_buf(), binaries: binaries.to_path_buf(), packages: packages.to_vec(), folder })
+        Ok(Self { root: root.to_path_buf(), binaries: binaries.to_path_buf(), packages: packages.to_path_buf(), folder })
     }
 
     /// A folder for the story's own files.
@@ -25,9 +25,7 @@ impl Stage {
 
     /// Path of an app's package.
     pub(crate) fn package(&self, name: &str) -> String {
-        let file = format!("{name}.latch");
-        let found = self.packages.iter().find(|path| path.ends_with(&file));
-        found.map_or(file, |path| path.display().to_string())
+        self.packages.join(format!("{name}.latch")).display().to_string()
     }
 
     /// The teller's words.
