@@ -152,6 +152,8 @@ impl Channel {
         let message = match recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
             Ok(message) => message,
             Err(Errno::AGAIN | Errno::INTR) => return Incoming::Nothing,
+            // It ended with something of ours unread. This is told once, and what it said before is still there.
+            Err(Errno::CONNRESET) => return self.receive(buffer),
             Err(_) => return Incoming::Ended,
         };
         let mut descriptors = Vec::new();
