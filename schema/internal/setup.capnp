@@ -21,6 +21,14 @@ struct SandboxSetup {
   }
 }
 # The sandbox's other resource is "component": the compiled component in a sealed memfd.
+#
+# A file of output begins with the number of bytes printed before its own first one (8 bytes, little endian), then the
+# bytes. An empty file holds nothing. The two take turns, so at least half of limits.outputBytes is kept; a new run
+# goes on where the last ended.
+#
+# Exit codes: the guest's own pass through whole. 130 this process could not begin, 131 the component could not be
+# loaded or does not fit, 134 the guest trapped (a panic does), 135 it went over a limit. The last word says more in
+# the last three; a guest that itself exits with such a code leaves no last word.
 
 struct CompileSetup {
   check @0 :Bool;            # no component: write the compatibility hash (16 hexadecimal digits or more) and exit
