@@ -7,14 +7,32 @@
 //! threads of their own and reach the core by messages.
 #![forbid(unsafe_code)]
 
+pub mod bells;
 pub mod caveats;
+pub mod clock;
+mod compile;
+pub mod control;
+pub mod core;
+mod deciding;
 pub mod fault;
+mod folders;
 pub mod grants;
 pub mod index;
+mod instances;
+mod live;
 pub mod log;
+pub mod matching;
+pub mod operator;
+mod output;
+mod packages;
+pub mod problem;
 pub mod record;
+mod reports;
 pub mod requests;
+pub mod sessions;
 pub mod state;
+pub mod start;
 #[cfg(test)]
 mod testing;
+pub mod usage;
 pub mod words;

@@ -184,5 +184,12 @@ pub fn read(folder: &Path, place: (u64, u64), after: u64, limit: usize, reached:
     scan::read_from(file, place, after, limit, reached)
 }
 
+/// Reads records 1 to `reached` once more.
+pub fn replay(folder: &Path, reached: u64, mut each: impl FnMut(u64, &[u8]) -> Result<(), LogError>) -> Result<(), LogError> {
+    let file = File::open(folder.join(RECORDS)).map_err(LogError::Io)?;
+    let mut seen = |position: u64, _: &Hash, payload: &[u8]| if position <= reached { each(position, payload) } else { Ok(()) };
+    scan::whole(&file, None, 0, &mut seen).map(drop)
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ mod codec;
 mod text;
 
 pub use codec::RecordError;
-pub(crate) use codec::{RECORD_LIMIT_BYTES, array, count, open, set_numbers, text};
+pub(crate) use codec::{RECORD_LIMIT_BYTES, array, open, set_numbers, text};
 pub(crate) use text::{exit_code, hexadecimal};
 pub use text::{Line, describe};
 

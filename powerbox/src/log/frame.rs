@@ -10,7 +10,7 @@ const MAGIC: [u8; 8] = *b"\x89LKLOG\r\n";
 /// The format that this version writes and reads.
 pub(super) const FORMAT: u32 = 1;
 /// Magic, format, four zero bytes, the node's public log key: 8 + 4 + 4 + 32.
-pub const HEADER_BYTES: usize = 48;
+pub(super) const HEADER_BYTES: usize = 48;
 
 const RECORD_MAGIC: [u8; 4] = *b"LKRD";
 /// Magic, length, hash.

@@ -13,7 +13,7 @@ use super::LogError;
 const KEY: &str = "keys/log";
 
 /// The key in `folder`, or a new one. A key that others could have read is refused: its signatures prove nothing.
-pub fn load_or_create(folder: &Path) -> Result<SigningKey, LogError> {
+pub(super) fn load_or_create(folder: &Path) -> Result<SigningKey, LogError> {
     let path = folder.join(KEY);
     match File::open(&path) {
         Ok(mut file) => {

@@ -1,0 +1,61 @@
+//! What comes through the powerbox's own door: its ends of sessions, which are served on other threads.
+
+use std::rc::Rc;
+
+use vat::door::{Carries, Role};
+use vat::native::{Arrived, Delivery};
+
+use super::Core;
+use crate::live::Kind;
+use crate::record::Record;
+use crate::sessions::{Incoming, Who};
+
+impl Core {
+    /// Takes what comes, until the kernel says stop or is gone.
+    pub async fn attend_door(self: Rc<Self>) -> std::io::Result<()> {
+        loop {
+            match self.door.next().await? {
+                Some(Delivery::Link(arrived)) => self.arrived(arrived),
+                Some(Delivery::Stop) | None => return Ok(()),
+                // Sessions have no labels, and nobody gives the powerbox things.
+                Some(Delivery::Resource(..) | Delivery::Notice(_)) => {}
+            }
+        }
+    }
+
+    fn arrived(&self, arrived: Arrived) {
+        let (id, role, carries) = (arrived.id, arrived.role, arrived.carries);
+        let Some(badge) = arrived.badge.filter(|_| role == Role::Server && carries == Carries::Session) else { return };
+        let live = self.live.borrow();
+        let Some(process) = live.links.get(&id).map(|link| link.client) else { return };
+        let Some(known) = live.processes.get(&process) else { return };
+        let (who, to) = match &known.kind {
+            Kind::App { instance } => (Who::App { instance: instance.clone() }, &self.sessions),
+            Kind::Folder(_) => (Who::Service, &self.sessions),
+            Kind::Shell => (Who::Shell { uid: known.uid }, &self.operators),
+            Kind::Compile | Kind::Unknown => return,
+        };
+        // The threads that serve live as long as this one.
+        let _ = to.send(Incoming { link: id, process, who, badge, socket: arrived.socket });
+    }
+
+    /// A session that was served has ended; why it was ended from this side, if so.
+    pub(crate) async fn session_ended(self: &Rc<Self>, link: u64, process: u64, misbehaved: Option<String>) {
+        let _ = self.door.ended(link).await;
+        let name = match self.live.borrow().processes.get(&process) {
+            Some(known) => known.name.clone(),
+            None => return,
+        };
+        let Some(detail) = misbehaved else { return };
+        let note = format!("the session of {name} was cut: {}", crate::words::plain(&detail, crate::words::REASON_LIMIT));
+        self.warn(note.clone());
+        if let Err(problem) = self.record(super::THE_NODE, Record::Note(note)) {
+            self.warn(problem.to_string());
+        }
+    }
+
+    /// The last word of a powerbox that gives up.
+    pub(crate) async fn last_word(&self, word: &str) {
+        self.door.last(word).await;
+    }
+}

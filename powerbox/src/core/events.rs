@@ -1,0 +1,217 @@
+//! What the kernel says.
+
+use std::rc::Rc;
+
+use schema::kernel_capnp::event;
+use vat::door::{Confinement, ResourceKind};
+use vat::words::EndReason;
+
+use super::{Core, THE_NODE, spawn};
+use crate::control::Event;
+use crate::live::{Brought, Kind, Process};
+use crate::record::{Folder, Record};
+
+impl Core {
+    /// Takes the kernel's events in order, until it is gone.
+    pub async fn hear(self: Rc<Self>) -> std::io::Result<()> {
+        while let Some(event) = self.control.next().await? {
+            self.event(event).map_err(std::io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    fn event(self: &Rc<Self>, event: Event) -> capnp::Result<()> {
+        use event::Which;
+        match event.message.get_root::<event::Reader<'_>>()?.which()? {
+            Which::Done(_) => {}
+            Which::Confined(confined) => {
+                let confined = confined?;
+                let confinement = Confinement::read_from(confined.get_confinement()?);
+                let confinement = confinement.map_err(|error| capnp::Error::failed(error.to_string()))?;
+                self.confined(confined.get_process(), confinement, confined.get_pid(), confined.get_uid());
+            }
+            Which::Exited(exited) => {
+                let exited = exited?;
+                let last = exited.get_last()?.to_string().unwrap_or_default();
+                self.exited(exited.get_process(), exited.get_code(), &last, exited.get_will_restart(), exited.get_restarts());
+            }
+            Which::LinkEnded(ended) => {
+                let ended = ended?;
+                self.link_ended(ended.get_link(), ended.get_reason()?);
+            }
+            Which::Quiet(quiet) => {
+                let link = quiet?.get_link();
+                let mut live = self.live.borrow_mut();
+                live.close(link);
+                live.unquiet.remove(&link);
+                drop(live);
+                self.bells.links.ring();
+            }
+            Which::Shell(shell) => {
+                let shell = shell?;
+                if shell.get_gone() {
+                    self.shell_gone(shell.get_process());
+                } else {
+                    self.shell_came(shell.get_process(), shell.get_pid(), shell.get_uid());
+                }
+            }
+            Which::Resource(resource) => {
+                let resource = resource?;
+                let folder = Folder::read_identity(resource.get_folder()?, resource.get_uid())
+                    .map_err(|error| capnp::Error::failed(error.to_string()))?;
+                let brought = Brought {
+                    resource: resource.get_resource(),
+                    kind: resource.get_kind()?,
+                    folder,
+                    descriptor: event.descriptor,
+                };
+                self.live.borrow_mut().brought.insert((resource.get_shell(), resource.get_token()), brought);
+                self.bells.resources.ring();
+            }
+            Which::Inventory(page) => self.inventory_page(page?)?,
+            Which::Usage(usage) => self.node_usage(usage?),
+            Which::Stopping(()) => self.stop_soon(),
+        }
+        Ok(())
+    }
+
+    fn confined(self: &Rc<Self>, process: u64, confinement: Confinement, pid: u32, uid: u32) {
+        let mut live = self.live.borrow_mut();
+        let Some(known) = live.processes.get_mut(&process) else { return };
+        known.confined = true;
+        known.backing_off = false;
+        known.confinement = confinement;
+        (known.pid, known.uid) = (pid, uid);
+        let again = known.restarts > 0;
+        drop(live);
+        self.bells.processes.ring();
+        if again {
+            self.serve_again(process);
+        }
+    }
+
+    fn exited(self: &Rc<Self>, process: u64, code: i32, last: &str, will_restart: bool, restarts: u32) {
+        let mut live = self.live.borrow_mut();
+        let Some(known) = live.processes.get_mut(&process) else { return };
+        let because = if last.is_empty() { String::new() } else { format!(": {last}") };
+        known.last_exit = format!("{}{because}", crate::record::exit_code(code));
+        known.confined = false;
+        if will_restart {
+            known.restarts = restarts + 1;
+            known.backing_off = true;
+        }
+        let (kind, name) = (known.kind.clone(), known.name.clone());
+        if !will_restart {
+            live.processes.remove(&process);
+        }
+        drop(live);
+        match kind {
+            Kind::App { instance } => self.app_exited(&instance, process, code, last),
+            Kind::Folder(folder) if !will_restart => {
+                let mut live = self.live.borrow_mut();
+                if live.folders.get(&folder).is_some_and(|life| life.process == process) {
+                    live.folders.remove(&folder);
+                }
+            }
+            Kind::Folder(_) => self.warn(format!("{name} ended with {} and is started again", crate::record::exit_code(code))),
+            Kind::Compile => self.compiler.ended(process, code, last),
+            Kind::Shell | Kind::Unknown => {}
+        }
+        self.bells.processes.ring();
+    }
+
+    /// A link ended that was not cut.
+    fn link_ended(self: &Rc<Self>, link: u64, reason: EndReason) {
+        let mut live = self.live.borrow_mut();
+        live.unquiet.remove(&link);
+        let closed = live.close(link);
+        drop(live);
+        self.bells.links.ring();
+        let Some(closed) = closed.filter(|closed| closed.grant != 0) else { return };
+        let by_server = matches!(reason, EndReason::Restarted | EndReason::PeerLost | EndReason::Stopped)
+            && self.live.borrow().processes.get(&closed.client).is_some_and(|client| client.confined || client.image.is_none());
+        if by_server {
+            self.lose_lease(closed.grant, link);
+        }
+        if reason == EndReason::Restarted {
+            self.live.borrow_mut().relink.insert(closed.grant);
+        }
+        self.release_idle_folders();
+    }
+
+    /// The server of a link is dead and will not report it: what it had counts as used.
+    fn lose_lease(&self, grant: u64, link: u64) {
+        let lease = self.state.borrow().grants.get(grant).and_then(|node| node.lease);
+        if let Some(lease) = lease.filter(|lease| lease.link == link)
+            && let Err(problem) = self.record(THE_NODE, Record::Lost(lease))
+        {
+            self.warn(problem.to_string());
+        }
+        self.bells.leases.ring();
+    }
+
+    /// A service runs again: its session and the grants that it served are linked anew.
+    fn serve_again(self: &Rc<Self>, process: u64) {
+        let (state, mut live) = (self.state.borrow(), self.live.borrow_mut());
+        let Some(Kind::Folder(folder)) = live.processes.get(&process).map(|known| known.kind.clone()) else { return };
+        let is_served = |grant: &u64| {
+            let crate::record::Source::Folder(source) = match state.grants.get(*grant) {
+                Some(node) => &node.granted.source,
+                None => return false,
+            };
+            *source == folder
+        };
+        let again: Vec<u64> = live.relink.iter().copied().filter(is_served).collect();
+        for grant in &again {
+            live.relink.remove(grant);
+        }
+        drop((state, live));
+        let core = self.clone();
+        spawn(async move {
+            let _ = core.link_session(process).await;
+            for grant in again {
+                if let Err(problem) = core.open_grant(grant).await {
+                    core.warn(format!("grant #{grant} was not linked again: {problem}"));
+                }
+            }
+        });
+    }
+
+    fn shell_came(self: &Rc<Self>, process: u64, pid: u32, uid: u32) {
+        let mut shell = Process::starting(Kind::Shell, None, format!("shell (uid {uid})"));
+        (shell.pid, shell.uid, shell.confined) = (pid, uid, true);
+        self.live.borrow_mut().processes.insert(process, shell);
+        if self.recovering.get() {
+            // It is linked when the powerbox knows what there is.
+            return;
+        }
+        let core = self.clone();
+        spawn(async move {
+            if let Err(problem) = core.link_session(process).await {
+                core.warn(format!("a shell was not served: {problem}"));
+            }
+        });
+    }
+
+    fn shell_gone(self: &Rc<Self>, process: u64) {
+        let mut live = self.live.borrow_mut();
+        let Some(shell) = live.processes.remove(&process) else { return };
+        let left: Vec<(u64, u64)> = live.brought.keys().filter(|(of, _)| *of == process).copied().collect();
+        let left: Vec<Brought> = left.iter().filter_map(|key| live.brought.remove(key)).collect();
+        drop(live);
+        for brought in left.into_iter().filter(|brought| brought.kind == ResourceKind::Folder) {
+            self.drop_resource(brought.resource);
+        }
+        let holder = crate::record::Holder::Shell { process, uid: shell.uid };
+        let held: Vec<u64> = self.state.borrow().grants.held_by(&holder).map(|(grant, _)| grant).collect();
+        self.end_grants_soon(held, EndReason::Closed, "the shell ended".into());
+        self.stop_apps_of_shell(process);
+        self.bells.processes.ring();
+    }
+
+    /// The kernel need not keep a thing that a shell brought.
+    pub(crate) fn drop_resource(&self, resource: u64) {
+        // Its answer matters to nobody: a shell that is gone takes the rest along.
+        drop(self.control.send(&[], |mut command| command.set_drop_resource(resource)));
+    }
+}

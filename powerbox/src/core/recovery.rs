@@ -1,0 +1,275 @@
+//! After a start: what the kernel has, against what the log knows. With the node itself there is nothing but shells;
+//! where only the powerbox was started again, open grants work on and are taken over undisturbed.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use schema::kernel_capnp::{Image, Outcome, page};
+use vat::door::Carries;
+use vat::words::EndReason;
+
+use super::{Core, THE_NODE, spawn};
+use crate::fault;
+use crate::live::{FolderLife, Kind, Link, Process};
+use crate::problem::Problem;
+use crate::record::{Ended, Record, Source};
+
+/// What the kernel has: pages that came since they were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    links: Vec<(u64, Link)>,
+    tombstones: Vec<u64>,
+    cursor: u64,
+    end: bool,
+}
+
+impl Core {
+    /// Learns what there is, and brings it and the log together. Nothing else is done before.
+    pub async fn recover(self: Rc<Self>) -> Result<(), Problem> {
+        let inventory = self.ask_inventory().await?;
+        let node_start = !self.live.borrow().processes.values().any(|process| process.image.is_some());
+        self.reserve_ids().await?;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        self.commit(THE_NODE, Record::Opened { version, node_start }).await?;
+        self.record_tombstones(&inventory.tombstones).await?;
+        fault::point("recovery.tombstones");
+        self.adopt_links(&inventory).await?;
+        self.settle_lost_leases()?;
+        self.adopt_processes();
+        self.end_uses_of_gone_shells();
+        let position = self.with_log(crate::log::Log::position);
+        self.durable(position).await?;
+        self.recovering.set(false);
+        self.remake_sessions().await;
+        if !node_start {
+            self.reopen_grants();
+        }
+        self.start_wanted();
+        self.remove_stray_files();
+        Ok(())
+    }
+
+    async fn ask_inventory(&self) -> Result<Inventory, Problem> {
+        let mut cursor = 0;
+        loop {
+            let done = self.control.command(&[], |command| command.init_inventory().set_cursor(cursor)).await?;
+            if done.outcome != Outcome::Ok {
+                return Err(Problem::refused(format!("the kernel gives no inventory: {}", done.detail)));
+            }
+            let page_end = { let inventory = self.inventory.borrow(); (inventory.cursor, inventory.end) };
+            match page_end {
+                (_, true) => return Ok(self.inventory.take()),
+                (next, false) => cursor = next,
+            }
+        }
+    }
+
+    /// One page of the inventory. It comes before the answer to the command that asked for it.
+    pub(crate) fn inventory_page(&self, page: page::Reader<'_>) -> capnp::Result<()> {
+        let mut inventory = self.inventory.borrow_mut();
+            let mut live = self.live.borrow_mut();
+            for process in page.get_processes()? {
+                let (number, image) = (process.get_process(), process.get_image()?);
+                if number == 0 || (process.get_shell() && live.processes.contains_key(&number)) {
+                    continue;
+                }
+                let name = process.get_name()?.to_string().unwrap_or_default();
+                let (kind, image) = if process.get_shell() {
+                    (Kind::Shell, None)
+                } else {
+                    (self.kind_of(number, image), Some(image))
+                };
+                let name = if kind == Kind::Shell { format!("shell (uid {})", process.get_uid()) } else { name };
+                let mut known = Process::starting(kind, image, name);
+                (known.pid, known.uid) = (process.get_pid(), process.get_uid());
+                known.confined = process.get_confined() || process.get_shell();
+                known.restarts = process.get_restarts();
+                live.processes.insert(number, known);
+            }
+            for link in page.get_links()? {
+                let (server, client) = (link.get_server(), link.get_client());
+                let known = Link { grant: link.get_grant(), carries: link.get_carries()?, server, client };
+                inventory.links.push((link.get_link(), known));
+            }
+            inventory.tombstones.extend(page.get_tombstones()?);
+            (inventory.cursor, inventory.end) = (page.get_cursor(), page.get_end());
+            Ok(())
+    }
+
+    /// What a process is, by the log. Folders show by what they serve, see `adopt_links`.
+    fn kind_of(&self, process: u64, image: Image) -> Kind {
+        let state = self.state.borrow();
+        match image {
+            Image::Sandbox => {
+                let runs = |(_, row): &(&String, &crate::state::Instance)| row.running && row.run.process == process;
+                let instance = state.instances.iter().find(runs).map(|(name, _)| name.clone());
+                instance.map_or(Kind::Unknown, |instance| Kind::App { instance })
+            }
+            _ => Kind::Unknown,
+        }
+    }
+
+    /// What the kernel cut before the record was durable counts as revoked. Only then are the tombstones dropped.
+    async fn record_tombstones(&self, tombstones: &[u64]) -> Result<(), Problem> {
+        let alive: Vec<u64> = self.state.borrow().grants.with_descendants(tombstones);
+        if !alive.is_empty() {
+            let detail = "cut before the powerbox was started again".to_owned();
+            self.commit(THE_NODE, Record::Ended(Ended { grants: alive.clone(), reason: EndReason::Revoked, detail })).await?;
+            // What hangs below was perhaps not cut yet.
+            self.cut_unknown(&alive, &[]).await?;
+            self.forget(&alive)?;
+        }
+        self.forget(tombstones)
+    }
+
+    /// Takes over the links of grants that are alive; cuts all that the log does not know.
+    async fn adopt_links(self: &Rc<Self>, inventory: &Inventory) -> Result<(), Problem> {
+        let mut unknown: BTreeSet<u64> = BTreeSet::new();
+        let mut second: Vec<u64> = Vec::new();
+        {
+            let (state, mut live) = (self.state.borrow(), self.live.borrow_mut());
+            for (number, link) in &inventory.links {
+                if link.carries == Carries::Grant {
+                    let Some(node) = state.grants.get(link.grant).filter(|node| node.ended.is_none()) else {
+                        unknown.insert(link.grant);
+                        continue;
+                    };
+                    if live.open.contains_key(&link.grant) {
+                        second.push(*number);
+                        continue;
+                    }
+                    live.open.insert(link.grant, *number);
+                    let Source::Folder(folder) = &node.granted.source;
+                    if let Some(process) = live.processes.get_mut(&link.server) {
+                        process.kind = Kind::Folder(folder.clone());
+                        live.folders.insert(folder.clone(), FolderLife { process: link.server });
+                    }
+                }
+                // Sessions ended with the powerbox that served them.
+                if link.server != 0 {
+                    live.links.insert(*number, link.clone());
+                }
+            }
+        }
+        let unknown: Vec<u64> = unknown.into_iter().collect();
+        self.cut_unknown(&unknown, &second).await?;
+        self.forget(&unknown)
+    }
+
+    async fn cut_unknown(&self, grants: &[u64], links: &[u64]) -> Result<(), Problem> {
+        if grants.is_empty() && links.is_empty() {
+            return Ok(());
+        }
+        let done = self
+            .control
+            .command(&[], |command| {
+                let mut cut = command.init_cut();
+                crate::record::set_numbers(grants, |count| cut.reborrow().init_grants(count));
+                crate::record::set_numbers(links, |count| cut.reborrow().init_links(count));
+                cut.set_reason(EndReason::Revoked);
+                cut.set_detail("the log knows of no such grant");
+            })
+            .await?;
+        if done.outcome == Outcome::Ok { Ok(()) } else { Err(Problem::refused(done.detail)) }
+    }
+
+    /// A lease whose link is not there any more counts as used: nobody can say what was left of it. Where the service
+    /// lives on it may still report what it did not use, and is heard first.
+    fn settle_lost_leases(self: &Rc<Self>) -> Result<(), Problem> {
+        let gone: Vec<_> = {
+            let (state, live) = (self.state.borrow(), self.live.borrow());
+            let is_gone = |link: u64| !live.links.contains_key(&link);
+            state.grants.iter().filter_map(|(_, node)| node.lease).filter(|lease| is_gone(lease.link)).collect()
+        };
+        let anyone_to_report = self.live.borrow().processes.values().any(|process| process.image == Some(Image::Folder));
+        if anyone_to_report {
+            // `open_grant` waits for the report, and gives up on it in time.
+            return Ok(());
+        }
+        for lease in gone {
+            self.record(THE_NODE, Record::Lost(lease))?;
+        }
+        Ok(())
+    }
+
+    /// Runs that ended meanwhile are recorded as ended; processes that nobody knows are stopped.
+    fn adopt_processes(self: &Rc<Self>) {
+        let strangers: Vec<u64> = {
+            let live = self.live.borrow();
+            live.processes.iter().filter(|(_, known)| known.kind == Kind::Unknown).map(|(number, _)| *number).collect()
+        };
+        for process in strangers {
+            self.stop_process(process, true);
+        }
+        let ended: Vec<(String, u64)> = {
+            let (state, live) = (self.state.borrow(), self.live.borrow());
+            let is_gone = |row: &crate::state::Instance| row.running && !live.processes.contains_key(&row.run.process);
+            state.instances.iter().filter(|(_, row)| is_gone(row)).map(|(name, row)| (name.clone(), row.run.process)).collect()
+        };
+        for (instance, process) in ended {
+            self.record_exit(&instance, process, crate::instances::UNKNOWN_CODE, "it ended while the powerbox was away");
+        }
+        let orphans: Vec<u64> = {
+            let (state, live) = (self.state.borrow(), self.live.borrow());
+            let is_orphan = |row: &crate::state::Instance| {
+                row.running && !row.run.detached && !live.processes.contains_key(&row.run.shell)
+            };
+            state.instances.values().filter(|row| is_orphan(row)).map(|row| row.run.process).collect()
+        };
+        for process in orphans {
+            self.stop_process(process, false);
+        }
+    }
+
+    fn end_uses_of_gone_shells(self: &Rc<Self>) {
+        let gone: Vec<u64> = {
+            let (state, live) = (self.state.borrow(), self.live.borrow());
+            let is_gone = |node: &crate::grants::Node| match &node.granted.holder {
+                crate::record::Holder::Shell { process, .. } => !live.processes.contains_key(process),
+                crate::record::Holder::Instance(_) => false,
+            };
+            state.grants.iter().filter(|(_, node)| node.ended.is_none() && is_gone(node)).map(|(grant, _)| *grant).collect()
+        };
+        self.end_grants_soon(gone, EndReason::Closed, "the shell ended".into());
+    }
+
+    async fn remake_sessions(self: &Rc<Self>) {
+        let processes: Vec<u64> = {
+            let live = self.live.borrow();
+            let has_session = |known: &Process| matches!(known.kind, Kind::App { .. } | Kind::Folder(_) | Kind::Shell);
+            live.processes.iter().filter(|(_, known)| has_session(known)).map(|(number, _)| *number).collect()
+        };
+        for process in processes {
+            if let Err(problem) = self.link_session(process).await {
+                self.warn(format!("a session was not made again: {problem}"));
+            }
+        }
+    }
+
+    /// A link may have ended while nobody was there to make it again: running apps get what they hold.
+    fn reopen_grants(self: &Rc<Self>) {
+        let closed: Vec<u64> = {
+            let (state, live) = (self.state.borrow(), self.live.borrow());
+            let is_closed = |grant: u64, node: &crate::grants::Node| {
+                let of_app = matches!(node.granted.holder, crate::record::Holder::Instance(_));
+                node.ended.is_none() && of_app && !live.open.contains_key(&grant) && live.process_of(&node.granted.holder).is_some()
+            };
+            state.grants.iter().filter(|(grant, node)| is_closed(**grant, node)).map(|(grant, _)| *grant).collect()
+        };
+        for grant in closed {
+            self.open_soon(grant);
+        }
+    }
+
+    /// Detached instances start again with the node.
+    fn start_wanted(self: &Rc<Self>) {
+        let wanted: Vec<String> = {
+            let state = self.state.borrow();
+            state.instances.iter().filter(|(_, row)| row.wanted && !row.running).map(|(name, _)| name.clone()).collect()
+        };
+        for instance in wanted {
+            let core = self.clone();
+            spawn(async move { core.run_again(&instance).await });
+        }
+    }
+}

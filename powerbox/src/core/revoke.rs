@@ -1,0 +1,177 @@
+//! Ending grants: the kernel cuts and keeps a tombstone; the record becomes durable; only then is anyone told, and the
+//! tombstone dropped. A powerbox that dies in between finds the tombstones and records them as what they are.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use schema::kernel_capnp::Outcome;
+use vat::words::EndReason;
+
+use super::{Core, THE_NODE, spawn};
+use crate::fault;
+use crate::live::Kind;
+use crate::problem::Problem;
+use crate::record::{Ended, Record};
+
+/// How long a revocation waits for servers to confirm that they have stopped. They do in well under a millisecond; one
+/// that does not is stuck or hostile, and is named.
+pub const QUIET_PATIENCE: Duration = Duration::from_secs(2);
+/// Grants in one command, by the kernel's schema.
+const GRANTS_A_COMMAND: usize = 4_000;
+/// Grants in one record: with their numbers alone it stays well under the longest.
+const GRANTS_A_RECORD: usize = 8_000;
+
+/// What an end of grants did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// The grants that ended, descendants included.
+    pub grants: Vec<u64>,
+    /// Links that were open.
+    pub links: u32,
+    /// Links whose servers confirmed in time.
+    pub quiet: u32,
+    /// The servers that did not.
+    pub unconfirmed: Vec<String>,
+    /// Until every link was cut.
+    pub cut_after: Duration,
+    /// Until every server had confirmed.
+    pub quiet_after: Duration,
+}
+
+impl Core {
+    /// Ends grants with all below them. Returns when they are cut and recorded, and their servers are quiet or given
+    /// up on.
+    pub(crate) async fn end_grants(
+        self: &Rc<Self>,
+        by: &str,
+        grants: &[u64],
+        reason: EndReason,
+        detail: &str,
+    ) -> Result<Cut, Problem> {
+        let begun = Instant::now();
+        let ending = self.state.borrow().grants.with_descendants(grants);
+        if ending.is_empty() {
+            return Ok(Cut::default());
+        }
+        let links = self.begin_ending(&ending);
+        let cut = self.cut(&ending, reason, detail).await;
+        let mut result = Cut { cut_after: begun.elapsed(), links: count(links.len()), ..Cut::default() };
+        fault::point("revoke.cut");
+        let recorded = match cut {
+            Ok(()) => self.record_end(by, &ending, reason, detail).await,
+            Err(problem) => Err(problem),
+        };
+        {
+            let mut live = self.live.borrow_mut();
+            for grant in &ending {
+                live.ending.remove(grant);
+            }
+        }
+        recorded?;
+        fault::point("revoke.durable");
+        self.forget(&ending)?;
+        fault::point("revoke.forgotten");
+        self.bells.requests.ring();
+        self.quiet(&links, &mut result).await;
+        result.quiet_after = begun.elapsed();
+        result.grants = ending;
+        self.release_idle_folders();
+        Ok(result)
+    }
+
+    /// From now on nothing is linked for these grants. Returns their open links.
+    fn begin_ending(&self, ending: &[u64]) -> BTreeSet<u64> {
+        let mut live = self.live.borrow_mut();
+        live.ending.extend(ending);
+        let links: BTreeSet<u64> = ending.iter().filter_map(|grant| live.open.get(grant).copied()).collect();
+        for link in &links {
+            let server = live.links.get(link).map_or(0, |link| link.server);
+            live.unquiet.insert(*link, server);
+        }
+        links
+    }
+
+    async fn cut(&self, grants: &[u64], reason: EndReason, detail: &str) -> Result<(), Problem> {
+        // All commands go out before the first answer is waited for.
+        let mut answers = Vec::new();
+        for part in grants.chunks(GRANTS_A_COMMAND) {
+            answers.push(self.control.send(&[], |command| {
+                let mut cut = command.init_cut();
+                crate::record::set_numbers(part, |count| cut.reborrow().init_grants(count));
+                cut.set_reason(reason);
+                cut.set_detail(vat::words::clip(detail, vat::door::DETAIL_LIMIT_BYTES));
+            })?);
+        }
+        for answer in answers {
+            let done = answer.await.map_err(|_| Problem::Stopping)?;
+            if done.outcome != Outcome::Ok {
+                let text = format!("the kernel did not cut all of it: {}. Stop the apps with `latch stop --kill`", done.detail);
+                return Err(Problem::refused(text));
+            }
+        }
+        Ok(())
+    }
+
+    async fn record_end(&self, by: &str, grants: &[u64], reason: EndReason, detail: &str) -> Result<(), Problem> {
+        let mut last = 0;
+        for part in grants.chunks(GRANTS_A_RECORD) {
+            let ended = Ended { grants: part.to_vec(), reason, detail: detail.to_owned() };
+            last = self.record(by, Record::Ended(ended))?;
+        }
+        self.durable(last).await
+    }
+
+    /// The records are durable: the kernel need not remember any more.
+    pub(crate) fn forget(&self, grants: &[u64]) -> Result<(), Problem> {
+        for part in grants.chunks(GRANTS_A_COMMAND) {
+            // Its answer matters to nobody: a tombstone that stays is met again at the next start.
+            drop(self.control.send(&[], |command| {
+                let mut forget = command.init_forget();
+                crate::record::set_numbers(part, |count| forget.reborrow().init_grants(count));
+            })?);
+        }
+        Ok(())
+    }
+
+    /// Waits until the servers of these links are quiet, or names those that are not.
+    async fn quiet(&self, links: &BTreeSet<u64>, result: &mut Cut) {
+        let all_quiet = self.bells.links.until(|| {
+            let live = self.live.borrow();
+            links.iter().all(|link| !live.unquiet.contains_key(link)).then_some(())
+        });
+        let _ = tokio::time::timeout(QUIET_PATIENCE, all_quiet).await;
+        let mut live = self.live.borrow_mut();
+        let mut servers = BTreeSet::new();
+        for link in links {
+            match live.unquiet.remove(link) {
+                None => result.quiet += 1,
+                Some(server) => {
+                    servers.insert(server);
+                }
+            }
+        }
+        for server in servers {
+            let Some(process) = live.processes.get(&server) else { continue };
+            let self_reported = if matches!(process.kind, Kind::App { .. }) { " (an app: self-reported)" } else { "" };
+            result.unconfirmed.push(format!("{}{self_reported}", process.name));
+        }
+    }
+
+    /// Ends grants on the node's own account, without anyone waiting for it.
+    pub(crate) fn end_grants_soon(self: &Rc<Self>, grants: Vec<u64>, reason: EndReason, detail: String) {
+        if grants.is_empty() {
+            return;
+        }
+        let core = self.clone();
+        spawn(async move {
+            if let Err(problem) = core.end_grants(THE_NODE, &grants, reason, &detail).await {
+                core.warn(format!("grants could not be ended: {problem}"));
+            }
+        });
+    }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,184 @@
+//! What runs now: processes, links, what shells brought. Nothing of it is recorded: after a start it is learned anew
+//! from the kernel's inventory and the log.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use schema::kernel_capnp::Image;
+use vat::door::{Carries, Confinement, ResourceKind};
+
+use crate::record::{Folder, Holder};
+
+/// What a process is to the powerbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An app's sandbox.
+    App {
+        /// The instance.
+        instance: String,
+    },
+    /// One host folder's service.
+    Folder(Folder),
+    /// A compilation.
+    Compile,
+    /// A person's shell.
+    Shell,
+    /// Nothing that this powerbox knows: it is stopped.
+    Unknown,
+}
+
+/// A process.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    /// What it is.
+    pub kind: Kind,
+    /// Its image; none for a shell.
+    pub image: Option<Image>,
+    /// For people.
+    pub name: String,
+    /// The operating system's number; 0: not known yet.
+    pub pid: u32,
+    /// Its user.
+    pub uid: u32,
+    /// Whether it is behind its walls.
+    pub confined: bool,
+    /// How.
+    pub confinement: Confinement,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// How it ended the last time.
+    pub last_exit: String,
+    /// While the kernel waits before it starts it again.
+    pub backing_off: bool,
+    /// It was told to stop.
+    pub stopping: bool,
+}
+
+impl Process {
+    /// A process that is being started.
+    #[must_use]
+    pub(crate) fn starting(kind: Kind, image: Option<Image>, name: String) -> Self {
+        Self {
+            kind,
+            image,
+            name,
+            pid: 0,
+            uid: 0,
+            confined: false,
+            confinement: Confinement::default(),
+            restarts: 0,
+            last_exit: String::new(),
+            backing_off: false,
+            stopping: false,
+        }
+    }
+}
+
+/// A link that is open as far as the powerbox knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    /// 0: session or raw.
+    pub grant: u64,
+    /// What goes over it.
+    pub carries: Carries,
+    /// The serving process; 0: the powerbox.
+    pub server: u64,
+    /// The using process.
+    pub client: u64,
+}
+
+/// A thing that a shell brought through its door.
+#[derive(Debug)]
+pub(crate) struct Brought {
+    /// The kernel's number.
+    pub resource: u64,
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Where it is one: with the uid of whoever brought it.
+    pub folder: Folder,
+    /// A file's own descriptor.
+    pub descriptor: Option<OwnedFd>,
+}
+
+/// What is served to one folder's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FolderLife {
+    /// Its process.
+    pub process: u64,
+}
+
+/// What a process uses of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Processor time, microseconds.
+    pub cpu_us: u64,
+    /// Memory.
+    pub resident_bytes: u64,
+}
+
+/// What runs now.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    /// By number.
+    pub processes: BTreeMap<u64, Process>,
+    /// By number.
+    pub links: HashMap<u64, Link>,
+    /// The open link of a grant.
+    pub open: HashMap<u64, u64>,
+    /// Grants for which a link is being made.
+    pub opening: HashSet<u64>,
+    /// Grants that are being cut: nothing is linked for them any more.
+    pub ending: HashSet<u64>,
+    /// Grants whose server was restarted, to be linked again.
+    pub relink: HashSet<u64>,
+    /// The process for each folder.
+    pub folders: HashMap<Folder, FolderLife>,
+    /// What shells brought, by shell and the shell's number.
+    pub brought: HashMap<(u64, u64), Brought>,
+    /// What a person has decided for a run before it asked, by instance and label.
+    pub presets: HashMap<(String, String), crate::deciding::Preset>,
+    /// Compiled components by hash.
+    pub compiled: HashMap<[u8; 32], Rc<OwnedFd>>,
+    /// How often an instance asked again for what is undecided, by request.
+    pub coalesced: HashMap<u64, u32>,
+    /// How often an instance asked for what its package does not announce.
+    pub unannounced: HashMap<String, u64>,
+    /// Failures in a row of a detached instance.
+    pub failures: HashMap<String, u32>,
+    /// What processes used when the kernel was last asked.
+    pub figures: HashMap<u64, Figures>,
+    /// Links that were cut and whose server has not confirmed yet, with its process.
+    pub unquiet: HashMap<u64, u64>,
+}
+
+impl Live {
+    /// The process of a holder, if it runs.
+    #[must_use]
+    pub(crate) fn process_of(&self, holder: &Holder) -> Option<u64> {
+        match holder {
+            Holder::Shell { process, .. } => self.processes.contains_key(process).then_some(*process),
+            Holder::Instance(name) => self
+                .processes
+                .iter()
+                .find(|(_, process)| matches!(&process.kind, Kind::App { instance } if instance == name) && !process.stopping)
+                .map(|(number, _)| *number),
+        }
+    }
+
+    /// How many links a process has.
+    #[must_use]
+    pub(crate) fn links_of(&self, process: u64) -> u32 {
+        let count = self.links.values().filter(|link| link.server == process || link.client == process).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Forgets a link; what it was.
+    pub(crate) fn close(&mut self, link: u64) -> Option<Link> {
+        let closed = self.links.remove(&link)?;
+        if self.open.get(&closed.grant) == Some(&link) {
+            self.open.remove(&closed.grant);
+        }
+        Some(closed)
+    }
+}

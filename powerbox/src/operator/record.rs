@@ -1,0 +1,84 @@
+//! The log, for people.
+
+use schema::operator_capnp::operator;
+
+use super::{Operator, PAGE_ROWS, count};
+use crate::compile::blocking;
+use crate::core::Core;
+use crate::log::{self, Known};
+use crate::record::describe;
+
+pub(super) async fn log(
+    of: &Operator,
+    params: operator::LogParams,
+    mut results: operator::LogResults,
+) -> Result<(), capnp::Error> {
+    let params = params.get()?;
+    let (after, wait) = (params.get_after(), params.get_wait());
+    let limit = match usize::try_from(params.get_limit()).unwrap_or(0) {
+        0 => PAGE_ROWS,
+        limit => limit.min(PAGE_ROWS),
+    };
+    let (records, last) = of
+        .core
+        .wait(move |core| async move {
+            if wait {
+                core.grown_beyond(after).await;
+            }
+            let (place, reached) = (core.with_log(|log| log.place_after(after)), core.reached_position());
+            if after >= reached {
+                return Ok((Vec::new(), reached));
+            }
+            let records = blocking(move || Ok(log::read(&Core::folder(), place, after, limit, reached)?)).await?;
+            Ok((records, reached))
+        })
+        .await?;
+    let mut list = results.get().init_records(count(records.len()));
+    for (index, (entry, hash)) in (0..).zip(&records) {
+        let line = describe(entry);
+        let mut builder = list.reborrow().get(index);
+        builder.set_position(entry.position);
+        builder.set_at_ms(entry.at_ms);
+        builder.set_kind(line.kind);
+        builder.set_text(&line.text);
+        builder.set_hash(hash);
+        let fields: Vec<(&str, String)> =
+            std::iter::once(("by", entry.by.clone())).chain(line.fields).collect();
+        let mut list = builder.init_fields(count(fields.len()));
+        for (index, (name, value)) in (0..).zip(&fields) {
+            let mut field = list.reborrow().get(index);
+            field.set_name(name);
+            field.set_value(value);
+        }
+    }
+    results.get().set_last(last);
+    Ok(())
+}
+
+pub(super) async fn verify_log(
+    of: &Operator,
+    _: operator::VerifyLogParams,
+    mut results: operator::VerifyLogResults,
+) -> Result<(), capnp::Error> {
+    let (found, key) = of
+        .core
+        .act(|core| async move {
+            // Signed and on the disk, so that all of it can be checked.
+            core.checkpoint();
+            let known = core.with_log(|log| Known { key: log.public_key(), position: log.position(), head: log.head() });
+            core.durable(known.position).await?;
+            let key = known.key;
+            let found = blocking(move || Ok(log::verify(&Core::folder(), &known))).await?;
+            Ok((found, key))
+        })
+        .await?;
+    let mut builder = results.get().init_result();
+    builder.set_ok(found.problem.is_none());
+    builder.set_records(found.records);
+    builder.set_checkpoints(found.checkpoints);
+    builder.set_head(&found.head);
+    builder.set_log_key(&key);
+    builder.set_problem(found.problem.unwrap_or_default());
+    builder.set_tail_unsigned(found.tail_unsigned);
+    Ok(())
+}

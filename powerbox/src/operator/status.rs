@@ -1,0 +1,220 @@
+//! How the node is: `status`, `doctor`, and its end.
+
+use schema::operator_capnp::operator;
+
+use super::{Operator, count};
+use crate::core::Core;
+use crate::live::{Kind, Process};
+use crate::words::{PATH_LIMIT, REASON_LIMIT, plain};
+
+/// A process as it is listed.
+struct Row {
+    number: u64,
+    process: Process,
+    links: u32,
+    figures: crate::live::Figures,
+}
+
+struct Status {
+    started_at_ms: u64,
+    rows: Vec<Row>,
+    grants: u64,
+    links: u64,
+    pending: u64,
+    records: u64,
+    state: String,
+    warnings: Vec<String>,
+}
+
+/// One thing that the doctor looked at.
+struct Finding {
+    ok: bool,
+    subject: &'static str,
+    text: String,
+    remedy: &'static str,
+}
+
+pub(super) async fn status(
+    of: &Operator,
+    _: operator::StatusParams,
+    mut results: operator::StatusResults,
+) -> Result<(), capnp::Error> {
+    let status = of
+        .core
+        .act(|core| async move {
+            core.refresh_usage().await;
+            Ok(look(&core))
+        })
+        .await?;
+    let mut builder = results.get().init_status();
+    builder.set_started_at_ms(status.started_at_ms);
+    builder.set_version(env!("CARGO_PKG_VERSION"));
+    builder.set_grants(status.grants);
+    builder.set_links(status.links);
+    builder.set_pending(status.pending);
+    builder.set_log_records(status.records);
+    builder.set_state(&status.state);
+    let mut warnings = builder.reborrow().init_warnings(count(status.warnings.len()));
+    for (index, warning) in (0..).zip(&status.warnings) {
+        warnings.set(index, warning);
+    }
+    let mut list = builder.init_processes(count(status.rows.len()));
+    for (index, row) in (0..).zip(&status.rows) {
+        let mut builder = list.reborrow().get(index);
+        let process = &row.process;
+        builder.set_name(plain(&process.name, PATH_LIMIT));
+        builder.set_image(image(row.number, process));
+        builder.set_pid(process.pid);
+        builder.set_uid(process.uid);
+        builder.set_state(if process.confined {
+            "running"
+        } else if process.backing_off {
+            "backing off"
+        } else {
+            "starting"
+        });
+        builder.set_restarts(process.restarts);
+        builder.set_links(row.links);
+        builder.set_resident_bytes(row.figures.resident_bytes);
+        builder.set_cpu_us(row.figures.cpu_us);
+        builder.set_last_exit(plain(&process.last_exit, REASON_LIMIT));
+        for (texts, applied) in [(&process.confinement.applied, true), (&process.confinement.missing, false)] {
+            let mut list = if applied {
+                builder.reborrow().init_confinement(count(texts.len()))
+            } else {
+                builder.reborrow().init_missing(count(texts.len()))
+            };
+            for (index, text) in (0..).zip(texts) {
+                list.set(index, text);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn image(number: u64, process: &Process) -> &'static str {
+    use schema::kernel_capnp::Image;
+    match (&process.kind, process.image) {
+        _ if number == 0 => "powerbox",
+        (Kind::Shell, _) => "shell",
+        (_, Some(Image::Folder)) => "folder",
+        (_, Some(Image::Sandbox)) => "sandbox",
+        (_, Some(Image::Compile)) => "compile",
+        _ => "powerbox",
+    }
+}
+
+fn look(core: &Core) -> Status {
+    let (state, live) = (core.state.borrow(), core.live.borrow());
+    let mut own = Process::starting(Kind::Unknown, None, "powerbox".into());
+    own.pid = std::process::id();
+    own.uid = rustix::process::getuid().as_raw();
+    own.confined = true;
+    own.confinement = core.confinement.clone();
+    let powerbox = std::iter::once((0, own));
+    let rows = powerbox.chain(live.processes.iter().map(|(number, process)| (*number, process.clone()))).map(|(number, process)| Row {
+        number,
+        links: live.links_of(number),
+        figures: live.figures.get(&number).copied().unwrap_or_default(),
+        process,
+    });
+    let mut warnings = core.warnings.borrow().clone();
+    for (instance, times) in &live.unannounced {
+        warnings.push(format!("{instance} asked {times} times for what its package does not announce"));
+    }
+    let unconfined: Vec<String> = live
+        .processes
+        .values()
+        .filter(|process| !process.confinement.missing.is_empty())
+        .map(|process| format!("{} runs without {}", plain(&process.name, PATH_LIMIT), process.confinement.missing.join(", ")))
+        .collect();
+    warnings.extend(unconfined);
+    Status {
+        started_at_ms: state.started_at_ms,
+        rows: rows.collect(),
+        grants: state.grants.alive() as u64,
+        links: live.links.values().filter(|link| link.grant != 0).count() as u64,
+        pending: state.requests.pending().count() as u64,
+        records: state.position,
+        state: if core.stopping.get() {
+            "stopping".into()
+        } else if core.recovering.get() {
+            "recovering".into()
+        } else {
+            "ready".into()
+        },
+        warnings,
+    }
+}
+
+pub(super) async fn doctor(
+    of: &Operator,
+    _: operator::DoctorParams,
+    mut results: operator::DoctorResults,
+) -> Result<(), capnp::Error> {
+    let findings = of.core.act(|core| async move { Ok(examine(&core).await) }).await?;
+    let mut list = results.get().init_findings(count(findings.len()));
+    for (index, finding) in (0..).zip(&findings) {
+        let mut builder = list.reborrow().get(index);
+        builder.set_ok(finding.ok);
+        builder.set_subject(finding.subject);
+        builder.set_text(&finding.text);
+        builder.set_remedy(if finding.ok { "" } else { finding.remedy });
+    }
+    Ok(())
+}
+
+async fn examine(core: &std::rc::Rc<Core>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let missing = &core.setup.kernel_missing;
+    findings.push(Finding {
+        ok: missing.is_empty(),
+        subject: "machine",
+        text: if missing.is_empty() { "has everything that confinement uses".into() } else { format!("lacks {}", missing.join("; ")) },
+        remedy: "start the node as root, on a Linux with Landlock and user namespaces, for full confinement",
+    });
+    findings.push(Finding {
+        ok: !core.setup.reduced,
+        subject: "confinement",
+        text: if core.setup.reduced { "less than full confinement is allowed (--reduced)".into() } else { "full confinement is required".into() },
+        remedy: "start the node without --reduced",
+    });
+    let own = &core.confinement;
+    findings.push(Finding {
+        ok: own.missing.is_empty(),
+        subject: "powerbox",
+        text: format!("confined by {}{}", own.applied.join(", "), lacking(&own.missing)),
+        remedy: "see machine",
+    });
+    let compiler = core.compatibility().await;
+    findings.push(Finding {
+        ok: compiler.is_ok(),
+        subject: "compiler",
+        text: compiler.map_or_else(|problem| problem.to_string(), |hash| format!("makes code for {hash}")),
+        remedy: "install latch-compile beside latch-kernel",
+    });
+    let room = core.need_room();
+    findings.push(Finding {
+        ok: room.is_ok(),
+        subject: "disk",
+        text: room.map_or_else(|problem| problem.to_string(), |()| "there is room for the log".into()),
+        remedy: "make room on the file system of the state folder",
+    });
+    let warnings = core.warnings.borrow().clone();
+    findings.extend(warnings.into_iter().map(|text| Finding { ok: false, subject: "warning", text, remedy: "see `latch log` and kernel.log" }));
+    findings
+}
+
+fn lacking(missing: &[String]) -> String {
+    if missing.is_empty() { String::new() } else { format!("; without {}", missing.join(", ")) }
+}
+
+pub(super) async fn shutdown(
+    of: &Operator,
+    _: operator::ShutdownParams,
+    _: operator::ShutdownResults,
+) -> Result<(), capnp::Error> {
+    let by = of.by();
+    of.core.act(move |core| async move { core.shut_down(&by).await }).await?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What services report of their links, and what an app holds.
+
+use vat::words::Rights;
+
+use crate::core::{Core, THE_NODE};
+use crate::deciding::Answer;
+use crate::record::{Holder, Leased, Record};
+use crate::requests::Standing;
+use crate::sessions::Reported;
+use crate::state::LabelState;
+
+/// What an app holds or has asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) label: String,
+    pub(crate) interface: u64,
+    pub(crate) rights: Rights,
+    pub(crate) expires_at_ms: u64,
+    pub(crate) answer: Answer,
+    pub(crate) open: bool,
+}
+
+impl Core {
+    /// Takes a service's word about the links that it served. It can only speak of grants whose links it has or had:
+    /// a lease comes back from the process that it was given to.
+    pub(crate) fn reported(&self, process: u64, reports: &[Reported]) {
+        for report in reports {
+            let serves = {
+                let (state, live) = (self.state.borrow(), self.live.borrow());
+                let server = live.links.get(&report.link).map(|link| link.server);
+                let folder = state.grants.get(report.grant).and_then(|node| {
+                    let crate::record::Source::Folder(folder) = &node.granted.source;
+                    live.folders.get(folder).map(|life| life.process)
+                });
+                server.or(folder) == Some(process)
+            };
+            if !serves {
+                continue;
+            }
+            self.usage.borrow_mut().add(report.grant, report.link, report.totals);
+            let Some((calls, bytes)) = report.last else { continue };
+            self.usage.borrow_mut().forget_link(report.link);
+            let lease = self.state.borrow().grants.get(report.grant).and_then(|node| node.lease);
+            if lease.is_some_and(|lease| lease.link == report.link) {
+                let leased = Leased { grant: report.grant, link: report.link, calls, bytes };
+                if let Err(problem) = self.record(THE_NODE, Record::Returned(leased)) {
+                    self.warn(problem.to_string());
+                }
+                self.bells.leases.ring();
+            }
+        }
+    }
+
+    /// What an instance holds and has asked for.
+    pub(crate) fn held(&self, instance: &str) -> Vec<Held> {
+        let (state, live) = (self.state.borrow(), self.live.borrow());
+        let holder = Holder::Instance(instance.to_owned());
+        let mut held = Vec::new();
+        let announced = state
+            .instances
+            .get(instance)
+            .and_then(|row| state.packages.get(&row.run.app))
+            .map(|package| package.manifest.requests.as_slice())
+            .unwrap_or_default();
+        for announced in announced {
+            let label = announced.label.clone();
+            let last = state.grants.labelled(&holder, &label).map(|(grant, node)| (grant, node.granted.caveats.clone()));
+            let answer = match state.label(instance, &label) {
+                LabelState::Granted(_) => Answer::Granted,
+                LabelState::Revoked(_) => Answer::Revoked,
+                LabelState::Asked(Standing::Pending(_)) => Answer::Pending,
+                LabelState::Asked(Standing::Settled(crate::record::How::TimedOut)) => Answer::TimedOut,
+                LabelState::Asked(Standing::Settled(_)) => Answer::Denied,
+                LabelState::Free => continue,
+            };
+            held.push(Held {
+                interface: announced.interface,
+                rights: last.as_ref().map_or(announced.rights, |(_, caveats)| caveats.rights),
+                expires_at_ms: last.as_ref().map_or(0, |(_, caveats)| caveats.expires_at_ms),
+                open: last.is_some_and(|(grant, _)| live.open.contains_key(&grant)),
+                label,
+                answer,
+            });
+        }
+        held
+    }
+}

@@ -1,0 +1,221 @@
+//! Sessions: what an app or a service can ask of the powerbox. They are served on a thread of their own, away from the
+//! core and from operators; what they ask for goes to the core as work. Data only: no method takes or returns an
+//! object, and the vat library cuts a link on which one comes.
+
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
+use schema::session_capnp::{Decision, session, usage};
+use tokio::sync::mpsc;
+use vat::door::Badge;
+use vat::native::{Stream, SystemClock};
+use vat::words::{EndReason, Rights};
+use vat::{Bounds, serve};
+
+use crate::core::Handle;
+use crate::deciding::{Answer, Question};
+use crate::problem::Problem;
+
+/// Whom a session is with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// An app's instance.
+    App {
+        /// Its name.
+        instance: String,
+    },
+    /// A service: it only reports.
+    Service,
+    /// An operator's shell.
+    Shell {
+        /// Of the person.
+        uid: u32,
+    },
+}
+
+/// The powerbox's end of a link that was delivered.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The link.
+    pub link: u64,
+    /// The process at its other end.
+    pub process: u64,
+    /// Who that is.
+    pub who: Who,
+    /// The powerbox's own word about it.
+    pub badge: Badge,
+    /// This end.
+    pub socket: UnixStream,
+}
+
+/// One link's usage, as it was reported.
+#[derive(Clone, Debug)]
+pub(crate) struct Reported {
+    pub(crate) link: u64,
+    pub(crate) grant: u64,
+    pub(crate) totals: crate::usage::Totals,
+    /// What was left of the lease, where the link has ended.
+    pub(crate) last: Option<(u64, u64)>,
+}
+
+/// Serves what comes, for as long as it comes. Within a runtime and a `LocalSet`.
+pub async fn serve_all(mut incoming: mpsc::UnboundedReceiver<Incoming>, core: Handle) {
+    let clock = Rc::new(SystemClock::new());
+    while let Some(arrived) = incoming.recv().await {
+        let Ok(stream) = Stream::new(arrived.socket) else { continue };
+        let session = Session { core: core.clone(), who: arrived.who, process: arrived.process };
+        let serving = serve(stream, &arrived.badge, Bounds::for_session(), clock.clone(), move |exports| {
+            exports.export::<session::Client, _>(session).client
+        });
+        let (core, link, process) = (core.clone(), arrived.link, arrived.process);
+        drop(tokio::task::spawn_local(async move {
+            let ended = serving.await;
+            let misbehaved = (ended.reason == EndReason::Misbehaved).then_some(ended.detail);
+            let told = core.act(move |core| async move {
+                core.session_ended(link, process, misbehaved).await;
+                Ok(())
+            });
+            // The core is gone only where all of this is.
+            let _ = told.await;
+        }));
+    }
+}
+
+struct Session {
+    core: Handle,
+    who: Who,
+    process: u64,
+}
+
+impl Session {
+    fn instance(&self) -> Result<String, capnp::Error> {
+        match &self.who {
+            Who::App { instance } => Ok(instance.clone()),
+            _ => Err(capnp::Error::failed("only apps ask for things".into())),
+        }
+    }
+}
+
+/// A label must be one; whatever else it was, nothing is held under it.
+fn label(text: capnp::text::Reader<'_>) -> Result<String, capnp::Error> {
+    let label = text.to_str().ok().filter(|label| package::is_label(label));
+    label.map(str::to_owned).ok_or_else(|| capnp::Error::failed("a label must be 1 to 64 characters of a-z, 0-9, '.', '_' and '-'".into()))
+}
+
+/// An app's own words, bounded; what is not text in them is replaced.
+fn words(text: capnp::text::Reader<'_>, limit_bytes: usize) -> String {
+    let bytes = text.as_bytes();
+    String::from_utf8_lossy(&bytes[..bytes.len().min(limit_bytes)]).into_owned()
+}
+
+fn decision(answer: Answer) -> Decision {
+    match answer {
+        Answer::Pending => Decision::Pending,
+        Answer::Granted => Decision::Granted,
+        Answer::Denied => Decision::Denied,
+        Answer::Unannounced => Decision::Unannounced,
+        Answer::TimedOut => Decision::TimedOut,
+        Answer::Revoked => Decision::Revoked,
+    }
+}
+
+impl session::Server for Session {
+    async fn request(
+        self: Rc<Self>,
+        params: session::RequestParams,
+        mut results: session::RequestResults,
+    ) -> Result<(), capnp::Error> {
+        let instance = self.instance()?;
+        let params = params.get()?;
+        let query = params.get_query()?;
+        let Ok(label) = label(params.get_label()?) else {
+            // No manifest announces what is no label.
+            results.get().set_decision(Decision::Unannounced);
+            return Ok(());
+        };
+        let question = Question {
+            label,
+            interface: query.get_interface(),
+            hint: words(query.get_hint()?, crate::words::PHRASE_LIMIT),
+            rights: Rights::read_from(params.get_rights()?),
+            reason: words(params.get_reason()?, crate::words::REASON_LIMIT),
+        };
+        let answer = self.core.act(move |core| async move { core.ask(instance, question).await }).await?;
+        results.get().set_decision(decision(answer));
+        Ok(())
+    }
+
+    async fn decision(
+        self: Rc<Self>,
+        params: session::DecisionParams,
+        mut results: session::DecisionResults,
+    ) -> Result<(), capnp::Error> {
+        let instance = self.instance()?;
+        let label = label(params.get()?.get_label()?)?;
+        let answer = self.core.wait(move |core| async move { core.decision(&instance, &label).await }).await?;
+        results.get().set_decision(decision(answer));
+        Ok(())
+    }
+
+    async fn list(
+        self: Rc<Self>,
+        _: session::ListParams,
+        mut results: session::ListResults,
+    ) -> Result<(), capnp::Error> {
+        let instance = self.instance()?;
+        let held = self.core.look(move |core| Ok(core.held(&instance))).await?;
+        let mut list = results.get().init_held(u32::try_from(held.len()).unwrap_or(u32::MAX));
+        for (index, one) in (0..).zip(&held) {
+            let mut builder = list.reborrow().get(index);
+            builder.set_label(&one.label);
+            builder.set_interface(one.interface);
+            one.rights.write_to(builder.reborrow().init_rights());
+            builder.set_expires_at_ms(one.expires_at_ms);
+            builder.set_decision(decision(one.answer));
+            builder.set_open(one.open);
+        }
+        Ok(())
+    }
+
+    async fn release(
+        self: Rc<Self>,
+        params: session::ReleaseParams,
+        _: session::ReleaseResults,
+    ) -> Result<(), capnp::Error> {
+        let instance = self.instance()?;
+        let label = label(params.get()?.get_label()?)?;
+        self.core.act(move |core| async move { core.give_back(&instance, &label).await }).await?;
+        Ok(())
+    }
+
+    async fn report(
+        self: Rc<Self>,
+        params: session::ReportParams,
+        _: session::ReportResults,
+    ) -> Result<(), capnp::Error> {
+        let usages = params.get()?.get_usage()?;
+        let self_reported = matches!(self.who, Who::App { .. });
+        let mut reports = Vec::new();
+        for usage in usages {
+            reports.push(read_usage(usage, self_reported));
+        }
+        let process = self.process;
+        self.core.look(move |core| Ok::<(), Problem>(core.reported(process, &reports))).await?;
+        Ok(())
+    }
+}
+
+fn read_usage(usage: usage::Reader<'_>, self_reported: bool) -> Reported {
+    Reported {
+        link: usage.get_link(),
+        grant: usage.get_grant(),
+        totals: crate::usage::Totals {
+            calls: usage.get_calls(),
+            bytes_in: usage.get_bytes_in(),
+            bytes_out: usage.get_bytes_out(),
+            errors: usage.get_errors(),
+            self_reported,
+        },
+        last: usage.get_last().then(|| (usage.get_unused_calls(), usage.get_unused_bytes())),
+    }
+}
