@@ -15,15 +15,14 @@ const WARM_UP: u32 = 5;
 
 /// Time until the first byte of output.
 pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
-    let starts = scale.pick(60, 300);
     let node = Node::start()?;
     node.install(&package("plain"))?;
     let wasmtime = Wasmtime::prepare()?;
     let (mut subject, mut baseline) = (Sample::default(), Sample::default());
-    for start in 0..WARM_UP + starts {
+    for round in scale.rounds(WARM_UP + 60, WARM_UP + 300, 1) {
         let of_latch = until_first_byte(&mut node.latch(["run", "plain"]))?;
         let of_wasmtime = until_first_byte(&mut wasmtime.command())?;
-        if start >= WARM_UP {
+        if round >= WARM_UP {
             subject.push(of_latch);
             baseline.push(of_wasmtime);
         }

@@ -18,9 +18,8 @@ const RATE_BLOCK_CALLS: u32 = 20_000;
 
 /// Time of a call, one at a time.
 pub(super) fn latency(scale: Scale) -> Result<Outcome, String> {
-    let blocks = scale.pick(16, 60);
     let block = |pair: &mut Pair| pair.client.times(&Order::Call(Load::OneAtATime { calls: LATENCY_BLOCK_CALLS }));
-    let parts = each_placement(blocks, block, Part::of_medians)?;
+    let parts = each_placement(|parts| scale.rounds(16, 60, parts), block, Part::of_medians)?;
     Ok(Outcome {
         row: "guarded-call.latency".into(),
         aim: Aim::AtMost(1.1),
@@ -33,9 +32,8 @@ pub(super) fn latency(scale: Scale) -> Result<Outcome, String> {
 
 /// Calls a second, 64 deep.
 pub(super) fn rate(scale: Scale) -> Result<Outcome, String> {
-    let blocks = scale.pick(8, 30);
     let block = |pair: &mut Pair| Ok([pair.rate(RATE_BLOCK_CALLS, DEPTH)?].into_iter().collect());
-    let parts = each_placement(blocks, block, Part::of_rates)?;
+    let parts = each_placement(|parts| scale.rounds(8, 30, parts), block, Part::of_rates)?;
     Ok(Outcome {
         row: "guarded-call.rate".into(),
         aim: Aim::AtLeast(0.9),
@@ -47,21 +45,22 @@ pub(super) fn rate(scale: Scale) -> Result<Outcome, String> {
 }
 
 /// Blocks of subject and baseline in turns, on one core and on two.
-fn each_placement(
-    blocks: u32,
+fn each_placement<Rounds: Iterator<Item = u32>>(
+    rounds: impl Fn(usize) -> Rounds,
     block: impl Fn(&mut Pair) -> Result<Sample, String>,
     compared: impl Fn(&'static str, &Sample, &Sample) -> Part,
 ) -> Result<Vec<Part>, String> {
     let mut subject = Pair::linked(Engine::Guarded)?;
     let mut baseline = Pair::linked(Engine::Bare)?;
     let mut parts = Vec::new();
-    for placement in Placement::all()? {
+    let placements = Placement::all()?;
+    for &placement in &placements {
         let (mut of_subject, mut of_baseline) = (Sample::default(), Sample::default());
         for pair in [&mut subject, &mut baseline] {
             pair.pin(placement)?;
             pair.rate(WARM_UP_CALLS, DEPTH)?;
         }
-        for _ in 0..blocks {
+        for _ in rounds(placements.len()) {
             of_subject.extend(&block(&mut subject)?);
             of_baseline.extend(&block(&mut baseline)?);
         }

@@ -14,19 +14,19 @@ const DEPTH: u32 = 64;
 
 /// Processor time of the server a call.
 pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
-    let blocks = scale.pick(3, 12);
     let calls = scale.pick(6_000, 20_000);
     let mut links = many(Engine::Guarded, APPS * OBJECTS_EACH, 0)?;
     let mut connections = many(Engine::Bare, APPS, OBJECTS_EACH)?;
     let mut guarded_connections = many(Engine::Guarded, APPS, OBJECTS_EACH)?;
     let mut parts = Vec::new();
-    for placement in Placement::all()? {
+    let placements = Placement::all()?;
+    for &placement in &placements {
         let mut samples = [Sample::default(), Sample::default(), Sample::default()];
         for pair in [&mut links, &mut connections, &mut guarded_connections] {
             pair.pin(placement)?;
             pair.rate(calls, DEPTH)?;
         }
-        for _ in 0..blocks {
+        for _ in scale.rounds(3, 12, placements.len()) {
             for (pair, sample) in [&mut links, &mut connections, &mut guarded_connections].into_iter().zip(&mut samples) {
                 sample.push(processor_time_a_call_us(pair, calls)?);
             }

@@ -11,6 +11,7 @@ mod revoke;
 
 use crate::outcome::Outcome;
 use crate::wasmtime;
+use std::time::{Duration, Instant};
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,21 @@ impl Scale {
     pub(crate) fn pick(self, quick: u32, full: u32) -> u32 {
         if self == Self::Quick { quick } else { full }
     }
+
+    /// Rounds for one of so many parts of a row: as many as wanted, or fewer on a machine where they take too long.
+    pub(crate) fn rounds(self, quick: u32, full: u32, parts: usize) -> impl Iterator<Item = u32> {
+        let whole = if self == Self::Quick { QUICK_ROW } else { FULL_ROW };
+        let deadline = Instant::now() + whole / u32::try_from(parts.max(1)).unwrap_or(1);
+        let in_time = move |round: &u32| *round < ROUNDS_AT_LEAST || Instant::now() < deadline;
+        (0..self.pick(quick, full)).take_while(in_time)
+    }
 }
+
+/// What a quick row may take, without what it takes to set up and to finish a round.
+const QUICK_ROW: Duration = Duration::from_secs(6);
+const FULL_ROW: Duration = Duration::from_secs(90);
+/// Fewer are no measurement.
+const ROUNDS_AT_LEAST: u32 = 2;
 
 /// A row of the table.
 pub(crate) struct Row {

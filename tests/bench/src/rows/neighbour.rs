@@ -21,17 +21,16 @@ struct Neighbours {
 
 /// The innocent app's p99, one call at a time.
 pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
-    let blocks = scale.pick(12, 60);
     let mut subject = shared_service()?;
     let mut baseline = plain_pairs()?;
     let mut parts = Vec::new();
-    for (name, spread) in [("any core", Spread::Any), ("servers on one, apps on the other", Spread::ByRole)] {
+    for &(name, spread) in SPREADS {
         for neighbours in [&subject, &baseline] {
             neighbours.place(spread)?;
         }
         let mut quiet = [Sample::default(), Sample::default()];
         let mut flooded = [Sample::default(), Sample::default()];
-        for _ in 0..blocks {
+        for _ in scale.rounds(12, 60, SPREADS.len()) {
             for (index, neighbours) in [&mut subject, &mut baseline].into_iter().enumerate() {
                 quiet[index].extend(&neighbours.calls()?);
                 flooded[index].extend(&neighbours.calls_under_flood()?);
@@ -65,6 +64,8 @@ fn plain_pairs() -> Result<Neighbours, String> {
     link(&mut neighbours.flooder, &mut neighbours.servers[1], Engine::Bare, 1, 0, Work::Answer)?;
     Ok(neighbours)
 }
+
+const SPREADS: &[(&str, Spread)] = &[("any core", Spread::Any), ("servers on one, apps on the other", Spread::ByRole)];
 
 /// Where the processes may run.
 #[derive(Clone, Copy)]

@@ -10,7 +10,6 @@ use crate::stage::{self, Stage};
 use rustix::process::Pid;
 
 const HOLDERS: u64 = 100;
-const BLOCKS: u32 = 10;
 /// Revocations, and round trips, before anything is counted.
 const WARM_UP: u32 = 20;
 
@@ -39,7 +38,8 @@ fn measure(row: &str, links: u32, scale: Scale) -> Result<Outcome, String> {
     let numbers: Vec<u64> = holders.iter().map(|(number, _)| *number).collect();
     stage.link(service, &numbers, links)?;
     let mut parts = Vec::new();
-    for placement in Placement::all()? {
+    let placements = Placement::all()?;
+    for &placement in &placements {
         placement.pin(stage.powerbox_pid(), stage.kernel_pid())?;
         let cores = placement.cores()?;
         pin(service_pid, cores.0)?;
@@ -48,7 +48,7 @@ fn measure(row: &str, links: u32, scale: Scale) -> Result<Outcome, String> {
         stage.revoke(WARM_UP)?;
         plain.round_trips(WARM_UP)?;
         let (mut cut, mut quiet, mut baseline) = (Sample::default(), Sample::default(), Sample::default());
-        for _ in 0..BLOCKS {
+        for _ in scale.rounds(10, 20, placements.len()) {
             let revoked = stage.revoke(each)?;
             cut.extend(&Sample::from_nanoseconds(&revoked.cut_ns));
             quiet.extend(&Sample::from_nanoseconds(&revoked.quiet_ns));

@@ -1,6 +1,7 @@
 //! The driver's side of a stage: starts the real kernel on a temporary state, with this program as its images.
 
 use super::order::{Order, Part, Reply, Revoked};
+use crate::machine::binaries;
 use crate::peer::Control;
 use rustix::process::Pid;
 use std::fs::Permissions;
@@ -29,8 +30,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn start() -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
-        let (kernel, listener) =
-            set_up(folder.path()).map_err(|error| format!("cannot start {}: {error}", kernel_program().display()))?;
+        let (kernel, listener) = set_up(folder.path())?;
         let mut stage = Running { kernel: Some(kernel) };
         let accepted = stage.accept(&listener);
         let (socket, powerbox_pid) = accepted.map_err(|error| with_log(folder.path(), &error))?;
@@ -145,32 +145,37 @@ fn end(kernel: &mut Child) {
     let _ = kernel.wait();
 }
 
-fn set_up(folder: &Path) -> io::Result<(Child, UnixListener)> {
-    // the images run as other users, who must be able to come this way
-    std::fs::set_permissions(folder, Permissions::from_mode(0o711))?;
+fn set_up(folder: &Path) -> Result<(Child, UnixListener), String> {
+    let failed = |what: &Path| {
+        let what = what.display().to_string();
+        move |error: io::Error| format!("{what}: {error}")
+    };
     let images = folder.join("images");
-    std::fs::create_dir(&images)?;
-    std::fs::set_permissions(&images, Permissions::from_mode(0o711))?;
-    let own = std::env::current_exe()?;
-    for (image, program) in [
+    let open_to_others = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode));
+    // the images run as other users, who must be able to come this way
+    open_to_others(folder, 0o711).map_err(failed(folder))?;
+    std::fs::create_dir(&images).map_err(failed(&images))?;
+    open_to_others(&images, 0o711).map_err(failed(&images))?;
+    let own = std::env::current_exe().map_err(|error| format!("cannot find the own program: {error}"))?;
+    for (name, program) in [
         (super::POWERBOX, own.clone()),
         (super::SERVICE_OR_CLIENT, own),
-        ("latch-sandbox", crate::machine::binaries().join("latch-sandbox")),
-        ("latch-compile", crate::machine::binaries().join("latch-compile")),
+        ("latch-sandbox", binaries().join("latch-sandbox")),
+        ("latch-compile", binaries().join("latch-compile")),
     ] {
-        std::fs::copy(&program, images.join(image))?;
-        std::fs::set_permissions(images.join(image), Permissions::from_mode(0o755))?;
+        let image = images.join(name);
+        std::fs::copy(&program, &image).map_err(failed(&program))?;
+        open_to_others(&image, 0o755).map_err(failed(&image))?;
     }
-    let listener = UnixListener::bind(images.join(DRIVER_SOCKET))?;
-    listener.set_nonblocking(true)?;
-    std::fs::set_permissions(images.join(DRIVER_SOCKET), Permissions::from_mode(0o777))?;
-    let mut command = Command::new(kernel_program());
-    command.arg("--state").arg(folder.join("state")).arg("--libexec").arg(&images).stdin(Stdio::null());
-    Ok((command.stdout(Stdio::null()).spawn()?, listener))
-}
-
-fn kernel_program() -> std::path::PathBuf {
-    crate::machine::binaries().join("latch-kernel")
+    let socket = images.join(DRIVER_SOCKET);
+    let listener = UnixListener::bind(&socket).map_err(failed(&socket))?;
+    listener.set_nonblocking(true).map_err(failed(&socket))?;
+    open_to_others(&socket, 0o777).map_err(failed(&socket))?;
+    let kernel = binaries().join("latch-kernel");
+    let mut command = Command::new(&kernel);
+    command.arg("--state").arg(folder.join("state")).arg("--libexec").arg(&images);
+    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(failed(&kernel))?;
+    Ok((started, listener))
 }
 
 fn pid_of(pid: u32) -> Result<Pid, String> {
