@@ -2,14 +2,15 @@
 # Directories and files. `host:` folders and, later, stores serve the same interfaces.
 #
 # Paths are relative to the directory they are given to: one or more names joined by '/', as bytes (a file
-# system's names need not be UTF-8), at most 4,096 bytes in all. A name has 1 to 255 bytes and is neither "."
+# system's names need not be UTF-8), at most 4,095 bytes in all. A name has 1 to 255 bytes and is neither "."
 # nor ".."; NUL and empty names are refused. Symbolic links inside are followed while they stay inside; one
 # that leads out is an error, whatever it points to. Nothing outside the directory is ever reached.
 #
 # Errors that a caller can act on are exceptions of kind failed whose text begins with one of these words and
 # a colon: notFound, exists, notDirectory, isDirectory, notEmpty, badPath, leadsOut, readOnly, appendOnly,
 # notPermitted, noSpace, tooLarge, special (not a regular file or directory), io.
-# A grant that was cut shows as an exception of kind disconnected.
+# A grant that was cut shows as an exception of kind disconnected; too many files and directories open at once as one
+# of kind overloaded: drop some references. Calls on one object take effect in the order in which they were made.
 
 using Common = import "common.capnp";
 using Stream = import "stream.capnp";
@@ -40,7 +41,8 @@ interface Directory {
   list @0 (cursor :UInt64, limit :UInt32) -> (entries :List(Entry), cursor :UInt64, end :Bool);
   # A page of the entries, in the file system's own order, without "." and "..". The first call passes cursor 0,
   # later ones what the last returned. limit: entries at most, 0 means 1,000 which is also the maximum.
-  # An entry that is made or removed meanwhile may or may not show; none shows twice otherwise.
+  # An entry that is made or removed meanwhile may or may not show; none shows twice otherwise. A page may have fewer
+  # entries than asked for, and is empty only where end is set. A cursor from elsewhere is badPath, or shows some page.
 
   stat @1 (path :Data, followLink :Bool) -> (metadata :Metadata);
   # An empty path means this directory.
@@ -53,8 +55,8 @@ interface Directory {
   # An existing regular file. Needs read, or write, or append, as asked for.
 
   create @4 (path :Data, exclusive :Bool) -> (file :File, created :Bool);
-  # Makes an empty file, or opens the existing one where not exclusive. Needs append. A reference without write
-  # gets an existing file append-only.
+  # Makes an empty file, or opens the existing one where not exclusive. Needs append. The file has the rights of this
+  # reference: without write it is append-only, also when it is new.
 
   makeDirectory @5 (path :Data) -> (directory :Directory);
   # Needs append. The parent must exist.
