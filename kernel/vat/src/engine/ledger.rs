@@ -8,6 +8,7 @@ use super::call::Call;
 use super::fault::Fault;
 use crate::bounds::{Bounds, EMBARGOES_LIMIT, PIPELINE_DEPTH_LIMIT, REASON_LIMIT_BYTES, References};
 use crate::gate::Refusal;
+use crate::link::Tables;
 use crate::words::clip;
 use capnp::struct_list;
 use capnp_rpc::rpc_capnp::{
@@ -170,10 +171,15 @@ impl Ledger {
         self.answers.get(&question).is_some_and(|answer| answer.call.depth == 0)
     }
 
-    /// Calls that are not finished, and their bytes.
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> (usize, usize) {
-        (self.answers.len(), self.held_bytes)
+    /// How much there is of everything.
+    pub(crate) fn tables(&self) -> Tables {
+        Tables {
+            unfinished_calls: self.answers.len(),
+            unfinished_bytes: self.held_bytes,
+            own_calls: self.questions.len(),
+            objects_out: self.exports.len(),
+            objects_in: self.imports.len(),
+        }
     }
 
     // --- what comes in ---

@@ -9,7 +9,7 @@ use super::permits::Permits;
 use crate::bounds::Bounds;
 use crate::clock::Clock;
 use crate::gate::Gate;
-use crate::link::Ended;
+use crate::link::{Ended, Tables};
 use crate::meter::{Meter, UsageReport};
 use crate::transport::Transport;
 use crate::words::EndReason;
@@ -124,6 +124,10 @@ impl LinkState {
         let mut report = self.meter.borrow_mut().take();
         (report.unused_calls, report.unused_bytes) = self.gate.borrow().unused();
         report
+    }
+
+    pub(crate) fn tables(&self) -> Tables {
+        self.ledger.borrow().tables()
     }
 
     // --- the driver ---

@@ -29,6 +29,21 @@ pub struct Ended {
     pub usage: UsageReport,
 }
 
+/// What the two ends of a link hold of each other, as this end knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// Calls of the other end that it has not finished with.
+    pub unfinished_calls: usize,
+    /// Their bytes.
+    pub unfinished_bytes: usize,
+    /// Calls of this end that are not answered, or whose results are still held.
+    pub own_calls: usize,
+    /// Objects here that the other end holds.
+    pub objects_out: usize,
+    /// Objects there that are held here.
+    pub objects_in: usize,
+}
+
 /// A handle on a link: looks at it and can end it, without keeping it open.
 #[derive(Clone)]
 pub struct Watch {
@@ -46,6 +61,12 @@ impl Watch {
     #[must_use]
     pub fn usage(&self) -> UsageReport {
         self.state.usage()
+    }
+
+    /// What the two ends hold of each other.
+    #[must_use]
+    pub fn tables(&self) -> Tables {
+        self.state.tables()
     }
 
     /// Ends the link from this side. The future that drives it is ready soon after.

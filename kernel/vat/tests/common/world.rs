@@ -56,6 +56,14 @@ pub struct ServedLink {
     pub ended: Later<Ended>,
 }
 
+impl ServedLink {
+    /// The root object, as the server itself has it.
+    pub fn keeper_client(&self) -> Client {
+        let exports = self.keeper.exports.borrow().clone().expect("it knows its link");
+        exports.export_shared::<KeeperClient, _>(self.keeper.clone()).0
+    }
+}
+
 /// Both ends of a link.
 pub struct BothEnds {
     pub server: ServedLink,
@@ -127,6 +135,8 @@ impl World {
     /// An object of the client's own, to be passed.
     pub fn own(&self, link: &BothEnds) -> (Rc<Keeper>, Client) {
         let keeper = Rc::new(Keeper::default());
+        *keeper.exports.borrow_mut() = Some(link.client_exports.clone());
+        *keeper.held.borrow_mut() = Some(link.root.0.clone());
         (keeper.clone(), link.client_exports.export_shared::<KeeperClient, _>(keeper).0)
     }
 }
