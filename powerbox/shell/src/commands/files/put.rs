@@ -55,7 +55,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Put) -> Outcome
     output::line(&format!("{} ({bytes} bytes)", escape::line(&path.to_string_lossy())))
 }
 
-/// Writes under another name beside it, then renames.
+/// Writes under another name beside it, then renames. Where the target only takes what is new, under its own name.
 async fn store(
     root: &directory::Client,
     source: Box<dyn Read>,
@@ -63,14 +63,16 @@ async fn store(
     replace: bool,
     progress: Progress,
 ) -> Outcome<u64> {
+    if !rights(root).await?.write {
+        let file = create(root, path).await?;
+        return fill(&file, source, progress)
+            .await
+            .map_err(|failure| failure.next("the part that came stays: nothing can be removed there"));
+    }
     let partial = [path, format!(".{}.part", std::process::id()).as_bytes()].concat();
-    let mut request = root.create_request();
-    request.get().set_path(&partial);
-    request.get().set_exclusive(true);
-    let file = request.send().promise.await?.get()?.get_file()?;
+    let file = create(root, &partial).await?;
     let stored = async {
-        let bytes = send(&file, source, progress).await?;
-        file.sync_request().send().promise.await?;
+        let bytes = fill(&file, source, progress).await?;
         rename(root, &partial, path, replace).await?;
         root.sync_request().send().promise.await?;
         Ok(bytes)
@@ -83,6 +85,28 @@ async fn store(
         let _ = request.send().promise.await;
     }
     stored
+}
+
+/// What may be done with a directory.
+async fn rights(root: &directory::Client) -> Outcome<Rights> {
+    let mut request = root.open_directory_request();
+    Rights::ALL.write_to(request.get().init_rights());
+    let response = request.send().promise.await?;
+    Ok(Rights::read_from(response.get()?.get_rights()?))
+}
+
+async fn create(root: &directory::Client, path: &[u8]) -> Outcome<file::Client> {
+    let mut request = root.create_request();
+    request.get().set_path(path);
+    request.get().set_exclusive(true);
+    Ok(request.send().promise.await?.get()?.get_file()?)
+}
+
+/// Writes all of it, to disk.
+async fn fill(file: &file::Client, source: Box<dyn Read>, progress: Progress) -> Outcome<u64> {
+    let bytes = send(file, source, progress).await?;
+    file.sync_request().send().promise.await?;
+    Ok(bytes)
 }
 
 /// Streams: each piece is sent when the one before is on its way, no faster than the file takes them.
