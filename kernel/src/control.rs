@@ -89,14 +89,16 @@ impl Kernel {
         write(message.init_root::<event::Builder<'_>>());
         let Some(channel) = self.control.channel.as_mut().filter(|_| self.control.told) else { return };
         let was_blocked = channel.blocked_since().is_some();
-        let sent = pack::<event::Owned>(&message)
-            .map_err(|_| Refused)
-            .and_then(|bytes| channel.send(Packet { bytes, descriptors }, &self.poller));
+        match pack::<event::Owned>(&message) {
+            // Refused where it is dead: then its exit is seen, and the next one reads the inventory.
+            Ok(bytes) => drop(channel.send(Packet { bytes, descriptors }, &self.poller)),
+            Err(error) => return self.machine.say(&format!("an event was not sent: {error}")),
+        }
         if !was_blocked && channel.blocked_since().is_some() {
             self.poller.alarm(DOOR_GRACE, Alarm::ControlBlocked(channel.token));
         }
-        if sent.is_err() || channel.waiting_bytes() > EVENTS_LIMIT_BYTES {
-            self.kill(POWERBOX, "did not take an event");
+        if channel.waiting_bytes() > EVENTS_LIMIT_BYTES {
+            self.kill(POWERBOX, "let too many events gather");
         }
     }
 

@@ -107,6 +107,18 @@ impl Node {
     }
 
     pub fn start_with(adjust: impl FnOnce(&mut Command)) -> (Node, Powerbox) {
+        Self::start_with_images(&[], adjust)
+    }
+
+    /// With other programs than `fake_image` as some of the images.
+    pub fn start_with_images(images: &[(&str, &str)], adjust: impl FnOnce(&mut Command)) -> (Node, Powerbox) {
+        let node = Self::bare(images, adjust);
+        let powerbox = node.powerbox();
+        (node, powerbox)
+    }
+
+    /// The kernel alone: its powerbox does not look for this test.
+    pub fn bare(images: &[(&str, &str)], adjust: impl FnOnce(&mut Command)) -> Node {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let (state, libexec) = (folder.path().join("state"), folder.path().join("libexec"));
@@ -115,7 +127,8 @@ impl Node {
             std::fs::set_permissions(made, PermissionsExt::from_mode(0o700)).unwrap();
         }
         for image in ["powerbox", "folder", "sandbox", "compile"] {
-            std::os::unix::fs::symlink(example("fake_image"), libexec.join(format!("latch-{image}"))).unwrap();
+            let program = images.iter().find(|(other, _)| *other == image).map_or("fake_image", |(_, program)| program);
+            std::os::unix::fs::symlink(example(program), libexec.join(format!("latch-{image}"))).unwrap();
         }
         let socket = folder.path().join("driver");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -131,9 +144,7 @@ impl Node {
         adjust(&mut command);
         let mut kernel = command.stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(kernel.stdout.take().unwrap());
-        let node = Node { folder, kernel, listener, output };
-        let powerbox = node.powerbox();
-        (node, powerbox)
+        Node { folder, kernel, listener, output }
     }
 
     /// The kernel, and a powerbox that is confined and has read the (empty) inventory.
@@ -219,4 +230,16 @@ pub fn kernel(state: &Path, libexec: &Path) -> Command {
     command.arg("--state").arg(state).arg("--libexec").arg(libexec).args(["--ready-fd", "1"]);
     command.stdin(Stdio::null());
     command
+}
+
+/// Waits for what comes about without an event to wait for.
+pub fn eventually<T>(look: impl Fn() -> Option<T>) -> T {
+    let give_up = std::time::Instant::now() + packets::PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < give_up, "it never came");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }

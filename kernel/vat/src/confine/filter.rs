@@ -94,15 +94,20 @@ const OPEN_FILES: &[c_long] = &[
 
 /// A folder and what is in it. Where it may reach is for the root and Landlock to say.
 const FOLDERS: &[c_long] = &[
+    libc::SYS_preadv2,
+    libc::SYS_pwritev2,
+    libc::SYS_umask,
     libc::SYS_openat,
     libc::SYS_openat2,
     libc::SYS_getdents64,
     libc::SYS_mkdirat,
     libc::SYS_unlinkat,
+    libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_readlinkat,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
+    libc::SYS_syncfs,
     libc::SYS_fallocate,
     libc::SYS_fadvise64,
     libc::SYS_flock,
@@ -111,7 +116,6 @@ const FOLDERS: &[c_long] = &[
 
 /// What the powerbox's index and the standard library's file functions use besides.
 const STATE: &[c_long] = &[
-    libc::SYS_renameat,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_fchmod,

@@ -1,0 +1,113 @@
+//! Every profile, under the real kernel: the probe tries what must be refused, and what is needed.
+
+mod support;
+
+use std::process::Command;
+
+use schema::kernel_capnp::{Image, Outcome};
+use support::control::{Event, Folder, Start};
+use support::{Node, example};
+
+/// Starts the probe as this image under a real kernel and gives its exit code, its last word and what it wrote.
+fn probed(image: Image, name: &str, folder: Option<&std::path::Path>, run_as: u32) -> (i32, String, String) {
+    let (mut node, mut powerbox) = Node::start_with_images(&[(name, "confinement_probe")], |_| {});
+    powerbox.fake.confine();
+    node.await_ready();
+    powerbox.inventory();
+    let place = node.state().to_str().unwrap().as_bytes().to_vec();
+    let opened = folder.map(|folder| std::fs::File::open(folder).unwrap());
+    let resources = opened.iter().map(|opened| {
+        let kind = vat::door::ResourceKind::Folder;
+        let resource = vat::door::Resource { kind, name: "folder".into(), token: 0, path: String::new() };
+        (resource, std::os::fd::AsFd::as_fd(opened))
+    });
+    let start = Start {
+        process: 10,
+        image,
+        setup: place,
+        resources: resources.collect(),
+        claims: vec![],
+        folder: Folder::default(),
+        restart: false,
+        run_as,
+        output: true,
+        memory_bytes: 0,
+    };
+    assert_eq!(powerbox.start(&start), Outcome::Ok);
+    let (code, last) = powerbox.until(|event| match event {
+        Event::Exited { process: 10, code, last, .. } => Some((*code, last.clone())),
+        _ => None,
+    });
+    (code, last, node.log())
+}
+
+fn assert_walls_hold((code, last, log): (i32, String, String)) {
+    assert_eq!(code, 0, "{last}\n{log}");
+    assert!(last.starts_with("all ") && last.ends_with(" refused"), "{last}");
+    // Where this machine has Landlock, a profile without it is a failure and not a poorer machine.
+    let applied = log.lines().find(|line| line.contains(": applied ")).unwrap_or_default();
+    let layers = ["empty root", "no capabilities", "seccomp", "landlock"];
+    let offered = |layer: &str| layer != "landlock" || landlock_is_offered();
+    for layer in layers.into_iter().filter(|layer| offered(layer)) {
+        assert!(applied.contains(layer), "no {layer}: {applied}");
+    }
+}
+
+/// Its version in the list of security modules, or, where that list is not mounted, its own answer.
+fn landlock_is_offered() -> bool {
+    let output = Command::new(example("confinement_probe")).arg("unconfined").output().unwrap();
+    String::from_utf8_lossy(&output.stdout).contains("Landlock")
+}
+
+#[test]
+fn a_sandbox_is_walled_in() {
+    assert_walls_hold(probed(Image::Sandbox, "sandbox", None, 0));
+}
+
+#[test]
+fn a_compiler_is_walled_in() {
+    assert_walls_hold(probed(Image::Compile, "compile", None, 0));
+}
+
+#[test]
+fn a_folder_service_is_walled_in() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_walls_hold(probed(Image::Folder, "folder", Some(folder.path()), 0));
+    // As root this ran as the superuser, whose folder it is. Now as somebody else.
+    if support::is_root() {
+        std::os::unix::fs::chown(folder.path(), Some(12_345), Some(12_345)).unwrap();
+        assert_walls_hold(probed(Image::Folder, "folder", Some(folder.path()), 12_345));
+    }
+}
+
+#[test]
+fn the_powerbox_is_walled_in() {
+    let node = Node::bare(&[("powerbox", "confinement_probe")], |_| {});
+    let said = |log: &str| log.lines().find(|line| line.contains("(0) ended with ")).map(str::to_owned);
+    let ended = support::eventually(|| said(&node.log()));
+    let last = ended.rsplit_once(": ").map(|(_, last)| last.to_owned()).unwrap_or_default();
+    let code = if ended.contains("ended with 0:") { 0 } else { 1 };
+    assert_walls_hold((code, last, node.log()));
+}
+
+#[test]
+fn the_attempts_are_real() {
+    let output = Command::new(example("confinement_probe")).arg("unconfined").output().unwrap();
+    let possible = String::from_utf8_lossy(&output.stdout).into_owned();
+    let expected = [
+        "make a local stream socket",
+        "make a socket pair",
+        "make a TCP socket",
+        "signal itself by kill",
+        "open its parent",
+        "fork",
+        "have executable memory",
+        "open /etc/passwd",
+        "open /proc/self/mem",
+        "be dumpable",
+        "watch names",
+    ];
+    for attempt in expected {
+        assert!(possible.lines().any(|line| line == attempt), "{attempt} was not possible:\n{possible}");
+    }
+}
