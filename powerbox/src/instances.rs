@@ -182,12 +182,14 @@ impl Core {
     }
 
     async fn link_run(self: &Rc<Self>, instance: &str, process: u64, shell: u64) -> Result<(), Problem> {
+        // The session comes first: with its last stream an app begins, and a quick one has ended right after.
+        self.link_session(process).await?;
         if shell != 0 {
             for stream in ["stdin", "stdout", "stderr"] {
                 self.link_stream(shell, process, &format!("{instance}/{stream}")).await?;
             }
         }
-        self.link_session(process).await
+        Ok(())
     }
 
     /// Waits until a run has ended; how.
