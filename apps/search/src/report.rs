@@ -10,6 +10,7 @@ pub(crate) struct Report {
     numbers: bool,
     text: Vec<u8>,
     matches: u64,
+    new_matches: u64,
 }
 
 impl Report {
@@ -20,12 +21,13 @@ impl Report {
             numbers: !options.without_numbers,
             text: Vec::new(),
             matches: 0,
+            new_matches: 0,
         }
     }
 
-    /// What is to be printed since the last time.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.text)
+    /// What is to be printed since the last time, and how many lines matched since.
+    pub(crate) fn take(&mut self) -> (Vec<u8>, u64) {
+        (std::mem::take(&mut self.text), std::mem::take(&mut self.new_matches))
     }
 
     /// The file is over.
@@ -35,16 +37,12 @@ impl Report {
             self.text.extend_from_slice(format!(":{}\n", self.matches).as_bytes());
         }
     }
-
-    /// How many lines matched.
-    pub(crate) fn matches(&self) -> u64 {
-        self.matches
-    }
 }
 
 impl Sink for Report {
     fn line(&mut self, number: u64, line: &[u8], matched: bool) -> bool {
         self.matches += u64::from(matched);
+        self.new_matches += u64::from(matched);
         match self.show {
             Show::Count => true,
             Show::Name => {
@@ -89,10 +87,11 @@ mod tests {
 
     #[test]
     fn lines_look_as_people_know_them() {
-        let text = report(&Options::default()).take();
-        assert_eq!(text, b"a/b.txt-2-before\na/b.txt:3:found\n");
-        let text = report(&Options { without_numbers: true, ..Options::default() }).take();
-        assert_eq!(text, b"a/b.txt-before\na/b.txt:found\n");
+        let taken = report(&Options::default()).take();
+        assert_eq!(taken, (b"a/b.txt-2-before\na/b.txt:3:found\n".to_vec(), 1));
+        let mut unnumbered = report(&Options { without_numbers: true, ..Options::default() });
+        assert_eq!(unnumbered.take().0, b"a/b.txt-before\na/b.txt:found\n");
+        assert_eq!(unnumbered.take(), (vec![], 0));
     }
 
     #[test]
@@ -100,15 +99,15 @@ mod tests {
         let mut report = Report::new(b"a", &Options { show: Show::Name, ..Options::default() });
         assert!(!report.line(1, b"x\n", true));
         report.finish();
-        assert_eq!(report.take(), b"a\n");
+        assert_eq!(report.take().0, b"a\n");
     }
 
     #[test]
     fn counts_are_of_matches_and_none_are_not_printed() {
         let options = Options { show: Show::Count, ..Options::default() };
-        assert_eq!(report(&options).take(), b"a/b.txt:1\n");
+        assert_eq!(report(&options).take().0, b"a/b.txt:1\n");
         let mut none = Report::new(b"a", &options);
         none.finish();
-        assert_eq!(none.take(), b"");
+        assert_eq!(none.take().0, b"");
     }
 }

@@ -154,30 +154,35 @@ impl<W: Write, E: Write> Search<W, E> {
             let piece = match pieces.next().await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
-                Err(error) => {
-                    self.add(Tally { matches: report.matches(), ..Tally::default() });
-                    return self.failed(error);
-                }
+                Err(error) => return self.failed(error),
             };
             if is_first && piece[..piece.len().min(BINARY_PREFIX_BYTES)].contains(&0) {
                 return Ok(());
             }
             is_first = false;
             let wants_more = lines.push(&self.matcher, &piece, &mut report);
-            self.output.write(number, &report.take()).await.map_err(Stop::Output)?;
+            self.write(number, &mut report).await?;
             if !wants_more {
                 break;
             }
         }
         lines.finish(&self.matcher, &mut report);
         report.finish();
-        self.output.write(number, &report.take()).await.map_err(Stop::Output)?;
-        self.add(Tally { files: 1, matches: report.matches(), errors: 0 });
+        self.write(number, &mut report).await?;
+        self.add(Tally { files: 1, ..Tally::default() });
         if lines.has_long_line() {
             let shown = String::from_utf8_lossy(path);
             let limit_kib = LINE_LIMIT_BYTES >> 10;
             self.say(&format!("{shown}: has lines longer than {limit_kib} KiB; those were searched in pieces"));
         }
+        Ok(())
+    }
+
+    /// Writes what was found since the last time. Only what was written counts: so an early end tells what there is.
+    async fn write(&self, number: u64, report: &mut Report) -> Result<(), Stop> {
+        let (text, matches) = report.take();
+        self.output.write(number, &text).await.map_err(Stop::Output)?;
+        self.add(Tally { matches, ..Tally::default() });
         Ok(())
     }
 
