@@ -77,7 +77,7 @@ impl Core {
         std::mem::forget(removed);
         crate::fault::point("install.kept");
         if trust_author && !self.state.borrow().authors.contains_key(&installed.manifest.author) {
-            let name = plain(&installed.manifest.author_name, PHRASE_LIMIT);
+            let name = self.petname(&installed.manifest);
             let author = Author { key: installed.manifest.author, name, at_ms: self.now_ms() };
             self.record(&by, Record::Trusted(author))?;
         }
@@ -189,6 +189,19 @@ impl Core {
         let author = Author { key, name, at_ms: self.now_ms() };
         self.commit(&by, Record::Trusted(author)).await?;
         Ok(())
+    }
+
+    /// A name for an author whom a person trusts without giving one: the author's own words, unless somebody is called
+    /// so already. Nobody takes a trusted author's place by calling themselves the same.
+    fn petname(&self, manifest: &Manifest) -> String {
+        let own = plain(manifest.author_name.trim(), PHRASE_LIMIT);
+        let key = &hexadecimal(&manifest.author)[..8];
+        let taken = self.state.borrow().authors.values().any(|author| author.name == own);
+        match (own.is_empty(), taken) {
+            (true, _) => key.to_owned(),
+            (false, true) => format!("{own} ({key})"),
+            (false, false) => own,
+        }
     }
 
     /// The component of an installed package, to be read.

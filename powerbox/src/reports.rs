@@ -1,5 +1,7 @@
 //! What services report of their links, and what an app holds.
 
+use std::rc::Rc;
+
 use vat::words::Rights;
 
 use crate::core::{Core, THE_NODE};
@@ -23,7 +25,7 @@ pub(crate) struct Held {
 impl Core {
     /// Takes a service's word about the links that it served. It can only speak of grants whose links it has or had:
     /// a lease comes back from the process that it was given to.
-    pub(crate) fn reported(&self, process: u64, reports: &[Reported]) {
+    pub(crate) fn reported(self: &Rc<Self>, process: u64, reports: &[Reported]) {
         for report in reports {
             let serves = {
                 let (state, live) = (self.state.borrow(), self.live.borrow());
@@ -46,7 +48,7 @@ impl Core {
                 if let Err(problem) = self.record(THE_NODE, Record::Returned(leased)) {
                     self.warn(problem.to_string());
                 }
-                self.bells.leases.ring();
+                self.lease_came_back(report.grant);
             }
         }
     }

@@ -140,14 +140,27 @@ impl Core {
     }
 
     /// The server of a link is dead and will not report it: what it had counts as used.
-    fn lose_lease(&self, grant: u64, link: u64) {
+    fn lose_lease(self: &Rc<Self>, grant: u64, link: u64) {
         let lease = self.state.borrow().grants.get(grant).and_then(|node| node.lease);
         if let Some(lease) = lease.filter(|lease| lease.link == link)
             && let Err(problem) = self.record(THE_NODE, Record::Lost(lease))
         {
             self.warn(problem.to_string());
         }
+        self.lease_came_back(grant);
+    }
+
+    /// The lease of a grant's last link is settled: a grant of whose budget nothing is left to anyone ends.
+    pub(crate) fn lease_came_back(self: &Rc<Self>, grant: u64) {
         self.bells.leases.ring();
+        let state = self.state.borrow();
+        let Some(node) = state.grants.get(grant) else { return };
+        let nothing_left = node.left.calls == Some(0) || node.left.bytes == Some(0);
+        let used_up = node.ended.is_none() && node.lease.is_none() && nothing_left && state.grants.children(grant).next().is_none();
+        drop(state);
+        if used_up {
+            self.end_grants_soon(vec![grant], EndReason::Exhausted, "its budget is used up".into());
+        }
     }
 
     /// A service runs again: its session and the grants that it served are linked anew.
