@@ -1,6 +1,8 @@
 //! The sandbox and its compiler, each started alone at a door whose other side is this test: what a guest can do to
 //! its sandbox, and what a component can do to the compiler.
 
+#[path = "sandbox/bomb.rs"]
+mod bomb;
 #[path = "sandbox/fake_kernel.rs"]
 mod fake_kernel;
 #[path = "sandbox/guest.rs"]
@@ -310,6 +312,26 @@ fn only_components_of_the_world_of_apps_are_compiled() {
 fn too_much_to_compile_is_refused() {
     let Compiled { code, last_word, .. } = compile(&vec![0; (64 << 20) + 1]);
     assert_eq!((code, last_word.as_deref()), (4, Some("too large: over 64 MiB")));
+}
+
+#[test]
+fn a_component_that_no_compiler_gets_done_with_is_given_up() {
+    let Compiled { code, last_word, mut file } = compile(&bomb::with_bomb(&component("hostile")));
+    let word = last_word.unwrap_or_default();
+    assert_eq!(code, 4, "{word}");
+    assert!(word.starts_with("too large or too intricate: compiling it took more than "), "{word}");
+    assert!(fake_kernel::content(&mut file).is_empty(), "something was written");
+}
+
+#[test]
+fn the_sandbox_has_no_compiler_in_it() {
+    let has_compiler = |binary: &str| {
+        let bytes = std::fs::read(tests::binaries().join(binary)).unwrap();
+        let name = b"cranelift-codegen-";
+        bytes.windows(name.len()).any(|window| window == name)
+    };
+    assert!(has_compiler("latch-compile"), "the mark by which a compiler is known is not where it must be");
+    assert!(!has_compiler("latch-sandbox"));
 }
 
 #[test]
