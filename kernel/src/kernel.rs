@@ -81,6 +81,8 @@ pub(crate) struct Kernel {
     pub reduced: bool,
     pub ready: Option<OwnedFd>,
     pub stage: Stage,
+    /// Why the state cannot be used, if so.
+    pub refused: Option<String>,
     pub watching_memory: bool,
     pub buffer: Vec<u8>,
 }
@@ -112,6 +114,7 @@ impl Kernel {
             reduced,
             ready,
             stage: Stage::Running,
+            refused: None,
             watching_memory: false,
             buffer: packet_buffer(),
         })

@@ -116,7 +116,7 @@ fn run(arguments: Arguments) -> Result<(), Refusal> {
     // Nobody should find a socket that no one listens to; the lock goes with this process.
     let _ = rustix::fs::unlink(shells::SOCKET);
     drop(state.lock);
-    ended
+    kernel.refused.map_or(ended, |why| Err(Refusal::new(&why)))
 }
 
 /// What the powerbox is told first.

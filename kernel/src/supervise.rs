@@ -13,7 +13,11 @@ use crate::channel::{Channel, Incoming, Packet};
 use crate::kernel::{CONFINE_GRACE, Kernel, Life, POWERBOX, Process};
 use crate::poller::{Alarm, Source};
 use crate::spawn::{Birth, reap};
+use crate::stop::Stage;
 use crate::sys;
+
+/// The powerbox's exit code for a state that it cannot use; its last word says why.
+const UNUSABLE_STATE: i32 = 78;
 
 impl Kernel {
     /// Gives a process its next life.
@@ -112,6 +116,11 @@ impl Kernel {
             self.poller.forget(pidfd.as_fd(), *token);
         }
         drop(life);
+        if process == POWERBOX && code == UNUSABLE_STATE {
+            // No restart makes it better: a person has to.
+            self.refused = Some(known.last.clone());
+            self.stage = Stage::Over;
+        }
         let again = known.plan.as_ref().is_some_and(|plan| plan.restart) && !known.stopping && self.stage.is_running();
         let (stopping, name) = (known.stopping, known.name.clone());
         known.failures = backoff::failures(known.failures, ran_for);

@@ -1,11 +1,12 @@
 //! The powerbox's start: what it was born with, its folder, the log, the index; then its three threads.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::sync::mpsc;
-use vat::confine::Profile;
+use vat::confine::{Allow, Profile, enter};
 use vat::native::{Born, CONTROL_DESCRIPTOR, take_inherited};
 use vat::words::Rights;
 
@@ -49,8 +50,8 @@ fn begin(mut born: Born) -> io::Result<ExitCode> {
     let none = || io::Error::other("the kernel gave no state folder");
     let state = born.take_resource("state").ok_or_else(none)?;
     let confinement = {
-        use std::os::fd::AsFd;
-        born.confine(Profile::Powerbox, Some((state.descriptor.as_fd(), Rights::ALL)))?
+        let allow = Allow { folder: Some((state.descriptor.as_fd(), Rights::ALL)), reduced: born.is_reduced() };
+        enter(Profile::Powerbox, allow).inspect_err(|error| born.last(&error.to_string())).map_err(io::Error::other)?
     };
     drop(state);
     let (log, state, index, warnings) = match read_state(&Core::folder()) {
@@ -61,6 +62,8 @@ fn begin(mut born: Born) -> io::Result<ExitCode> {
             return Ok(ExitCode::from(UNUSABLE_STATE));
         }
     };
+    // Only now: the node counts as ready when its powerbox is confined and has a state that can be used.
+    born.confined(&confinement)?;
     let (handle, jobs) = Handle::new();
     let sessions = serve_on_thread("sessions", handle.clone(), |incoming, core| Box::pin(sessions::serve_all(incoming, core)))?;
     let operators = serve_on_thread("operators", handle, |incoming, core| Box::pin(operator::serve_all(incoming, core)))?;
