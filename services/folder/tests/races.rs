@@ -12,6 +12,15 @@ use folder_service::{change, content};
 use rustix::fs::{CWD, FileType, Mode};
 use vat::words::Rights;
 
+/// Stops the other thread, also where this one fails.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A racing thread swaps names between a file inside and a link to the outside, as fast as it can, while the same name is
 /// opened, created, removed and renamed. Whatever was opened was inside; whatever was outside is as it was.
 #[test]
@@ -26,9 +35,10 @@ fn names_that_are_swapped_meanwhile_never_lead_out() {
     // `turn` is in turn the directory and the link out; `end` the file and the link out.
     std::fs::rename(tree.folder.join("inside"), tree.folder.join("turn")).unwrap();
     std::fs::rename(tree.folder.join("plain"), tree.folder.join("end")).unwrap();
-    let stop = AtomicBool::new(false);
     let (mut opened, mut refused) = (0, 0);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _stopping = Stopping(&stop);
         scope.spawn(|| {
             let exchange = |one: &str, other: &str| {
                 let flags = rustix::fs::RenameFlags::EXCHANGE;
@@ -58,7 +68,6 @@ fn names_that_are_swapped_meanwhile_never_lead_out() {
             }
             _ = change::rename(&tree.top, &path("turn/file"), &path("turn/file"), true);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(opened > 0 && refused > 0, "the race was on: {opened} opened, {refused} refused");
     let outside: Vec<_> = std::fs::read_dir(tree.outside.join("target")).unwrap().flatten().collect();
@@ -72,20 +81,27 @@ fn a_file_that_is_swapped_with_a_fifo_is_that_file_or_refused() {
     let tree = Tree::new();
     tree.write("end", b"inside");
     rustix::fs::mknodat(CWD, tree.folder.join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let (mut opened, mut refused) = (0, 0);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _stopping = Stopping(&stop);
         scope.spawn(|| {
             let (one, other) = (tree.folder.join("end"), tree.folder.join("fifo"));
             while !stop.load(Ordering::Relaxed) {
                 rustix::fs::renameat_with(CWD, &one, CWD, &other, rustix::fs::RenameFlags::EXCHANGE).unwrap();
             }
         });
-        for round in 0..10_000 {
+        for round in 0..100_000 {
             let rights = EVERY_RIGHT[round % 3];
-            if let Ok(file) = resolve::open_file(tree.top.as_fd(), &path("end"), rights, Patience::Disk) {
-                assert!(FileType::from_raw_mode(rustix::fs::fstat(&file).unwrap().st_mode).is_file());
+            match resolve::open_file(tree.top.as_fd(), &path("end"), rights, Patience::Disk) {
+                Ok(file) => {
+                    let mode = rustix::fs::fstat(&file).unwrap().st_mode;
+                    assert!(FileType::from_raw_mode(mode).is_file(), "round {round}");
+                    opened += 1;
+                }
+                Err(_) => refused += 1,
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
+    assert!(opened > 0 && refused > 0, "the race was on: {opened} opened, {refused} refused");
 }
