@@ -41,7 +41,7 @@ impl Failure {
 
     /// The reason behind it.
     pub(crate) fn because(mut self, why: impl fmt::Display) -> Self {
-        self.why = Some(why.to_string());
+        self.why = Some(without_number(why.to_string()));
         self
     }
 
@@ -49,6 +49,24 @@ impl Failure {
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
+    }
+
+    /// What was being done when this happened: that comes first, and what went wrong becomes the reason.
+    pub(crate) fn during(self, what: impl Into<String>) -> Self {
+        let why = match &self.why {
+            Some(why) => format!("{}: {why}", self.what),
+            None => self.what.clone(),
+        };
+        Self { what: what.into(), why: Some(why), ..self }
+    }
+
+    /// Takes off a word for programs, one of `known`, that stands before what is for people.
+    pub(crate) fn split_word(mut self, known: &[&'static str]) -> (Option<&'static str>, Self) {
+        let word = self.what.split_once(": ").and_then(|(first, _)| known.iter().find(|word| **word == first));
+        if let Some(word) = word {
+            self.what.drain(..word.len() + 2);
+        }
+        (word.copied(), self)
     }
 
     /// Another exit code.
@@ -66,6 +84,14 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         self.code
     }
+}
+
+/// What the operating system says, without its number for it: `… (os error 2)`.
+fn without_number(mut words: String) -> String {
+    if let Some(at) = words.rfind(" (os error ").filter(|_| words.ends_with(')')) {
+        words.truncate(at);
+    }
+    words
 }
 
 impl fmt::Display for Failure {
@@ -134,6 +160,12 @@ mod tests {
         let failure = Failure::new("cannot reach the node").because("nothing answers").next("latch up");
         assert_eq!(failure.to_string(), "latch: cannot reach the node: nothing answers\n  next: latch up");
         assert_eq!(failure.exit_code(), 1);
+    }
+
+    #[test]
+    fn the_systems_number_is_not_for_people() {
+        let error = std::io::Error::from_raw_os_error(2);
+        assert_eq!(Failure::new("x").because(error).to_string(), "latch: x: No such file or directory");
     }
 
     #[test]

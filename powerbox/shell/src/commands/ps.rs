@@ -5,6 +5,7 @@ use clap::Args;
 use super::Context;
 use crate::failure::Outcome;
 use crate::node::Node;
+use crate::rows::Instance;
 use crate::text::table::{Table, column, number, wide};
 use crate::text::time;
 use crate::{json, output};
@@ -50,7 +51,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Ps) -> Outcome 
             &format!("{} {}", instance.app, instance.version),
             &state,
             &instance.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
-            &instance.started_at_ms.map_or_else(|| "-".to_owned(), |at| time::age(at, time::now_ms())),
+            &running_for(instance),
             &instance.grants.to_string(),
             &instance.pending.to_string(),
             &time::size(instance.resident_bytes),
@@ -59,4 +60,9 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Ps) -> Outcome 
         ]);
     }
     output::text(&table.for_stdout())
+}
+
+fn running_for(instance: &Instance) -> String {
+    let started = instance.started_at_ms.filter(|_| instance.is_running());
+    started.map_or_else(|| "-".to_owned(), |at| time::age(at, time::now_ms()))
 }

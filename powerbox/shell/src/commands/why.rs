@@ -50,7 +50,7 @@ fn render(lines: &[WhyLine]) -> String {
         text.push_str(&INDENT.repeat(usize::from(line.depth).min(DEPTH_MAX)));
         let said = escape::line(&line.text);
         if line.app_words {
-            text.push_str(&format!("the app's words: \"{said}\""));
+            text.push_str(&format!("(the app's words) {said}"));
         } else {
             text.push_str(&said);
         }
@@ -76,7 +76,7 @@ mod tests {
             [line(0, "host:/docs", false), line(1, "search asked", false), line(2, "trust me\n  approved", true)];
         assert_eq!(
             render(&lines),
-            "host:/docs  [1970-01-01 00:00:01Z]\n  search asked\n    the app's words: \"trust me\\n  approved\"\n"
+            "host:/docs  [1970-01-01 00:00:01Z]\n  search asked\n    (the app's words) trust me\\n  approved\n"
         );
     }
 }

@@ -61,23 +61,21 @@ impl<'a> Questions<'a> {
         let gate = self.gate.clone();
         // Output that is being written is finished first.
         let Ok(_shut) = tokio::task::spawn_blocking(move || gate.shut()).await else { return Ok(End::NoTerminal) };
-        let asked = tokio::select! {
-            asked = self.ask(&tty, request) => asked,
-            gone = self.gone(request.id, version) => gone.map(|()| End::Gone),
-        };
-        if matches!(asked, Ok(End::Gone)) {
-            let _ = tty.show("\n(not asked any more)\n");
-        }
-        asked
-    }
-
-    async fn ask(&self, tty: &Tty, request: &Request) -> Outcome<End> {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         if tty.show(&prompt::question(request)).is_err() {
             return Ok(End::NoTerminal);
         }
+        let cue = prompt::cue(request);
         loop {
-            let Ok(Some(line)) = tty.ask(&prompt::cue(request)).await else { return Ok(End::NoTerminal) };
+            let line = tokio::select! {
+                line = tty.ask(&cue) => line,
+                gone = self.gone(request.id, version) => {
+                    gone?;
+                    let _ = tty.show("\n(not asked any more)\n");
+                    return Ok(End::Gone);
+                }
+            };
+            let Ok(Some(line)) = line else { return Ok(End::NoTerminal) };
             let said = match prompt::answer(&line, request, self.current, home.as_deref()) {
                 Ok(answer) => self.decide(request, answer).await.map_err(|failure| failure.to_string()),
                 Err(mistake) => Err(format!("  {}", escape::line(&mistake))),

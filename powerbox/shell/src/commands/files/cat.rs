@@ -7,7 +7,7 @@ use clap::Args;
 use vat::Rights;
 
 use super::progress::Progress;
-use super::{Context, TARGET_HELP, open, open_file, path_bytes, sink};
+use super::{Context, TARGET_HELP, open, open_file, sink};
 use crate::failure::Outcome;
 use crate::node::Node;
 use crate::text::filter::Filter;
@@ -26,7 +26,7 @@ pub(crate) struct Cat {
 pub(crate) async fn run(context: &Context, node: &Node, command: Cat) -> Outcome {
     let opened = open(context, node, &command.target, Rights::READ).await?;
     for path in &command.paths {
-        let file = open_file(&opened.object, path_bytes(path), Rights::READ).await?;
+        let file = open_file(&opened.object, path, Rights::READ).await?;
         if std::io::stdout().is_terminal() {
             sink::receive(&file, &opened.exports, Shown::default(), Progress::none()).await?;
         } else {

@@ -7,7 +7,7 @@ use clap::Args;
 use vat::Rights;
 
 use super::progress::Progress;
-use super::{Context, TARGET_HELP, open, open_file, path_bytes, sink};
+use super::{Context, TARGET_HELP, open, open_file, sink};
 use crate::failure::{Doing as _, Failure, Outcome};
 use crate::node::Node;
 use crate::{json, output};
@@ -28,7 +28,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Get) -> Outcome
     let name = || command.path.file_name().map(PathBuf::from);
     let local = command.local.clone().or_else(name).ok_or_else(|| Failure::usage("which file?"))?;
     let opened = open(context, node, &command.target, Rights::READ).await?;
-    let file = open_file(&opened.object, path_bytes(&command.path), Rights::READ).await?;
+    let file = open_file(&opened.object, &command.path, Rights::READ).await?;
     let size = {
         let response = file.stat_request().send().promise.await?;
         response.get()?.get_metadata()?.get_size()

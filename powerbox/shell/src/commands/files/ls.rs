@@ -6,7 +6,7 @@ use clap::Args;
 use schema::filesystem_capnp::directory;
 use vat::Rights;
 
-use super::{Context, TARGET_HELP, open, path_bytes};
+use super::{Context, TARGET_HELP, about, open, path_bytes};
 use crate::failure::Outcome;
 use crate::node::Node;
 use crate::rows::Entry;
@@ -28,8 +28,9 @@ pub(crate) struct Ls {
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Ls) -> Outcome {
     let root = open(context, node, &command.target, Rights::READ).await?.object;
-    let directory = enter(&root, command.path.as_deref().map_or(b"", path_bytes)).await?;
-    let mut entries = list(&directory).await?;
+    let path = command.path.as_deref().map_or(b"".as_slice(), path_bytes);
+    let listed = async { list(&enter(&root, path).await?).await };
+    let mut entries = listed.await.map_err(|failure| about("list", path, failure))?;
     entries.sort_by(|one, other| one.raw_name.cmp(&other.raw_name));
     if context.json {
         return json::print(&entries);

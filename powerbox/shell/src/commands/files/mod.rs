@@ -12,7 +12,7 @@ mod sink;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use schema::filesystem_capnp::directory;
+use schema::filesystem_capnp::{directory, file};
 use vat::Rights;
 
 use super::Context;
@@ -20,6 +20,7 @@ use crate::ask::{Choice, Object};
 use crate::failure::{Failure, Outcome};
 use crate::node::{Node, Opened};
 use crate::spec::target::Target;
+use crate::text::escape;
 
 /// How an object is named.
 pub(crate) const TARGET_HELP: &str = "\
@@ -40,15 +41,31 @@ async fn open(context: &Context, node: &Node, target: &str, rights: Rights) -> O
     node.object(LABEL).await
 }
 
+/// The words with which an object says what went wrong, for programs; people get the sentence after it.
+const ERROR_WORDS: [&str; 14] = [
+    "notFound", "exists", "notDirectory", "isDirectory", "notEmpty", "badPath", "leadsOut", "readOnly", "appendOnly",
+    "notPermitted", "noSpace", "tooLarge", "special", "io",
+];
+
+/// Tells what was being done with which path.
+fn about(doing: &str, path: &[u8], failure: Failure) -> Failure {
+    let (word, failure) = failure.split_word(&ERROR_WORDS);
+    let failure = failure.during(format!("cannot {doing} {}", escape::bytes(path)));
+    if word == Some("exists") { failure.next("--replace takes its place") } else { failure }
+}
+
 /// A path as a directory takes it.
 fn path_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
 /// An opened file, of at least those rights.
-async fn open_file(directory: &directory::Client, path: &[u8], rights: Rights) -> Outcome<schema::filesystem_capnp::file::Client> {
-    let mut request = directory.open_file_request();
-    request.get().set_path(path);
-    rights.write_to(request.get().init_rights());
-    Ok(request.send().promise.await?.get()?.get_file()?)
+async fn open_file(directory: &directory::Client, path: &Path, rights: Rights) -> Outcome<file::Client> {
+    let opened = async {
+        let mut request = directory.open_file_request();
+        request.get().set_path(path_bytes(path));
+        rights.write_to(request.get().init_rights());
+        Ok(request.send().promise.await?.get()?.get_file()?)
+    };
+    opened.await.map_err(|failure| about("open", path_bytes(path), failure))
 }

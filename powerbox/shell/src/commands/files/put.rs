@@ -9,7 +9,7 @@ use schema::filesystem_capnp::{directory, file};
 use vat::Rights;
 
 use super::progress::Progress;
-use super::{Context, TARGET_HELP, open, path_bytes};
+use super::{Context, TARGET_HELP, about, open, path_bytes};
 use crate::failure::{Doing as _, Failure, Outcome};
 use crate::node::Node;
 use crate::text::escape;
@@ -48,7 +48,8 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Put) -> Outcome
     };
     let root = open(context, node, &command.target, Rights::ALL).await?.object;
     let progress = Progress::new(&path.to_string_lossy(), size);
-    let bytes = store(&root, source, path_bytes(&path), command.replace, progress).await?;
+    let stored = store(&root, source, path_bytes(&path), command.replace, progress).await;
+    let bytes = stored.map_err(|failure| about("store", path_bytes(&path), failure))?;
     if context.json {
         return json::print(&serde_json::json!({ "path": path.to_string_lossy(), "bytes": bytes }));
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use schema::filesystem_capnp::directory;
 use vat::Rights;
 
-use super::{Context, TARGET_HELP, ls, open, path_bytes};
+use super::{Context, TARGET_HELP, about, ls, open, path_bytes};
 use crate::failure::Outcome;
 use crate::node::Node;
 
@@ -28,10 +28,13 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Rm) -> Outcome 
     let root = open(context, node, &command.target, Rights::ALL).await?.object;
     for path in &command.paths {
         let path = path_bytes(path);
-        if command.recursive {
-            empty(&root, path).await?;
-        }
-        remove(&root, path).await?;
+        let removed = async {
+            if command.recursive {
+                empty(&root, path).await?;
+            }
+            remove(&root, path).await
+        };
+        removed.await.map_err(|failure| about("remove", path, failure))?;
     }
     Ok(())
 }
