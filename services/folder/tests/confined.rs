@@ -39,20 +39,20 @@ fn is_root() -> bool {
 }
 
 /// Makes all of the tree the owner's, where we may.
-fn give_away(tree: &Tree) {
-    fn walk(at: &std::path::Path) {
-        std::os::unix::fs::lchown(at, Some(OWNER), Some(OWNER)).unwrap();
+fn give_away(tree: &Tree, owner: u32) {
+    fn walk(at: &std::path::Path, owner: u32) {
+        std::os::unix::fs::lchown(at, Some(owner), Some(owner)).unwrap();
         if at.is_dir() && !at.is_symlink() {
-            std::fs::read_dir(at).unwrap().flatten().for_each(|entry| walk(&entry.path()));
+            std::fs::read_dir(at).unwrap().flatten().for_each(|entry| walk(&entry.path(), owner));
         }
     }
     if is_root() {
-        walk(&tree.folder);
+        walk(&tree.folder, owner);
     }
 }
 
 impl Process {
-    fn start(tree: &Tree) -> Process {
+    fn start(tree: &Tree, owner: u32) -> Process {
         let (door, its_door) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
         let image = env!("CARGO_BIN_EXE_latch-folder");
@@ -60,7 +60,7 @@ impl Process {
         let become_image = r#"exec "$0" 3<&0 </dev/null"#;
         let mut command = if is_root() {
             let mut command = Command::new("unshare");
-            let owner = OWNER.to_string();
+            let owner = owner.to_string();
             let capabilities = "-all,+sys_admin,+sys_chroot";
             command.args(["--mount", "--net", "--ipc", "--uts", "setpriv"]);
             command.args(["--reuid", &owner, "--regid", &owner, "--clear-groups"]);
@@ -138,11 +138,25 @@ fn use_link(socket: UnixStream) -> (directory::Client, vat::Exports) {
 
 #[test]
 fn everything_works_inside_the_confinement() {
+    everything_works(OWNER);
+}
+
+/// A folder that is root's own is served by uid 0, without its powers and behind Landlock.
+#[test]
+fn everything_works_for_a_folder_that_belongs_to_root() {
+    if is_root() {
+        everything_works(0);
+    } else {
+        println!("skipped: only root has such a folder");
+    }
+}
+
+fn everything_works(owner: u32) {
     let tree = Tree::new();
     tree.write("old/file", b"old");
     tree.link("old/file", "link");
-    give_away(&tree);
-    let mut process = Process::start(&tree);
+    give_away(&tree, owner);
+    let mut process = Process::start(&tree, owner);
     let (_, socket, _) = process.link(Rights::ALL);
     vat::native::run(async {
         let (root, exports) = use_link(socket);
@@ -198,7 +212,7 @@ fn what_is_outside_or_another_users_is_not_reached() {
     tree.link("../outside/secret", "out");
     tree.link("/etc/passwd", "passwd");
     tree.link("/proc/self/root", "proc");
-    give_away(&tree);
+    give_away(&tree, OWNER);
     if is_root() {
         tree.write("root-only", b"secret");
         std::fs::set_permissions(tree.folder.join("root-only"), PermissionsExt::from_mode(0o600)).unwrap();
@@ -206,7 +220,7 @@ fn what_is_outside_or_another_users_is_not_reached() {
         std::os::unix::fs::lchown(tree.outside.join("secret"), Some(OWNER), Some(OWNER)).unwrap();
         rustix::fs::chown(&tree.outside, Some(Uid::from_raw(OWNER)), Some(Gid::from_raw(OWNER))).unwrap();
     }
-    let mut process = Process::start(&tree);
+    let mut process = Process::start(&tree, OWNER);
     let (_, socket, _) = process.link(Rights::ALL);
     vat::native::run(async {
         let (root, _) = use_link(socket);
@@ -235,8 +249,8 @@ fn what_is_outside_or_another_users_is_not_reached() {
 fn a_cut_link_is_confirmed_and_its_neighbour_goes_on() {
     let tree = Tree::new();
     tree.write("file", b"content");
-    give_away(&tree);
-    let mut process = Process::start(&tree);
+    give_away(&tree, OWNER);
+    let mut process = Process::start(&tree, OWNER);
     let (cut, socket, spare) = process.link(Rights::READ);
     let (_, neighbour, _) = process.link(Rights::READ);
     vat::native::run(async {
