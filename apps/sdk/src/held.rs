@@ -113,7 +113,7 @@ impl Held {
             State::Over(ending) => Some(over(ending, &self.label)),
             State::Away(Some(ending)) if !is_bare(ending.reason) => Some(lost(ending, subject)),
             State::Here(here) if here.link.number() != link.number() => {
-                Some(Error::new(ErrorKind::Disconnected, subject, "connected anew"))
+                Some(Error::new(ErrorKind::Disconnected, subject, "it was connected anew: open it again"))
             }
             _ => None,
         };
