@@ -95,7 +95,11 @@ impl Core {
             None => {
                 let product = self.compile(component().await?).await?;
                 let keep = product.try_clone().map_err(on_disk("the compiled code cannot be kept"))?;
-                blocking(move || Ok(keep_on_disk(keep, &path))).await?;
+                blocking(move || {
+                    keep_on_disk(keep, &path);
+                    Ok(())
+                })
+                .await?;
                 product
             }
         };
@@ -125,7 +129,9 @@ impl Core {
             .map_err(on_disk("the compiler's answer"))?;
         let text = text.trim().to_owned();
         if text.len() < 16 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Problem::refused("latch-compile does not say what it makes code for. Install a matching version"));
+            return Err(Problem::refused(
+                "latch-compile does not say what it makes code for. Install a matching version",
+            ));
         }
         *self.compiler.compatibility.borrow_mut() = Some(text.clone());
         Ok(text)

@@ -78,7 +78,8 @@ impl Control {
         let mut command = message.init_root::<command::Builder<'_>>();
         command.set_sequence(sequence);
         build(command);
-        let too_large = |error| Problem::refused(format!("this is too much for one command to the kernel ({error}). Ask for less"));
+        let too_large =
+            |error| Problem::refused(format!("this is too much for one command to the kernel ({error}). Ask for less"));
         let bytes = pack::<command::Owned>(&message).map_err(too_large)?;
         let (answer, answered) = oneshot::channel();
         self.answers.borrow_mut().insert(sequence, answer);
@@ -115,8 +116,11 @@ impl Control {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(BUSY_PAUSE_LIMIT);
         }
-        Err(Problem::Busy("the kernel had no room for this for some seconds: a process does not read its door, or too many \
-                           links are open. `latch status` shows which; try again".into()))
+        Err(Problem::Busy(
+            "the kernel had no room for this for some seconds: a process does not read its door, or too many \
+                           links are open. `latch status` shows which; try again"
+                .into(),
+        ))
     }
 
     /// Sends what waits; never returns.

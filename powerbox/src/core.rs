@@ -56,7 +56,8 @@ pub struct Setup {
 impl Setup {
     /// From the bytes of the beginning.
     pub fn read(bytes: &[u8]) -> capnp::Result<Self> {
-        let message = capnp::serialize::read_message_from_flat_slice(&mut &*bytes, capnp::message::ReaderOptions::new())?;
+        let message =
+            capnp::serialize::read_message_from_flat_slice(&mut &*bytes, capnp::message::ReaderOptions::new())?;
         let setup = message.get_root::<powerbox_setup::Reader<'_>>()?;
         let mut kernel_missing = Vec::new();
         for missing in setup.get_kernel_missing()? {

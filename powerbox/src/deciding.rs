@@ -169,7 +169,8 @@ impl Core {
     /// An app gives something back.
     pub(crate) async fn give_back(self: &Rc<Self>, instance: &str, label: &str) -> Result<(), Problem> {
         let holder = Holder::Instance(instance.to_owned());
-        let held = self.state.borrow().grants.labelled(&holder, label).map(|(grant, node)| (grant, node.ended.is_some()));
+        let held =
+            self.state.borrow().grants.labelled(&holder, label).map(|(grant, node)| (grant, node.ended.is_some()));
         let (grant, ended) = held.ok_or_else(|| Problem::refused("nothing is held under this label"))?;
         if !ended {
             self.end_grants(&format!("app {instance}"), &[grant], EndReason::Closed, "given back by the app").await?;
@@ -185,12 +186,15 @@ impl Core {
         request: u64,
         choice: Choice,
     ) -> Result<u64, Problem> {
-        let decided = || Problem::refused(format!("there is no undecided request {request}. `latch requests` lists those that are"));
+        let decided = || {
+            Problem::refused(format!("there is no undecided request {request}. `latch requests` lists those that are"))
+        };
         let asked = self.state.borrow().requests.get(request).cloned().ok_or_else(decided)?;
         let resolved = self.resolve(shell, uid, choice, asked.interface, asked.rights).await?;
         // Somebody else may have decided meanwhile.
         self.state.borrow().requests.get(request).ok_or_else(decided)?;
-        let grant = self.grant(&format!("uid {uid}"), Holder::Instance(asked.instance), &asked.label, resolved, false).await?;
+        let grant =
+            self.grant(&format!("uid {uid}"), Holder::Instance(asked.instance), &asked.label, resolved, false).await?;
         self.live.borrow_mut().coalesced.remove(&request);
         self.open_or_warn(grant).await;
         Ok(grant)
@@ -198,10 +202,16 @@ impl Core {
 
     /// A person refuses a request.
     pub(crate) async fn deny(self: &Rc<Self>, uid: u32, request: u64, always: bool) -> Result<(), Problem> {
-        let decided = || Problem::refused(format!("there is no undecided request {request}. `latch requests` lists those that are"));
+        let decided = || {
+            Problem::refused(format!("there is no undecided request {request}. `latch requests` lists those that are"))
+        };
         let asked = self.state.borrow().requests.get(request).cloned().ok_or_else(decided)?;
         let how = if always { How::Always } else { How::Once };
-        self.commit(&format!("uid {uid}"), Record::Denied(Denied { instance: asked.instance, label: asked.label, how })).await?;
+        self.commit(
+            &format!("uid {uid}"),
+            Record::Denied(Denied { instance: asked.instance, label: asked.label, how }),
+        )
+        .await?;
         self.live.borrow_mut().coalesced.remove(&request);
         self.bells.requests.ring();
         Ok(())
@@ -220,7 +230,9 @@ impl Core {
             let state = self.state.borrow();
             let none = || {
                 let name = plain(&instance, PHRASE_LIMIT);
-                Problem::refused(format!("there is no instance {name}. `latch run` starts one, `latch ps --all` lists them"))
+                Problem::refused(format!(
+                    "there is no instance {name}. `latch run` starts one, `latch ps --all` lists them"
+                ))
             };
             let row = state.instances.get(&instance).ok_or_else(none)?;
             let package = state.packages.get(&row.run.app).ok_or_else(none)?;
@@ -279,7 +291,13 @@ impl Core {
                 let folder = brought.folder.clone();
                 // Served before it is granted: what cannot be served is refused with nothing left behind.
                 self.folder_process(&folder, Some(brought.resource)).await?;
-                Resolved { parent: 0, offer: folder_offer(&folder), source: Source::Folder(folder), interface: directory(), caveats }
+                Resolved {
+                    parent: 0,
+                    offer: folder_offer(&folder),
+                    source: Source::Folder(folder),
+                    interface: directory(),
+                    caveats,
+                }
             }
             Pick::Offer(name) => {
                 let caveats = narrow(&unlimited, Left::default(), &asked, now_ms).map_err(too_wide)?;
@@ -314,9 +332,11 @@ impl Core {
     pub(crate) async fn brought(&self, shell: u64, token: u64) -> Result<Brought, Problem> {
         let key = (shell, token);
         let came = self.bells.resources.until(|| self.live.borrow_mut().brought.remove(&key));
-        tokio::time::timeout(RESOURCE_PATIENCE, came)
-            .await
-            .map_err(|_| Problem::refused("the folder or file did not arrive at the node. Try again; `latch status` shows whether it works"))
+        tokio::time::timeout(RESOURCE_PATIENCE, came).await.map_err(|_| {
+            Problem::refused(
+                "the folder or file did not arrive at the node. Try again; `latch status` shows whether it works",
+            )
+        })
     }
 
     fn offer(&self, name: &str) -> Result<(Source, u64), Problem> {
@@ -324,7 +344,9 @@ impl Core {
         let shown = plain(name, PATH_LIMIT);
         let found = offers(&state.grants).into_iter().find(|offer| offer.name == name);
         match found {
-            Some(offer) if offer.name == HOST_RESOLVER => Err(Problem::refused("name a folder in the place of PATH: host:/some/folder")),
+            Some(offer) if offer.name == HOST_RESOLVER => {
+                Err(Problem::refused("name a folder in the place of PATH: host:/some/folder"))
+            }
             Some(offer) => offer
                 .source
                 .map(|source| (source, offer.interface))
@@ -347,7 +369,8 @@ impl Core {
     pub(crate) fn target(&self, words: &str) -> Result<(u64, Node), Problem> {
         let state = self.state.borrow();
         let shown = plain(words, PATH_LIMIT);
-        let none = || Problem::refused(format!("there is nothing called {shown}. `latch grants` lists what is granted"));
+        let none =
+            || Problem::refused(format!("there is nothing called {shown}. `latch grants` lists what is granted"));
         let found = match Target::parse(words) {
             Target::Grant(grant) => state.grants.get(grant).map(|node| (grant, node)),
             Target::Held { instance, label } => state.grants.labelled(&Holder::Instance(instance), &label),
@@ -425,7 +448,8 @@ impl Core {
             let mut builder = command.init_notice();
             builder.set_process(process);
             let detail = clip(&problem.to_string(), vat::door::DETAIL_LIMIT_BYTES).to_owned();
-            vat::door::Notice { link: 0, label: label.clone(), reason: EndReason::Unavailable, detail }.write_to(builder.init_notice());
+            vat::door::Notice { link: 0, label: label.clone(), reason: EndReason::Unavailable, detail }
+                .write_to(builder.init_notice());
         }));
     }
 }

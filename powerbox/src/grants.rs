@@ -183,7 +183,8 @@ impl Tree {
             return Ok(());
         }
         let parent = self.nodes.get(&granted.parent).filter(|node| node.ended.is_none()).ok_or(NoPlace::ParentEnded)?;
-        let fits = |left: Option<u64>, asked: Option<u64>| left.is_none_or(|left| asked.is_some_and(|asked| asked <= left));
+        let fits =
+            |left: Option<u64>, asked: Option<u64>| left.is_none_or(|left| asked.is_some_and(|asked| asked <= left));
         if fits(parent.left.calls, granted.caveats.calls) && fits(parent.left.bytes, granted.caveats.bytes) {
             Ok(())
         } else {
@@ -200,7 +201,12 @@ impl Tree {
             take(&mut parent.left.calls, caveats.calls);
             take(&mut parent.left.bytes, caveats.bytes);
         }
-        self.restore(Node { left: Left { calls: caveats.calls, bytes: caveats.bytes }, lease: None, ended: None, ..node });
+        self.restore(Node {
+            left: Left { calls: caveats.calls, bytes: caveats.bytes },
+            lease: None,
+            ended: None,
+            ..node
+        });
         debug_assert_eq!(self.highest, grant);
         Ok(())
     }

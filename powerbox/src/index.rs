@@ -68,7 +68,11 @@ pub fn open(folder: &Path) -> Found {
         Err(why) => {
             let (jobs, _) = mpsc::channel();
             let trouble = Some(trouble.unwrap_or(why));
-            Found { index: Index { jobs, trouble: Arc::new(Mutex::new(trouble.clone())), thread: None }, state: None, trouble }
+            Found {
+                index: Index { jobs, trouble: Arc::new(Mutex::new(trouble.clone())), thread: None },
+                state: None,
+                trouble,
+            }
         }
         Ok(mut opened) => {
             let state = opened.state.take();

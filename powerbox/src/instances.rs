@@ -57,7 +57,9 @@ impl Core {
         self.need_room()?;
         let package = self.package(&wish.app)?;
         if wish.arguments.iter().map(|argument| argument.len() + 16).sum::<usize>() > ARGUMENTS_LIMIT_BYTES {
-            return Err(Problem::refused("the arguments are longer than 32 KiB in all. Put them into a file that the app may read"));
+            return Err(Problem::refused(
+                "the arguments are longer than 32 KiB in all. Put them into a file that the app may read",
+            ));
         }
         let instance = self.free_instance(&wish, &package)?;
         let by = format!("uid {}", wish.uid);
@@ -125,9 +127,9 @@ impl Core {
                 "{instance} is an instance of {}, and what it was granted is not for {name}. Choose another name",
                 row.run.app
             ))),
-            None if state.instances.len() >= INSTANCES_LIMIT => {
-                Err(Problem::refused(format!("{INSTANCES_LIMIT} instances are remembered already. Uninstall apps that you do not need")))
-            }
+            None if state.instances.len() >= INSTANCES_LIMIT => Err(Problem::refused(format!(
+                "{INSTANCES_LIMIT} instances are remembered already. Uninstall apps that you do not need"
+            ))),
             _ => Ok(instance),
         }
     }
@@ -214,7 +216,9 @@ impl Core {
     pub(crate) async fn stop(self: &Rc<Self>, by: &str, instance: &str, kill: bool) -> Result<(), Problem> {
         let known = self.state.borrow().instances.get(instance).map(|row| (row.wanted, row.running));
         let process = self.live.borrow().process_of(&Holder::Instance(instance.to_owned()));
-        let none = || Problem::refused(format!("there is no instance {}. `latch ps` lists them", plain(instance, PHRASE_LIMIT)));
+        let none = || {
+            Problem::refused(format!("there is no instance {}. `latch ps` lists them", plain(instance, PHRASE_LIMIT)))
+        };
         let (wanted, running) = known.ok_or_else(none)?;
         if wanted {
             self.commit(by, Record::Stopped(instance.to_owned())).await?;
@@ -289,7 +293,8 @@ impl Core {
         let started = async {
             let package = self.package(&row.run.app)?;
             let process = self.new_id()?;
-            let run = Ran { process, version: package.manifest.version.clone(), digest: package.digest, ..row.run.clone() };
+            let run =
+                Ran { process, version: package.manifest.version.clone(), digest: package.digest, ..row.run.clone() };
             self.start(THE_NODE, run, &package).await
         };
         if let Err(problem) = started.await {
@@ -301,7 +306,12 @@ impl Core {
     pub(crate) fn stop_apps_of_shell(self: &Rc<Self>, shell: u64) {
         let theirs: Vec<u64> = {
             let state = self.state.borrow();
-            state.instances.values().filter(|row| row.running && row.run.shell == shell).map(|row| row.run.process).collect()
+            state
+                .instances
+                .values()
+                .filter(|row| row.running && row.run.shell == shell)
+                .map(|row| row.run.process)
+                .collect()
         };
         for process in theirs {
             self.stop_process(process, false);
@@ -314,7 +324,12 @@ impl Core {
             let (state, live) = (self.state.borrow(), self.live.borrow());
             let holder = Holder::Instance(instance.to_owned());
             let preset = |label: &str| live.presets.contains_key(&(instance.to_owned(), label.to_owned()));
-            state.grants.held_by(&holder).filter(|(_, node)| preset(&node.granted.label)).map(|(grant, _)| grant).collect()
+            state
+                .grants
+                .held_by(&holder)
+                .filter(|(_, node)| preset(&node.granted.label))
+                .map(|(grant, _)| grant)
+                .collect()
         };
         self.end_grants(by, &replaced, EndReason::Closed, "given anew with a run").await?;
         Ok(())
@@ -331,7 +346,11 @@ impl Core {
         uid: u32,
         choice: Choice,
     ) -> Result<Preset, Problem> {
-        let announced = package.manifest.announced(label).cloned().ok_or_else(|| crate::deciding::not_announced(instance, label))?;
+        let announced = package
+            .manifest
+            .announced(label)
+            .cloned()
+            .ok_or_else(|| crate::deciding::not_announced(instance, label))?;
         let resolved = self.resolve(shell, uid, choice, announced.interface, announced.rights).await?;
         Ok(Preset { by: format!("{by} with the run"), resolved })
     }

@@ -30,8 +30,8 @@ pub mod record;
 mod reports;
 pub mod requests;
 pub mod sessions;
-pub mod state;
 pub mod start;
+pub mod state;
 #[cfg(test)]
 mod testing;
 pub mod usage;

@@ -161,7 +161,9 @@ impl Live {
             Holder::Instance(name) => self
                 .processes
                 .iter()
-                .find(|(_, process)| matches!(&process.kind, Kind::App { instance } if instance == name) && !process.stopping)
+                .find(|(_, process)| {
+                    matches!(&process.kind, Kind::App { instance } if instance == name) && !process.stopping
+                })
                 .map(|(number, _)| *number),
         }
     }

@@ -27,12 +27,12 @@ use std::path::Path;
 use ed25519_dalek::{Signer, SigningKey};
 use tokio::sync::watch;
 
-pub use frame::Hash;
 use frame::HEADER_BYTES;
-pub use scan::{LogError, Scanned};
+pub use frame::Hash;
 pub(crate) use scan::decode;
+pub use scan::{LogError, Scanned};
 pub use verify::{Known, Verification, verify};
-pub use writer::{Reached, RESERVE_BYTES};
+pub use writer::{RESERVE_BYTES, Reached};
 
 use crate::record::{Checkpoint, Entry, Record};
 
@@ -179,15 +179,26 @@ fn checkpoint_digest(position: u64, head: &Hash) -> [u8; 32] {
 
 /// Reads up to `limit` records after `after`, from a place that [`Log::place_after`] gave. `reached` bounds what is
 /// read: what is not durable is not shown.
-pub fn read(folder: &Path, place: (u64, u64), after: u64, limit: usize, reached: u64) -> Result<Vec<(Entry, Hash)>, LogError> {
+pub fn read(
+    folder: &Path,
+    place: (u64, u64),
+    after: u64,
+    limit: usize,
+    reached: u64,
+) -> Result<Vec<(Entry, Hash)>, LogError> {
     let file = File::open(folder.join(RECORDS)).map_err(LogError::Io)?;
-    scan::read_from(file, place, after, limit, reached)
+    scan::read_from(&file, place, after, limit, reached)
 }
 
 /// Reads records 1 to `reached` once more.
-pub fn replay(folder: &Path, reached: u64, mut each: impl FnMut(u64, &[u8]) -> Result<(), LogError>) -> Result<(), LogError> {
+pub fn replay(
+    folder: &Path,
+    reached: u64,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), LogError>,
+) -> Result<(), LogError> {
     let file = File::open(folder.join(RECORDS)).map_err(LogError::Io)?;
-    let mut seen = |position: u64, _: &Hash, payload: &[u8]| if position <= reached { each(position, payload) } else { Ok(()) };
+    let mut seen =
+        |position: u64, _: &Hash, payload: &[u8]| if position <= reached { each(position, payload) } else { Ok(()) };
     scan::whole(&file, None, 0, &mut seen).map(drop)
 }
 

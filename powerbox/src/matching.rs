@@ -91,9 +91,17 @@ pub fn offers(grants: &Tree) -> Vec<Offer> {
 /// The names of the offers that could answer a request for this interface, resolvers first.
 #[must_use]
 pub fn providers(offers: &[Offer], interface: u64) -> Vec<String> {
-    let mut names: Vec<String> =
-        offers.iter().filter(|offer| offer.interface == interface && offer.source.is_none()).map(|offer| offer.name.clone()).collect();
-    names.extend(offers.iter().filter(|offer| offer.interface == interface && offer.source.is_some()).map(|offer| offer.name.clone()));
+    let mut names: Vec<String> = offers
+        .iter()
+        .filter(|offer| offer.interface == interface && offer.source.is_none())
+        .map(|offer| offer.name.clone())
+        .collect();
+    names.extend(
+        offers
+            .iter()
+            .filter(|offer| offer.interface == interface && offer.source.is_some())
+            .map(|offer| offer.name.clone()),
+    );
     names
 }
 

@@ -120,7 +120,12 @@ impl Core {
         }
         let instances: Vec<String> = {
             let state = self.state.borrow();
-            state.instances.iter().filter(|(_, row)| row.run.app == name).map(|(instance, _)| instance.clone()).collect()
+            state
+                .instances
+                .iter()
+                .filter(|(_, row)| row.run.app == name)
+                .map(|(instance, _)| instance.clone())
+                .collect()
         };
         let mut ended = 0;
         for instance in &instances {
@@ -164,7 +169,8 @@ impl Core {
         name: String,
         remove: bool,
     ) -> Result<(), Problem> {
-        let wrong_length = |_| Problem::refused("an author's key has 32 bytes (64 hexadecimal digits). Ask the author for it");
+        let wrong_length =
+            |_| Problem::refused("an author's key has 32 bytes (64 hexadecimal digits). Ask the author for it");
         let key: [u8; 32] = key.try_into().map_err(wrong_length)?;
         let known = self.state.borrow().authors.get(&key).map(|author| author.name.clone());
         if remove {
@@ -223,11 +229,14 @@ impl Core {
         };
         {
             let state = self.state.borrow();
-            let is_installed = |hash: &[u8; 32]| state.packages.values().any(|package| package.manifest.component == *hash);
+            let is_installed =
+                |hash: &[u8; 32]| state.packages.values().any(|package| package.manifest.component == *hash);
             self.live.borrow_mut().compiled.retain(|hash, _| is_installed(hash));
         }
         // On this thread, so that no installation comes between the look and the removal.
-        remove_others(Path::new(FOLDER), |name| packages.iter().any(|known| known == name) || name.starts_with("incoming-"));
+        remove_others(Path::new(FOLDER), |name| {
+            packages.iter().any(|known| known == name) || name.starts_with("incoming-")
+        });
         remove_others(Path::new(COMPILED), |name| components.iter().any(|known| name.starts_with(known.as_str())));
     }
 }

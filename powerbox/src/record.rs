@@ -5,8 +5,8 @@ mod text;
 
 pub use codec::RecordError;
 pub(crate) use codec::{RECORD_LIMIT_BYTES, array, open, set_numbers, text};
-pub(crate) use text::{exit_code, hexadecimal};
 pub use text::{Line, describe};
+pub(crate) use text::{exit_code, hexadecimal};
 
 use package::Manifest;
 use vat::words::{EndReason, Method, Rights};

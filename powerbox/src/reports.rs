@@ -66,7 +66,8 @@ impl Core {
             .unwrap_or_default();
         for announced in announced {
             let label = announced.label.clone();
-            let last = state.grants.labelled(&holder, &label).map(|(grant, node)| (grant, node.granted.caveats.clone()));
+            let last =
+                state.grants.labelled(&holder, &label).map(|(grant, node)| (grant, node.granted.caveats.clone()));
             let answer = match state.label(instance, &label) {
                 LabelState::Granted(_) => Answer::Granted,
                 LabelState::Revoked(_) => Answer::Revoked,

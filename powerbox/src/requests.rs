@@ -137,8 +137,7 @@ impl Requests {
     }
 
     fn take(&mut self, instance: &str, label: &str) -> Option<Asked> {
-        let request =
-            self.pending.values().find(|asked| asked.instance == instance && asked.label == label)?.request;
+        let request = self.pending.values().find(|asked| asked.instance == instance && asked.label == label)?.request;
         self.pending.remove(&request)
     }
 }

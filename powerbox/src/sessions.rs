@@ -14,7 +14,6 @@ use vat::{Bounds, serve};
 
 use crate::core::Handle;
 use crate::deciding::{Answer, Question};
-use crate::problem::Problem;
 
 /// Whom a session is with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +98,9 @@ impl Session {
 /// A label must be one; whatever else it was, nothing is held under it.
 fn label(text: capnp::text::Reader<'_>) -> Result<String, capnp::Error> {
     let label = text.to_str().ok().filter(|label| package::is_label(label));
-    label.map(str::to_owned).ok_or_else(|| capnp::Error::failed("a label must be 1 to 64 characters of a-z, 0-9, '.', '_' and '-'".into()))
+    label
+        .map(str::to_owned)
+        .ok_or_else(|| capnp::Error::failed("a label must be 1 to 64 characters of a-z, 0-9, '.', '_' and '-'".into()))
 }
 
 /// An app's own words, bounded; what is not text in them is replaced.
@@ -200,7 +201,11 @@ impl session::Server for Session {
             reports.push(read_usage(usage, self_reported));
         }
         let process = self.process;
-        self.core.look(move |core| Ok::<(), Problem>(core.reported(process, &reports))).await?;
+        let taken = self.core.look(move |core| {
+            core.reported(process, &reports);
+            Ok(())
+        });
+        taken.await?;
         Ok(())
     }
 }

@@ -58,18 +58,20 @@ fn begin(mut born: Born) -> io::Result<ExitCode> {
         Ok(read) => read,
         Err(error) => {
             born.last(&error.to_string());
-            eprintln!("latch-powerbox: {error}");
             return Ok(ExitCode::from(UNUSABLE_STATE));
         }
     };
     // Only now: the node counts as ready when its powerbox is confined and has a state that can be used.
     born.confined(&confinement)?;
     let (handle, jobs) = Handle::new();
-    let sessions = serve_on_thread("sessions", handle.clone(), |incoming, core| Box::pin(sessions::serve_all(incoming, core)))?;
-    let operators = serve_on_thread("operators", handle, |incoming, core| Box::pin(operator::serve_all(incoming, core)))?;
+    let sessions =
+        serve_on_thread("sessions", handle.clone(), |incoming, core| Box::pin(sessions::serve_all(incoming, core)))?;
+    let operators =
+        serve_on_thread("operators", handle, |incoming, core| Box::pin(operator::serve_all(incoming, core)))?;
     vat::native::run(async move {
         let door = born.into_door()?;
-        let core = Core::new(Parts { setup, log, state, index, control, door, sessions, operators, warnings, confinement })?;
+        let core =
+            Core::new(Parts { setup, log, state, index, control, door, sessions, operators, warnings, confinement })?;
         live(core, jobs).await
     })?
 }
@@ -125,8 +127,10 @@ fn read_state(folder: &Path) -> Result<Read, LogError> {
     crate::packages::remove_incoming();
     let found = index::open(folder);
     let mut warnings = Vec::new();
-    let mut notes: Vec<String> = found.trouble.iter().map(|why| format!("the index was rebuilt from the log: {why}")).collect();
-    let (mut state, metadata) = found.state.map_or_else(|| (State::default(), None), |(state, metadata)| (state, Some(metadata)));
+    let mut notes: Vec<String> =
+        found.trouble.iter().map(|why| format!("the index was rebuilt from the log: {why}")).collect();
+    let (mut state, metadata) =
+        found.state.map_or_else(|| (State::default(), None), |(state, metadata)| (state, Some(metadata)));
     let mut fits = metadata.is_none();
     let mut misfit = None;
     let opened = Log::open(folder, |position, hash, payload| {
@@ -147,7 +151,10 @@ fn read_state(folder: &Path) -> Result<Read, LogError> {
     }
     warnings.extend(misfit);
     if opened.scanned.torn_bytes > 0 {
-        notes.push(format!("{} bytes at the end of the log had not come to the disk whole and were cut off", opened.scanned.torn_bytes));
+        notes.push(format!(
+            "{} bytes at the end of the log had not come to the disk whole and were cut off",
+            opened.scanned.torn_bytes
+        ));
     }
     log.resume(state.signed, state.last_at_ms);
     if metadata.is_none() || !fits {
@@ -155,7 +162,11 @@ fn read_state(folder: &Path) -> Result<Read, LogError> {
         found.index.write(rows, log.position(), log.head());
     }
     for note in notes {
-        let entry = log.append(crate::clock::now_ms(state.last_at_ms), crate::core::THE_NODE, crate::record::Record::Note(note.clone()));
+        let entry = log.append(
+            crate::clock::now_ms(state.last_at_ms),
+            crate::core::THE_NODE,
+            crate::record::Record::Note(note.clone()),
+        );
         let _ = state.apply(&entry);
         warnings.push(note);
     }

@@ -86,7 +86,9 @@ impl State {
             return LabelState::Asked(standing);
         }
         match last {
-            Some((grant, Node { ended: Some(end), .. })) if end.reason == EndReason::Revoked => LabelState::Revoked(grant),
+            Some((grant, Node { ended: Some(end), .. })) if end.reason == EndReason::Revoked => {
+                LabelState::Revoked(grant)
+            }
             _ => LabelState::Free,
         }
     }
@@ -138,7 +140,10 @@ impl State {
             Record::Granted(granted) => self.granted(granted, entry)?,
             Record::Ended(ended) => {
                 let detail = ended.detail.clone();
-                self.end(&ended.grants, &End { at_ms: entry.at_ms, by: entry.by.clone(), reason: ended.reason, detail });
+                self.end(
+                    &ended.grants,
+                    &End { at_ms: entry.at_ms, by: entry.by.clone(), reason: ended.reason, detail },
+                );
             }
             Record::Leased(leased) => {
                 self.grants.lease(*leased);
@@ -223,15 +228,20 @@ impl State {
 
     fn end(&mut self, grants: &[u64], end: &End) {
         let (ended, forgotten) = self.grants.end(grants, end);
-        let parents: Vec<u64> = ended.iter().filter_map(|grant| Some(self.grants.get(*grant)?.granted.parent)).collect();
+        let parents: Vec<u64> =
+            ended.iter().filter_map(|grant| Some(self.grants.get(*grant)?.granted.parent)).collect();
         self.changed.extend(ended.into_iter().chain(forgotten).chain(parents).map(Key::Grant));
     }
 
     fn uninstalled(&mut self, name: &str) {
         self.packages.remove(name);
         self.changed.insert(Key::Package(name.to_owned()));
-        let gone: Vec<String> =
-            self.instances.iter().filter(|(_, row)| row.run.app == name).map(|(instance, _)| instance.clone()).collect();
+        let gone: Vec<String> = self
+            .instances
+            .iter()
+            .filter(|(_, row)| row.run.app == name)
+            .map(|(instance, _)| instance.clone())
+            .collect();
         for instance in gone {
             self.end_run(&instance);
             let always: Vec<Key> = self

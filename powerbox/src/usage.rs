@@ -65,14 +65,7 @@ impl UsageLog {
         let path = folder.join(NAMES[0]);
         let file = File::options().append(true).create(true).open(&path).ok();
         let bytes = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.len());
-        Self {
-            folder: folder.to_path_buf(),
-            file,
-            bytes,
-            totals,
-            links: HashMap::new(),
-            changed: BTreeSet::new(),
-        }
+        Self { folder: folder.to_path_buf(), file, bytes, totals, links: HashMap::new(), changed: BTreeSet::new() }
     }
 
     /// Adds what one link used since its last report.
@@ -159,7 +152,9 @@ fn read_into(path: &Path, totals: &mut HashMap<u64, Totals>) {
     }
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
-        let Ok(message) = capnp::serialize::read_message_from_flat_slice(&mut rest, ReaderOptions::new()) else { return };
+        let Ok(message) = capnp::serialize::read_message_from_flat_slice(&mut rest, ReaderOptions::new()) else {
+            return;
+        };
         let Ok(reader) = message.get_root::<used::Reader<'_>>() else { return };
         totals.insert(
             reader.get_grant(),

@@ -47,7 +47,8 @@ impl Core {
             None => return,
         };
         let Some(detail) = misbehaved else { return };
-        let note = format!("the session of {name} was cut: {}", crate::words::plain(&detail, crate::words::REASON_LIMIT));
+        let note =
+            format!("the session of {name} was cut: {}", crate::words::plain(&detail, crate::words::REASON_LIMIT));
         self.warn(note.clone());
         if let Err(problem) = self.record(super::THE_NODE, Record::Note(note)) {
             self.warn(problem.to_string());

@@ -33,7 +33,13 @@ impl Core {
             Which::Exited(exited) => {
                 let exited = exited?;
                 let last = exited.get_last()?.to_string().unwrap_or_default();
-                self.exited(exited.get_process(), exited.get_code(), &last, exited.get_will_restart(), exited.get_restarts());
+                self.exited(
+                    exited.get_process(),
+                    exited.get_code(),
+                    &last,
+                    exited.get_will_restart(),
+                    exited.get_restarts(),
+                );
             }
             Which::LinkEnded(ended) => {
                 let ended = ended?;
@@ -113,7 +119,9 @@ impl Core {
                     live.folders.remove(&folder);
                 }
             }
-            Kind::Folder(_) => self.warn(format!("{name} ended with {} and is started again", crate::record::exit_code(code))),
+            Kind::Folder(_) => {
+                self.warn(format!("{name} ended with {} and is started again", crate::record::exit_code(code)));
+            }
             Kind::Compile => self.compiler.ended(process, code, last),
             Kind::Shell | Kind::Unknown => {}
         }
@@ -129,7 +137,12 @@ impl Core {
         self.bells.links.ring();
         let Some(closed) = closed.filter(|closed| closed.grant != 0) else { return };
         let by_server = matches!(reason, EndReason::Restarted | EndReason::PeerLost | EndReason::Stopped)
-            && self.live.borrow().processes.get(&closed.client).is_some_and(|client| client.confined || client.image.is_none());
+            && self
+                .live
+                .borrow()
+                .processes
+                .get(&closed.client)
+                .is_some_and(|client| client.confined || client.image.is_none());
         if by_server {
             self.lose_lease(closed.grant, link);
         }
@@ -156,7 +169,10 @@ impl Core {
         let state = self.state.borrow();
         let Some(node) = state.grants.get(grant) else { return };
         let nothing_left = node.left.calls == Some(0) || node.left.bytes == Some(0);
-        let used_up = node.ended.is_none() && node.lease.is_none() && nothing_left && state.grants.children(grant).next().is_none();
+        let used_up = node.ended.is_none()
+            && node.lease.is_none()
+            && nothing_left
+            && state.grants.children(grant).next().is_none();
         drop(state);
         if used_up {
             self.end_grants_soon(vec![grant], EndReason::Exhausted, "its budget is used up".into());

@@ -28,7 +28,8 @@ impl Core {
                 let next = [state.grants.next_expiry_ms(), state.requests.next_overdue_ms()];
                 next.into_iter().flatten().min().unwrap_or(u64::MAX)
             };
-            let pause = Duration::from_millis(next_ms.saturating_sub(self.now_ms())).clamp(Duration::from_millis(1), LOOK_EVERY);
+            let pause = Duration::from_millis(next_ms.saturating_sub(self.now_ms()))
+                .clamp(Duration::from_millis(1), LOOK_EVERY);
             // A grant that is made meanwhile may end earlier: its bell wakes this up.
             let rung = self.bells.requests.count();
             let changed = self.bells.requests.until(|| (self.bells.requests.count() != rung).then_some(()));

@@ -12,7 +12,9 @@ impl Core {
     pub(crate) async fn refresh_usage(self: &Rc<Self>) {
         let processes: Vec<u64> = {
             let live = self.live.borrow();
-            std::iter::once(0).chain(live.processes.iter().filter(|(_, process)| process.image.is_some()).map(|(number, _)| *number)).collect()
+            std::iter::once(0)
+                .chain(live.processes.iter().filter(|(_, process)| process.image.is_some()).map(|(number, _)| *number))
+                .collect()
         };
         let mut answers = Vec::new();
         for process in processes {

@@ -155,11 +155,11 @@ impl Core {
             return Ok(None);
         }
         if left.calls == Some(0) || left.bytes == Some(0) {
-            let text = format!("the budget of grant #{grant} is used up, or set aside for what hangs below it. Grant anew");
+            let text =
+                format!("the budget of grant #{grant} is used up, or set aside for what hangs below it. Grant anew");
             return Err(Problem::refused(text));
         }
-        let leased =
-            Leased { grant, link, calls: left.calls.unwrap_or(0), bytes: left.bytes.unwrap_or(0) };
+        let leased = Leased { grant, link, calls: left.calls.unwrap_or(0), bytes: left.bytes.unwrap_or(0) };
         self.need_room()?;
         self.commit(THE_NODE, Record::Leased(leased)).await?;
         Ok(Some(leased))
@@ -229,7 +229,9 @@ impl Core {
 }
 
 fn encode(badge: &Badge) -> Result<Vec<u8>, Problem> {
-    badge.encode().map_err(|error| Problem::refused(format!("this does not fit into a badge ({error}). Choose fewer methods")))
+    badge
+        .encode()
+        .map_err(|error| Problem::refused(format!("this does not fit into a badge ({error}). Choose fewer methods")))
 }
 
 /// For people, at both ends of a link.

@@ -40,7 +40,8 @@ impl Core {
         let Start { process, image, .. } = start;
         let known = Process::starting(start.kind.clone(), Some(image), start.name.clone());
         self.live.borrow_mut().processes.insert(process, known);
-        let descriptors: Vec<Rc<OwnedFd>> = start.resources.iter().map(|(_, _, descriptor)| descriptor.clone()).collect();
+        let descriptors: Vec<Rc<OwnedFd>> =
+            start.resources.iter().map(|(_, _, descriptor)| descriptor.clone()).collect();
         let done = self
             .control
             .command(&descriptors, |command| {

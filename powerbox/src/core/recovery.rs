@@ -56,7 +56,10 @@ impl Core {
             if done.outcome != Outcome::Ok {
                 return Err(Problem::refused(format!("the kernel gives no inventory: {}", done.detail)));
             }
-            let page_end = { let inventory = self.inventory.borrow(); (inventory.cursor, inventory.end) };
+            let page_end = {
+                let inventory = self.inventory.borrow();
+                (inventory.cursor, inventory.end)
+            };
             match page_end {
                 (_, true) => return Ok(self.inventory.take()),
                 (next, false) => cursor = next,
@@ -67,33 +70,30 @@ impl Core {
     /// One page of the inventory. It comes before the answer to the command that asked for it.
     pub(crate) fn inventory_page(&self, page: page::Reader<'_>) -> capnp::Result<()> {
         let mut inventory = self.inventory.borrow_mut();
-            let mut live = self.live.borrow_mut();
-            for process in page.get_processes()? {
-                let (number, image) = (process.get_process(), process.get_image()?);
-                if number == 0 || (process.get_shell() && live.processes.contains_key(&number)) {
-                    continue;
-                }
-                let name = process.get_name()?.to_string().unwrap_or_default();
-                let (kind, image) = if process.get_shell() {
-                    (Kind::Shell, None)
-                } else {
-                    (self.kind_of(number, image), Some(image))
-                };
-                let name = if kind == Kind::Shell { format!("shell (uid {})", process.get_uid()) } else { name };
-                let mut known = Process::starting(kind, image, name);
-                (known.pid, known.uid) = (process.get_pid(), process.get_uid());
-                known.confined = process.get_confined() || process.get_shell();
-                known.restarts = process.get_restarts();
-                live.processes.insert(number, known);
+        let mut live = self.live.borrow_mut();
+        for process in page.get_processes()? {
+            let (number, image) = (process.get_process(), process.get_image()?);
+            if number == 0 || (process.get_shell() && live.processes.contains_key(&number)) {
+                continue;
             }
-            for link in page.get_links()? {
-                let (server, client) = (link.get_server(), link.get_client());
-                let known = Link { grant: link.get_grant(), carries: link.get_carries()?, server, client };
-                inventory.links.push((link.get_link(), known));
-            }
-            inventory.tombstones.extend(page.get_tombstones()?);
-            (inventory.cursor, inventory.end) = (page.get_cursor(), page.get_end());
-            Ok(())
+            let name = process.get_name()?.to_string().unwrap_or_default();
+            let (kind, image) =
+                if process.get_shell() { (Kind::Shell, None) } else { (self.kind_of(number, image), Some(image)) };
+            let name = if kind == Kind::Shell { format!("shell (uid {})", process.get_uid()) } else { name };
+            let mut known = Process::starting(kind, image, name);
+            (known.pid, known.uid) = (process.get_pid(), process.get_uid());
+            known.confined = process.get_confined() || process.get_shell();
+            known.restarts = process.get_restarts();
+            live.processes.insert(number, known);
+        }
+        for link in page.get_links()? {
+            let (server, client) = (link.get_server(), link.get_client());
+            let known = Link { grant: link.get_grant(), carries: link.get_carries()?, server, client };
+            inventory.links.push((link.get_link(), known));
+        }
+        inventory.tombstones.extend(page.get_tombstones()?);
+        (inventory.cursor, inventory.end) = (page.get_cursor(), page.get_end());
+        Ok(())
     }
 
     /// What a process is, by the log. Folders show by what they serve, see `adopt_links`.
@@ -114,7 +114,8 @@ impl Core {
         let alive: Vec<u64> = self.state.borrow().grants.with_descendants(tombstones);
         if !alive.is_empty() {
             let detail = "cut before the powerbox was started again".to_owned();
-            self.commit(THE_NODE, Record::Ended(Ended { grants: alive.clone(), reason: EndReason::Revoked, detail })).await?;
+            self.commit(THE_NODE, Record::Ended(Ended { grants: alive.clone(), reason: EndReason::Revoked, detail }))
+                .await?;
             // What hangs below was perhaps not cut yet.
             self.cut_unknown(&alive, &[]).await?;
             self.forget(&alive)?;
@@ -181,7 +182,8 @@ impl Core {
             let is_gone = |link: u64| !live.links.contains_key(&link);
             state.grants.iter().filter_map(|(_, node)| node.lease).filter(|lease| is_gone(lease.link)).collect()
         };
-        let anyone_to_report = self.live.borrow().processes.values().any(|process| process.image == Some(Image::Folder));
+        let anyone_to_report =
+            self.live.borrow().processes.values().any(|process| process.image == Some(Image::Folder));
         if anyone_to_report {
             // `open_grant` waits for the report, and gives up on it in time.
             return Ok(());
@@ -204,10 +206,20 @@ impl Core {
         let ended: Vec<(String, u64)> = {
             let (state, live) = (self.state.borrow(), self.live.borrow());
             let is_gone = |row: &crate::state::Instance| row.running && !live.processes.contains_key(&row.run.process);
-            state.instances.iter().filter(|(_, row)| is_gone(row)).map(|(name, row)| (name.clone(), row.run.process)).collect()
+            state
+                .instances
+                .iter()
+                .filter(|(_, row)| is_gone(row))
+                .map(|(name, row)| (name.clone(), row.run.process))
+                .collect()
         };
         for (instance, process) in ended {
-            self.record_exit(&instance, process, crate::instances::UNKNOWN_CODE, "it ended while the powerbox was away");
+            self.record_exit(
+                &instance,
+                process,
+                crate::instances::UNKNOWN_CODE,
+                "it ended while the powerbox was away",
+            );
         }
         let orphans: Vec<u64> = {
             let (state, live) = (self.state.borrow(), self.live.borrow());
@@ -228,7 +240,12 @@ impl Core {
                 crate::record::Holder::Shell { process, .. } => !live.processes.contains_key(process),
                 crate::record::Holder::Instance(_) => false,
             };
-            state.grants.iter().filter(|(_, node)| node.ended.is_none() && is_gone(node)).map(|(grant, _)| *grant).collect()
+            state
+                .grants
+                .iter()
+                .filter(|(_, node)| node.ended.is_none() && is_gone(node))
+                .map(|(grant, _)| *grant)
+                .collect()
         };
         self.end_grants_soon(gone, EndReason::Closed, "the shell ended".into());
     }
@@ -252,7 +269,10 @@ impl Core {
             let (state, live) = (self.state.borrow(), self.live.borrow());
             let is_closed = |grant: u64, node: &crate::grants::Node| {
                 let of_app = matches!(node.granted.holder, crate::record::Holder::Instance(_));
-                node.ended.is_none() && of_app && !live.open.contains_key(&grant) && live.process_of(&node.granted.holder).is_some()
+                node.ended.is_none()
+                    && of_app
+                    && !live.open.contains_key(&grant)
+                    && live.process_of(&node.granted.holder).is_some()
             };
             state.grants.iter().filter(|(grant, node)| is_closed(**grant, node)).map(|(grant, _)| *grant).collect()
         };

@@ -106,7 +106,10 @@ impl Core {
         for answer in answers {
             let done = answer.await.map_err(|_| Problem::Stopping)?;
             if done.outcome != Outcome::Ok {
-                let text = format!("the kernel did not cut all of it: {}. Stop the apps with `latch stop --kill`", done.detail);
+                let text = format!(
+                    "the kernel did not cut all of it: {}. Stop the apps with `latch stop --kill`",
+                    done.detail
+                );
                 return Err(Problem::refused(text));
             }
         }

@@ -53,11 +53,8 @@ fn usable(tree: &Tree, grant: u64) -> u64 {
     let node = tree.get(grant).unwrap();
     let own = if node.ended.is_none() { node.left.calls.unwrap_or(0) } else { 0 };
     let leased = node.lease.map_or(0, |lease| lease.calls);
-    let below: u64 = tree
-        .iter()
-        .filter(|(_, child)| child.granted.parent == grant)
-        .map(|(child, _)| usable(tree, *child))
-        .sum();
+    let below: u64 =
+        tree.iter().filter(|(_, child)| child.granted.parent == grant).map(|(child, _)| usable(tree, *child)).sum();
     own + leased + below
 }
 
@@ -94,7 +91,8 @@ fn live(seed: u64, steps: u64, mut check: impl FnMut(&Tree, u64)) {
             }
             4 => {
                 let grant = random.below(known + 1);
-                let Some(left) = tree.get(grant).filter(|node| node.lease.is_none()).and_then(|node| node.left.calls) else {
+                let Some(left) = tree.get(grant).filter(|node| node.lease.is_none()).and_then(|node| node.left.calls)
+                else {
                     continue;
                 };
                 if tree.is_alive(grant) {
@@ -105,7 +103,8 @@ fn live(seed: u64, steps: u64, mut check: impl FnMut(&Tree, u64)) {
             5 | 6 => {
                 let grant = random.below(known + 1);
                 // Sometimes a lie: another link, or more than it had.
-                let link = tree.get(grant).and_then(|node| node.lease).map_or(0, |lease| lease.link) + random.below(8) / 7;
+                let link =
+                    tree.get(grant).and_then(|node| node.lease).map_or(0, |lease| lease.link) + random.below(8) / 7;
                 tree.settle(Leased { grant, link, calls: random.below(2_000), bytes: 0 }, random.below(3) == 0);
             }
             _ => {
@@ -159,8 +158,11 @@ fn a_cut_takes_everything_below_and_nothing_else() {
                 _ => return false,
             }
         };
-        let expected: BTreeSet<u64> =
-            tree.iter().filter(|(grant, node)| node.ended.is_none() && is_below(**grant)).map(|(grant, _)| *grant).collect();
+        let expected: BTreeSet<u64> = tree
+            .iter()
+            .filter(|(grant, node)| node.ended.is_none() && is_below(**grant))
+            .map(|(grant, _)| *grant)
+            .collect();
         let mut cut = tree.clone();
         let (ended, _) = cut.end(&[victim], &end());
         assert_eq!(ended.iter().copied().collect::<BTreeSet<_>>(), expected, "seed {seed}, grant {victim}");

@@ -6,7 +6,7 @@ use crate::testing::Generator;
 
 /// An index over the first records of a life, and the state that it holds.
 fn make(folder: &Path, seed: u64, records: u64) -> State {
-    let mut found = open(folder);
+    let found = open(folder);
     assert!(found.state.is_none() && found.trouble.is_none(), "{:?}", found.trouble);
     let mut state = State::default();
     for entry in life(seed, records) {

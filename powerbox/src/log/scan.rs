@@ -89,6 +89,9 @@ impl std::fmt::Display for LogError {
 
 impl std::error::Error for LogError {}
 
+/// What sees each record: its position, its hash, its bytes.
+type Each<'a> = dyn FnMut(u64, &Hash, &[u8]) -> Result<(), LogError> + 'a;
+
 /// What a whole read of the log found.
 #[derive(Clone, Debug)]
 pub struct Scanned {
@@ -112,7 +115,8 @@ pub(super) fn open(
 ) -> Result<(File, Scanned), LogError> {
     let path = folder.join(RECORDS);
     let mut options = File::options();
-    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(LogError::Io)?;
+    let file =
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(LogError::Io)?;
     if file.metadata().map_err(LogError::Io)?.len() == 0 {
         begin(&file, &path, key).map_err(LogError::Io)?;
     }
@@ -141,7 +145,7 @@ pub(super) fn whole(
     file: &File,
     key: Option<&[u8; 32]>,
     synced: u64,
-    each: &mut dyn FnMut(u64, &Hash, &[u8]) -> Result<(), LogError>,
+    each: &mut Each<'_>,
 ) -> Result<Scanned, LogError> {
     let total = file.metadata().map_err(LogError::Io)?.len();
     let mut window = Window::at(file, 0)?;
@@ -196,14 +200,14 @@ fn read_head(window: &mut Window<'_>, key: Option<&[u8; 32]>, synced: u64) -> Re
 
 /// Reads up to `limit` records after `after`, beginning at a place (offset and position).
 pub(super) fn read_from(
-    file: File,
+    file: &File,
     place: (u64, u64),
     after: u64,
     limit: usize,
     reached: u64,
 ) -> Result<Vec<(Entry, Hash)>, LogError> {
     let (offset, mut position) = place;
-    let mut window = Window::at(&file, offset)?;
+    let mut window = Window::at(file, offset)?;
     let mut found = Vec::new();
     while found.len() < limit && position <= reached {
         let bytes = window.look()?;

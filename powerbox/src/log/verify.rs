@@ -41,8 +41,7 @@ pub struct Known {
 /// others; a last one that is only half written meanwhile is not a fault.
 #[must_use]
 pub fn verify(folder: &Path, known: &Known) -> Verification {
-    let mut found =
-        Verification { records: 0, checkpoints: 0, tail_unsigned: 0, head: [0; 32], problem: None };
+    let mut found = Verification { records: 0, checkpoints: 0, tail_unsigned: 0, head: [0; 32], problem: None };
     let mut before = None;
     let mut at_known = None;
     let mut each = |position: u64, hash: &Hash, payload: &[u8]| {

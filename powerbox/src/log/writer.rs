@@ -43,7 +43,8 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(file: File, folder: &Path, position: u64, end_offset: u64) -> Result<Self, LogError> {
-        let synced = File::options().write(true).create(true).truncate(false).open(folder.join(SYNCED)).map_err(LogError::Io)?;
+        let synced =
+            File::options().write(true).create(true).truncate(false).open(folder.join(SYNCED)).map_err(LogError::Io)?;
         let (frames, waiting) = mpsc::channel();
         let (tell, reached) = watch::channel(Reached::Position(position));
         let room = Arc::new(AtomicBool::new(true));

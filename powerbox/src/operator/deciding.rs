@@ -71,7 +71,10 @@ pub(super) async fn requests(
         .core
         .wait(move |core| async move {
             if wait {
-                core.bells.requests.until(|| (core.bells.requests.count() + 1 > after || core.stopping.get()).then_some(())).await;
+                core.bells
+                    .requests
+                    .until(|| (core.bells.requests.count() + 1 > after || core.stopping.get()).then_some(()))
+                    .await;
             }
             // Versions begin at 1, so that 0 is before all of them.
             let version = core.bells.requests.count() + 1;
@@ -142,7 +145,8 @@ pub(super) async fn grant(
     let (instance, label) = (text(params.get_instance()?)?, text(params.get_label()?)?);
     let choice = read_choice(params.get_choice()?)?;
     let (shell, uid) = (of.shell, of.uid);
-    let grant = of.core.act(move |core| async move { core.grant_label(shell, uid, instance, label, choice).await }).await?;
+    let grant =
+        of.core.act(move |core| async move { core.grant_label(shell, uid, instance, label, choice).await }).await?;
     results.get().set_grant(grant);
     Ok(())
 }
@@ -156,7 +160,8 @@ pub(super) async fn open(
     let (target, label) = (text(params.get_target()?)?, text(params.get_label()?)?);
     let choice = read_choice(params.get_choice()?)?;
     let (shell, uid) = (of.shell, of.uid);
-    let grant = of.core.act(move |core| async move { core.open_for_shell(shell, uid, target, choice, label).await }).await?;
+    let grant =
+        of.core.act(move |core| async move { core.open_for_shell(shell, uid, target, choice, label).await }).await?;
     results.get().set_grant(grant);
     Ok(())
 }
@@ -196,7 +201,8 @@ pub(super) async fn grants(
         .look(move |core| {
             let state = core.state.borrow();
             let wanted = state.grants.after(cursor).filter(|(_, node)| all || node.ended.is_none());
-            let rows: Vec<(u64, Row)> = wanted.take(PAGE_ROWS).map(|(number, node)| (*number, row(core, *number, node))).collect();
+            let rows: Vec<(u64, Row)> =
+                wanted.take(PAGE_ROWS).map(|(number, node)| (*number, row(core, *number, node))).collect();
             let next = if rows.len() == PAGE_ROWS { rows.last().map_or(0, |(number, _)| *number) } else { 0 };
             Ok((rows, next))
         })

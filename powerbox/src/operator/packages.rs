@@ -122,7 +122,9 @@ pub(super) async fn authors(
                 theirs.map(|installed| installed.manifest.name.clone()).collect()
             };
             let rows = state.authors.values();
-            Ok(rows.map(|author| AuthorRow { author: author.clone(), packages: packages_of(&author.key) }).collect::<Vec<_>>())
+            Ok(rows
+                .map(|author| AuthorRow { author: author.clone(), packages: packages_of(&author.key) })
+                .collect::<Vec<_>>())
         })
         .await?;
     let mut list = results.get().init_rows(count(rows.len()));

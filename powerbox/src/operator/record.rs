@@ -42,8 +42,7 @@ pub(super) async fn log(
         builder.set_kind(line.kind);
         builder.set_text(&line.text);
         builder.set_hash(hash);
-        let fields: Vec<(&str, String)> =
-            std::iter::once(("by", entry.by.clone())).chain(line.fields).collect();
+        let fields: Vec<(&str, String)> = std::iter::once(("by", entry.by.clone())).chain(line.fields).collect();
         let mut list = builder.init_fields(count(fields.len()));
         for (index, (name, value)) in (0..).zip(&fields) {
             let mut field = list.reborrow().get(index);
@@ -65,7 +64,8 @@ pub(super) async fn verify_log(
         .act(|core| async move {
             // Signed and on the disk, so that all of it can be checked.
             core.checkpoint();
-            let known = core.with_log(|log| Known { key: log.public_key(), position: log.position(), head: log.head() });
+            let known =
+                core.with_log(|log| Known { key: log.public_key(), position: log.position(), head: log.head() });
             core.durable(known.position).await?;
             let key = known.key;
             let found = blocking(move || Ok(log::verify(&Core::folder(), &known))).await?;

@@ -112,12 +112,14 @@ fn look(core: &Core) -> Status {
     own.confined = true;
     own.confinement = core.confinement.clone();
     let powerbox = std::iter::once((0, own));
-    let rows = powerbox.chain(live.processes.iter().map(|(number, process)| (*number, process.clone()))).map(|(number, process)| Row {
-        number,
-        links: live.links_of(number),
-        figures: live.figures.get(&number).copied().unwrap_or_default(),
-        process,
-    });
+    let rows = powerbox.chain(live.processes.iter().map(|(number, process)| (*number, process.clone()))).map(
+        |(number, process)| Row {
+            number,
+            links: live.links_of(number),
+            figures: live.figures.get(&number).copied().unwrap_or_default(),
+            process,
+        },
+    );
     let mut warnings = core.warnings.borrow().clone();
     for (instance, times) in &live.unannounced {
         warnings.push(format!("{instance} asked {times} times for what its package does not announce"));
@@ -126,7 +128,9 @@ fn look(core: &Core) -> Status {
         .processes
         .values()
         .filter(|process| !process.confinement.missing.is_empty())
-        .map(|process| format!("{} runs without {}", plain(&process.name, PATH_LIMIT), process.confinement.missing.join(", ")))
+        .map(|process| {
+            format!("{} runs without {}", plain(&process.name, PATH_LIMIT), process.confinement.missing.join(", "))
+        })
         .collect();
     warnings.extend(unconfined);
     Status {
@@ -170,13 +174,21 @@ async fn examine(core: &std::rc::Rc<Core>) -> Vec<Finding> {
     findings.push(Finding {
         ok: missing.is_empty(),
         subject: "machine",
-        text: if missing.is_empty() { "has everything that confinement uses".into() } else { format!("lacks {}", missing.join("; ")) },
+        text: if missing.is_empty() {
+            "has everything that confinement uses".into()
+        } else {
+            format!("lacks {}", missing.join("; "))
+        },
         remedy: "start the node as root, on a Linux with Landlock and user namespaces, for full confinement",
     });
     findings.push(Finding {
         ok: !core.setup.reduced,
         subject: "confinement",
-        text: if core.setup.reduced { "less than full confinement is allowed (--reduced)".into() } else { "full confinement is required".into() },
+        text: if core.setup.reduced {
+            "less than full confinement is allowed (--reduced)".into()
+        } else {
+            "full confinement is required".into()
+        },
         remedy: "start the node without --reduced",
     });
     let own = &core.confinement;
@@ -201,7 +213,12 @@ async fn examine(core: &std::rc::Rc<Core>) -> Vec<Finding> {
         remedy: "make room on the file system of the state folder",
     });
     let warnings = core.warnings.borrow().clone();
-    findings.extend(warnings.into_iter().map(|text| Finding { ok: false, subject: "warning", text, remedy: "see `latch log` and kernel.log" }));
+    findings.extend(warnings.into_iter().map(|text| Finding {
+        ok: false,
+        subject: "warning",
+        text,
+        remedy: "see `latch log` and kernel.log",
+    }));
     findings
 }
 

@@ -91,14 +91,22 @@ fn chain(core: &Core, grant: u64, lines: &mut Vec<Line>) {
     let Some(node) = state.grants.get(grant) else { return };
     let Source::Folder(folder) = &node.granted.source;
     lines.push(Line {
-        text: format!("{}, served by {HOST_PROVIDER}, with the rights of uid {}", plain(&node.granted.offer, PATH_LIMIT), folder.run_as),
+        text: format!(
+            "{}, served by {HOST_PROVIDER}, with the rights of uid {}",
+            plain(&node.granted.offer, PATH_LIMIT),
+            folder.run_as
+        ),
         ..Line::default()
     });
     let mut depth = 1;
     for step in &path {
         match state.grants.get(*step) {
             Some(node) => tell(core, *step, node, depth, lines),
-            None => lines.push(Line { depth, text: format!("#{step}, which ended long ago: see `latch log`"), ..Line::default() }),
+            None => lines.push(Line {
+                depth,
+                text: format!("#{step}, which ended long ago: see `latch log`"),
+                ..Line::default()
+            }),
         }
         depth += 1;
     }
@@ -136,7 +144,13 @@ fn tell(core: &Core, number: u64, node: &Node, depth: u16, lines: &mut Vec<Line>
         Some(end) => {
             let detail = plain(&end.detail, REASON_LIMIT);
             let because = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-            Line { depth, text: format!("ended ({}) by {}{because}", reason_name(end.reason), end.by), at_ms: end.at_ms, grant: number, app_words: false }
+            Line {
+                depth,
+                text: format!("ended ({}) by {}{because}", reason_name(end.reason), end.by),
+                at_ms: end.at_ms,
+                grant: number,
+                app_words: false,
+            }
         }
         None => {
             let used = core.usage.borrow().of(number);

@@ -179,10 +179,7 @@ pub(crate) fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-pub(crate) fn set_numbers<'a>(
-    numbers: &[u64],
-    list: impl FnOnce(u32) -> capnp::primitive_list::Builder<'a, u64>,
-) {
+pub(crate) fn set_numbers<'a>(numbers: &[u64], list: impl FnOnce(u32) -> capnp::primitive_list::Builder<'a, u64>) {
     let mut list = list(count(numbers.len()));
     for (index, number) in (0..).zip(numbers) {
         list.set(index, *number);
@@ -288,11 +285,7 @@ impl Denied {
     }
 
     pub(crate) fn read_from(reader: wire::denied::Reader<'_>) -> Decoded<Self> {
-        Ok(Self {
-            instance: text(reader.get_instance()?)?,
-            label: text(reader.get_label()?)?,
-            how: reader.get_how()?,
-        })
+        Ok(Self { instance: text(reader.get_instance()?)?, label: text(reader.get_label()?)?, how: reader.get_how()? })
     }
 }
 

@@ -20,6 +20,7 @@ impl Line {
         Self { kind, text, fields: Vec::new() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "texts, numbers and references alike, at each of many places")]
     fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.fields.push((name, value.to_string()));
         self
@@ -34,11 +35,12 @@ pub fn describe(entry: &Entry) -> Line {
             let what = if *node_start { "the node was started" } else { "the powerbox was started again" };
             Line::new("opened", format!("{what} (version {version})")).with("version", version)
         }
-        Record::Trusted(author) => Line::new("trust", format!("trusts the author {}", plain(&author.name, PHRASE_LIMIT)))
-            .with("author", hexadecimal(&author.key)),
-        Record::Distrusted(key) => {
-            Line::new("distrust", format!("no longer trusts the author {}", hexadecimal(key))).with("author", hexadecimal(key))
+        Record::Trusted(author) => {
+            Line::new("trust", format!("trusts the author {}", plain(&author.name, PHRASE_LIMIT)))
+                .with("author", hexadecimal(&author.key))
         }
+        Record::Distrusted(key) => Line::new("distrust", format!("no longer trusts the author {}", hexadecimal(key)))
+            .with("author", hexadecimal(key)),
         Record::Installed(installed) => {
             let manifest = &installed.manifest;
             Line::new("install", format!("installed {} {}", manifest.name, plain(&manifest.version, PHRASE_LIMIT)))
@@ -68,11 +70,14 @@ fn describe_run(record: &Record) -> Line {
     match record {
         Record::Ran(ran) => {
             let how = if ran.detached { "in the background" } else { "in the foreground" };
-            Line::new("run", format!("started {} ({} {}) {how}", ran.instance, ran.app, plain(&ran.version, PHRASE_LIMIT)))
-                .with("instance", &ran.instance)
-                .with("package", &ran.app)
-                .with("process", ran.process)
-                .with("arguments", plain(&ran.arguments.join(" "), PATH_LIMIT))
+            Line::new(
+                "run",
+                format!("started {} ({} {}) {how}", ran.instance, ran.app, plain(&ran.version, PHRASE_LIMIT)),
+            )
+            .with("instance", &ran.instance)
+            .with("package", &ran.app)
+            .with("process", ran.process)
+            .with("arguments", plain(&ran.arguments.join(" "), PATH_LIMIT))
         }
         Record::Exited(exited) => {
             let last = plain(&exited.last, REASON_LIMIT);
@@ -180,14 +185,11 @@ fn describe_grant(record: &Record) -> Line {
 }
 
 fn describe_lease(kind: &'static str, what: &str, leased: &super::Leased) -> Line {
-    Line::new(
-        kind,
-        format!("#{}: {} calls, {} bytes {what} {}", leased.grant, leased.calls, leased.bytes, leased.link),
-    )
-    .with("grant", leased.grant)
-    .with("link", leased.link)
-    .with("calls", leased.calls)
-    .with("bytes", leased.bytes)
+    Line::new(kind, format!("#{}: {} calls, {} bytes {what} {}", leased.grant, leased.calls, leased.bytes, leased.link))
+        .with("grant", leased.grant)
+        .with("link", leased.link)
+        .with("calls", leased.calls)
+        .with("bytes", leased.bytes)
 }
 
 /// An exit code as a person reads it.

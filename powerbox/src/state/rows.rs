@@ -61,8 +61,11 @@ impl State {
     /// Every row there is, for an index that begins anew.
     pub fn all_rows(&mut self) -> Vec<Change> {
         let pending: Vec<Key> = self.requests.pending().map(|asked| Key::Request(asked.request)).collect();
-        let settled: Vec<Key> =
-            self.requests.settled().map(|((instance, label), _)| Key::Settled(instance.clone(), label.clone())).collect();
+        let settled: Vec<Key> = self
+            .requests
+            .settled()
+            .map(|((instance, label), _)| Key::Settled(instance.clone(), label.clone()))
+            .collect();
         self.changed.extend(self.authors.keys().copied().map(Key::Author));
         self.changed.extend(self.packages.keys().cloned().map(Key::Package));
         self.changed.extend(self.instances.keys().cloned().map(Key::Instance));

@@ -94,9 +94,8 @@ pub(crate) fn summary(state: &State) -> String {
     let grants: Vec<_> = state.grants.iter().collect();
     let pending: Vec<_> = state.requests.pending().collect();
     let settled: Vec<_> = state.requests.settled().collect();
-    let labels: Vec<_> = (0..9)
-        .map(|index| state.label(&format!("app{}", index / 3), &format!("l{}", index % 3)))
-        .collect();
+    let labels: Vec<_> =
+        (0..9).map(|index| state.label(&format!("app{}", index / 3), &format!("l{}", index % 3))).collect();
     format!(
         "{:?}{:?}{:?}{grants:?}{pending:?}{settled:?}{labels:?}{} {} {} {}",
         state.authors,
@@ -151,7 +150,7 @@ fn a_record_out_of_order_changes_nothing() {
 #[test]
 fn a_revoked_label_stays_revoked_until_granted_anew() {
     let mut state = State::default();
-    let mut apply = |state: &mut State, record| {
+    let apply = |state: &mut State, record| {
         let entry = Entry { position: state.position + 1, at_ms: 1, by: String::new(), record };
         state.apply(&entry).unwrap();
     };

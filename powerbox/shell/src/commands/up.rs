@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use rustix::fd::AsRawFd as _;
 use rustix::io::FdFlags;
+use rustix::process::{Pid, PidfdFlags};
 
 use crate::failure::{Doing as _, Failure, Outcome};
 use crate::node::{self, run_on_node};
@@ -18,6 +19,8 @@ use crate::text::escape;
 
 /// A node that recovers a long log still answers within this.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The parent ends as soon as its kernel has refused.
+const PARENT_TIMEOUT: Duration = Duration::from_secs(1);
 const KERNEL: &str = "latch-kernel";
 
 /// Starts the node in the background
@@ -80,21 +83,23 @@ fn start(state: &State, options: &Supervise) -> Outcome {
     let log = state.open_log()?;
     let error_log = state.open_log()?;
     parent.stdin(Stdio::null()).stdout(log).stderr(error_log).current_dir("/");
-    let mut parent_process = parent.spawn().doing(|| "cannot start the kernel's parent".to_owned())?;
+    let parent_process = parent.spawn().doing(|| "cannot start the kernel's parent".to_owned())?;
     drop(their_end);
 
     if await_ready(ready) {
         return Ok(());
     }
-    // The kernel ended or hangs before it was ready. Whether another start mends it is the parent's to find out: not ours to wait for.
-    let ended = parent_process.try_wait().ok().flatten();
+    // The kernel ended or hangs before it was ready. Where it refused to start, its parent ends as well.
+    let handle = rustix::process::pidfd_open(Pid::from_child(&parent_process), PidfdFlags::empty());
+    let ended = handle.is_ok_and(|handle| wait_readable(&handle, PARENT_TIMEOUT));
     let log = state.log_since(log_start);
-    let what = if ended.is_some() { "the node did not start" } else { "the node does not get ready" };
+    let what = if ended { "the node did not start" } else { "the node does not get ready" };
     let words: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     let tail = &words[words.len().saturating_sub(5)..];
     let why = if tail.is_empty() { "its log says nothing".to_owned() } else { tail.join(" | ") };
+    let give_up = if ended { "" } else { "; latch down gives up" };
     let failure = Failure::new(what).because(escape::line(&why));
-    Err(failure.next(format!("latch doctor; the whole log is {}; latch down gives up", state.log_file().display())))
+    Err(failure.next(format!("latch doctor; the whole log is {}{give_up}", state.log_file().display())))
 }
 
 fn await_ready(mut ready: std::io::PipeReader) -> bool {
