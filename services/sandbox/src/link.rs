@@ -104,13 +104,13 @@ impl Link {
             return;
         }
         // First ask to be woken, then look: nothing can happen in between unseen.
-        self.listen();
+        let over = self.listen();
         self.flush();
         if self.wants_room && SEND_LIMIT_BYTES - self.sending.len() >= ROOM_BYTES {
             self.wants_room = false;
             arrived(Arrived::Room);
         }
-        match self.receive() {
+        match self.receive(over) {
             Received::Nothing => {}
             Received::Bytes(bytes) => arrived(Arrived::Bytes(bytes)),
             Received::End => {
@@ -134,18 +134,19 @@ impl Link {
     }
 
     /// Forgets what the runtime knows and asks to be woken when there is something new. Only an end is never
-    /// forgotten, and after one nothing new comes.
-    fn listen(&self) {
+    /// forgotten, and after one nothing new comes: whether there was one.
+    fn listen(&self) -> bool {
         let forget = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
         let waker = Waker::from(self.signal.clone());
         let mut context = Context::from_waker(&waker);
         // An error is what was asked for.
         let _ = self.socket.try_io(Interest::READABLE, forget);
-        let _ = self.socket.poll_read_ready(&mut context);
+        let over = self.socket.poll_read_ready(&mut context).is_ready();
         if !self.sending.is_empty() {
             let _ = self.socket.try_io(Interest::WRITABLE, forget);
             let _ = self.socket.poll_write_ready(&mut context);
         }
+        over
     }
 
     /// How many bytes the socket took. One that takes nothing any more is found out by the reading side.
@@ -158,7 +159,7 @@ impl Link {
         }
     }
 
-    fn receive(&mut self) -> Received {
+    fn receive(&mut self, over: bool) -> Received {
         let room = usize::try_from(self.credit_bytes).unwrap_or(usize::MAX).min(READ_LIMIT_BYTES);
         if room == 0 {
             // Nothing is read without credit. A client may still want what came before the end; a server that was cut
@@ -172,8 +173,8 @@ impl Link {
             Ok(0) | Err(_) => Received::End,
             Ok(read) => {
                 self.credit_bytes -= read as u64;
-                if read == room {
-                    // There may be more, after the others have had their turn.
+                if read == room || over {
+                    // There may be more, or the end, of which nobody would tell again. The others have their turn first.
                     self.signal.raise();
                 }
                 Received::Bytes(bytes)
