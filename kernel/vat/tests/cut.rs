@@ -1,5 +1,7 @@
 //! A cut holds from the moment it is made: no handler starts whose check comes later, what runs stops, and then the
 //! link says that it has ended.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity, clippy::wrong_self_convention)]
+#![allow(clippy::drop_non_drop, reason = "a builder is dropped where it has done its work")]
 
 mod common;
 

@@ -1,5 +1,7 @@
 //! Peers that do everything wrong, by raw messages. Each is cut with a reason that an operator can read, or limited;
 //! and whoever else is served on the same thread notices nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity, clippy::wrong_self_convention)]
+#![allow(clippy::drop_non_drop, reason = "a builder is dropped where it has done its work")]
 
 mod common;
 
@@ -98,6 +100,7 @@ impl Scene {
 
     #[track_caller]
     fn is_still_served(mut self) {
+        self.settle();
         self.raw.read();
         self.raw.call(4_000_000_000, ROOT, NOOP, &[]);
         self.settle();
@@ -669,6 +672,49 @@ fn a_peer_that_does_not_read_makes_others_wait_for_nothing() {
         assert!(!scene.hostile.ended.is_there(), "not before its time");
         scene.world.clock.advance_ms(1);
         scene.is_cut_for("it does not read what it is sent");
+    });
+}
+
+#[test]
+fn a_peer_that_keeps_asking_and_never_reads_is_cut_no_later() {
+    watched(|| {
+        let mut scene = Scene::app();
+        scene.raw.call(1, ROOT, BYTES, &[]);
+        for question in 2..=11 {
+            scene.settle();
+            assert!(!scene.hostile.ended.is_there());
+            scene.world.clock.advance_ms(PATIENCE_NS / 1_000_000 / 10);
+            scene.raw.call(question, ROOT, NOOP, &[]);
+        }
+        scene.is_cut_for("it does not read what it is sent");
+    });
+}
+
+#[test]
+fn a_peer_that_is_busy_all_the_time_is_not_a_slow_one() {
+    watched(|| {
+        let mut scene = Scene::app();
+        let mut builder = capnp::message::Builder::new_default();
+        let mut call = builder.init_root::<message::Builder<'_>>().init_call();
+        call.set_interface_id(KEEPER);
+        call.set_method_id(NOOP);
+        call.reborrow().init_target().set_imported_cap(ROOT);
+        call.set_question_id(1);
+        call.init_params();
+        let frame = capnp::serialize::write_message_to_words(&builder);
+        // whenever it is looked at, a frame has begun and is not all there
+        let (first, second) = frame.split_at(frame.len() / 2);
+        scene.raw.bytes(first);
+        for _ in 0..100 {
+            scene.settle();
+            scene.raw.read();
+            assert!(!scene.hostile.ended.is_there());
+            scene.world.clock.advance_ms(PATIENCE_NS / 1_000_000 / 10);
+            scene.raw.bytes(second);
+            scene.raw.bytes(first);
+        }
+        scene.raw.bytes(second);
+        scene.is_still_served();
     });
 }
 

@@ -1,4 +1,6 @@
 //! What a link does between two vats that mean well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity, clippy::wrong_self_convention)]
+#![allow(clippy::drop_non_drop, reason = "a builder is dropped where it has done its work")]
 
 mod common;
 

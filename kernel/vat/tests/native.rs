@@ -1,4 +1,6 @@
 //! Doors and links as the kernel gives them: real sockets, a third party that cuts, and the main loop of a service.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity, clippy::wrong_self_convention)]
+#![allow(clippy::drop_non_drop, reason = "a builder is dropped where it has done its work")]
 
 mod common;
 

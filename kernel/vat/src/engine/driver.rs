@@ -43,12 +43,32 @@ impl Wake for Turn {
     }
 }
 
-/// Since when the other end is being waited for.
+/// What the other end is being waited for, and since when.
+#[derive(Clone, Copy)]
+struct Wait {
+    /// It is another wait when this changes.
+    mark: u64,
+    since_ns: u64,
+}
+
+impl Wait {
+    /// Goes on waiting where nothing has changed, else begins anew. How long it has been.
+    fn go_on(wait: &mut Option<Wait>, mark: Option<u64>, now_ns: u64) -> Option<u64> {
+        *wait = mark.map(|mark| match *wait {
+            Some(wait) if wait.mark == mark => wait,
+            _ => Wait { mark, since_ns: now_ns },
+        });
+        wait.map(|wait| now_ns.saturating_sub(wait.since_ns))
+    }
+}
+
+/// How long the other end is being waited for.
 #[derive(Default)]
 struct Patience {
-    rest_since_ns: Option<u64>,
-    stuck_since_ns: Option<u64>,
-    stuck_bytes: usize,
+    /// For the rest of a frame.
+    rest: Option<Wait>,
+    /// To read anything of what it is sent.
+    reading: Option<Wait>,
     timer: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
@@ -130,33 +150,27 @@ impl Engine {
         }
     }
 
-    /// Cuts a link whose other end neither goes on with a frame nor takes what it is sent.
+    /// Cuts a link whose other end does not go on with a frame, or takes nothing of what it is sent.
     fn wait_patiently(&mut self, context: &mut Context<'_>) {
-        let state = &self.state;
-        let waiting_bytes = state.waiting_bytes();
-        let (rest, stuck) = (state.is_waiting_for_rest(), waiting_bytes > 0);
-        let patience = &mut self.patience;
-        if !rest {
-            patience.rest_since_ns = None;
-        }
-        if waiting_bytes != patience.stuck_bytes {
-            patience.stuck_since_ns = None;
-            patience.stuck_bytes = waiting_bytes;
-        }
-        if !rest && !stuck {
-            // a timer that runs is left to run: the next frame may need it
+        let (state, patience) = (&self.state, &mut self.patience);
+        let (begun_frame, stuck_at_bytes) = (state.begun_frame(), state.stuck_at_bytes());
+        if begun_frame.is_none() && stuck_at_bytes.is_none() {
+            // a timer that runs is left to run: the next wait may need it
+            (patience.rest, patience.reading) = (None, None);
             return;
         }
-        let now_ns = state.clock.now_ns();
-        let limit_ns = state.bounds.patience_ns;
-        if rest && now_ns - *patience.rest_since_ns.get_or_insert(now_ns) >= limit_ns {
+        let (now_ns, limit_ns) = (state.clock.now_ns(), state.bounds.patience_ns);
+        let rest_ns = Wait::go_on(&mut patience.rest, begun_frame, now_ns);
+        let reading_ns = Wait::go_on(&mut patience.reading, stuck_at_bytes, now_ns);
+        if rest_ns.is_some_and(|waited_ns| waited_ns >= limit_ns) {
             return state.fault(&Fault::SlowFrame);
         }
-        if stuck && now_ns - *patience.stuck_since_ns.get_or_insert(now_ns) >= limit_ns {
+        if reading_ns.is_some_and(|waited_ns| waited_ns >= limit_ns) {
             return state.fault(&Fault::NotReading);
         }
+        let left_ns = limit_ns - rest_ns.max(reading_ns).unwrap_or(0);
         loop {
-            let timer = patience.timer.get_or_insert_with(|| state.clock.sleep(limit_ns));
+            let timer = patience.timer.get_or_insert_with(|| state.clock.sleep(left_ns));
             if timer.as_mut().poll(context).is_pending() {
                 return;
             }

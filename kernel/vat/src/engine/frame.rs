@@ -127,12 +127,14 @@ pub(crate) struct FrameReader {
     /// The beginning of a header.
     header: Vec<u8>,
     fault: Option<Fault>,
+    /// Frames that were all there.
+    whole_frames: u64,
 }
 
 impl FrameReader {
-    /// Whether a frame was begun that is not all there.
-    pub(crate) fn is_waiting_for_rest(&self) -> bool {
-        self.partial.is_some() || !self.header.is_empty()
+    /// The number of the frame that was begun and is not all there, if there is one.
+    pub(crate) fn begun_frame(&self) -> Option<u64> {
+        (self.partial.is_some() || !self.header.is_empty()).then_some(self.whole_frames)
     }
 
     /// The next message; nothing at the end of the stream, whether or not a frame was begun.
@@ -160,9 +162,14 @@ impl FrameReader {
             if self.partial.as_ref().is_some_and(Partial::is_whole)
                 && let Some(partial) = self.partial.take()
             {
-                self.ready.push_back(partial.frame.into_message());
+                self.finish(partial.frame);
             }
         }
+    }
+
+    fn finish(&mut self, frame: Frame) {
+        self.whole_frames += 1;
+        self.ready.push_back(frame.into_message());
     }
 
     /// Reads once into the shared piece of memory and takes apart what came.
@@ -203,7 +210,7 @@ impl FrameReader {
             if count < frame.bytes().len() {
                 self.partial = Some(Partial { frame, filled_bytes: count });
             } else {
-                self.ready.push_back(frame.into_message());
+                self.finish(frame);
             }
         }
         Ok(())
@@ -269,7 +276,7 @@ mod tests {
                 }
             }
             assert_eq!(read, texts, "in steps of {step}");
-            assert!(!reader.is_waiting_for_rest());
+            assert_eq!(reader.begun_frame(), None);
         }
     }
 
@@ -284,7 +291,8 @@ mod tests {
 
     #[test]
     fn a_header_that_claims_too_much_is_refused_as_soon_as_it_is_there() {
-        let claims: [(&[u32], fn(&Fault) -> bool); 4] = [
+        type Expected = fn(&Fault) -> bool;
+        let claims: [(&[u32], Expected); 4] = [
             (&[0, u32::MAX], |fault| matches!(fault, Fault::TooLarge(_))),
             (&[1, u32::MAX, u32::MAX, 0], |fault| matches!(fault, Fault::TooLarge(_))),
             (&[SEGMENTS_LIMIT as u32, 1], |fault| matches!(fault, Fault::Segments(_))),
@@ -306,7 +314,7 @@ mod tests {
         for part in [&[0u8, 0, 0][..], &[0, 9, 0, 0, 0], &[1; 8]] {
             write(&mut there, part);
             assert!(next(&mut reader, &mut here).is_pending());
-            assert!(reader.is_waiting_for_rest());
+            assert_eq!(reader.begun_frame(), Some(0));
         }
         drop(there);
         assert!(matches!(next(&mut reader, &mut here), Poll::Ready(Ok(None))));

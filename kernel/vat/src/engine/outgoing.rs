@@ -34,12 +34,18 @@ pub(crate) struct Outgoing {
     written_bytes: usize,
     /// All that waits.
     waiting_bytes: usize,
+    /// All that was ever written.
+    written_total_bytes: u64,
     kept: Vec<u8>,
 }
 
 impl Outgoing {
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
+    }
+
+    pub(crate) fn written_total_bytes(&self) -> u64 {
+        self.written_total_bytes
     }
 
     /// Adds a message with its frame's header.
@@ -115,6 +121,7 @@ impl Outgoing {
 
     fn advance(&mut self, count: usize) {
         self.waiting_bytes -= count;
+        self.written_total_bytes += count as u64;
         self.written_bytes += count;
         while let Some(chunk) = self.chunks.front() {
             let length = match chunk {

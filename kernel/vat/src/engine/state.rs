@@ -292,12 +292,15 @@ impl LinkState {
         }
     }
 
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.outgoing.borrow().waiting_bytes()
+    /// The number of the frame that was begun and is not all there, if there is one.
+    pub(crate) fn begun_frame(&self) -> Option<u64> {
+        self.reader.borrow().begun_frame()
     }
 
-    pub(crate) fn is_waiting_for_rest(&self) -> bool {
-        self.reader.borrow().is_waiting_for_rest()
+    /// How many bytes were written when some wait, if some do.
+    pub(crate) fn stuck_at_bytes(&self) -> Option<u64> {
+        let outgoing = self.outgoing.borrow();
+        (outgoing.waiting_bytes() > 0).then(|| outgoing.written_total_bytes())
     }
 
     /// Whether the other end takes nothing more: when all that it sent was read, the link has ended.
@@ -307,6 +310,6 @@ impl LinkState {
 
     /// Whether output leaves room for what handlers will say.
     pub(crate) fn has_room(&self) -> bool {
-        self.waiting_bytes() <= self.bounds.outgoing_soft_bytes
+        self.outgoing.borrow().waiting_bytes() <= self.bounds.outgoing_soft_bytes
     }
 }
