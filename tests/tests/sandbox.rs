@@ -231,6 +231,17 @@ fn a_flood_of_sends_is_taken_only_as_far_as_somebody_reads() {
 }
 
 #[test]
+fn what_was_sent_goes_out_while_the_guest_waits_for_something_else() {
+    let mut guest = Guest::start(&["send-and-turn-away"]);
+    let mut link = guest.process.link(Role::Client, Carries::Grant, "folder");
+    let taken: usize = guest.line().strip_prefix("taken ").unwrap().parse().unwrap();
+    let mut all = vec![0; taken];
+    link.read_exact(&mut all).unwrap();
+    drop(guest.input.take());
+    assert_eq!(guest.end().code, 0);
+}
+
+#[test]
 fn letting_go_in_the_middle_sends_what_was_sent_and_then_the_end() {
     let mut guest = Guest::start(&["drop-mid-call"]);
     let mut link = guest.process.link(Role::Client, Carries::Grant, "folder");

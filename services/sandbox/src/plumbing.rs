@@ -30,7 +30,7 @@ pub(crate) struct Plumbing {
     reasons: BTreeMap<u64, Notice>,
     /// Server ends whose end was told with the last list of events.
     told: Vec<u64>,
-    /// Whether the guest's own wait has polled since the last look.
+    /// The guest waits at its door and has polled just now.
     polled: bool,
 }
 
@@ -64,9 +64,9 @@ impl Plumbing {
     /// # Errors
     /// As for [`Plumbing::poll_beside`].
     pub(crate) fn poll_events(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Vec<wit::Event>>> {
-        self.polled = true;
         self.poll(context)?;
-        if self.events.is_empty() { Poll::Pending } else { Poll::Ready(Ok(self.take_events())) }
+        self.polled = self.events.is_empty();
+        if self.polled { Poll::Pending } else { Poll::Ready(Ok(self.take_events())) }
     }
 
     /// The guest came back to its door: what it was told has had its effect. No call of a link of which it knows the

@@ -21,6 +21,7 @@ const WAYS: &[(&str, fn() -> ExitCode)] = &[
     ("unknown-links", unknown_links),
     ("flood-of-sends", flood_of_sends),
     ("drop-mid-call", drop_mid_call),
+    ("send-and-turn-away", send_and_turn_away),
     ("echo", echo),
     ("cat", cat),
     ("resources", resources),
@@ -176,6 +177,15 @@ fn flood_of_sends() -> ExitCode {
             }
         }
     }
+}
+
+/// Sends more than the socket takes, and then waits for something else than its door.
+fn send_and_turn_away() -> ExitCode {
+    let link = first_link();
+    println!("taken {}", door::send(link, &vec![0x5a; 1 << 20]));
+    let mut text = Vec::new();
+    std::io::stdin().read_to_end(&mut text).expect("input");
+    ExitCode::SUCCESS
 }
 
 /// Lets go of its link with half a message sent.
