@@ -1,60 +1,63 @@
 //! Host folders: what makes a folder the same folder after a restart, and as whom its service runs.
 
-use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
-use rustix::fs::{Mode, OFlags, fstat, fstatvfs};
+use rustix::fs::{FileType, Mode, OFlags, fstat, fstatvfs};
+use schema::kernel_capnp::folder_identity;
+use vat::door::DoorError;
 
+use crate::control::{fill, text};
 use crate::sys;
 
 /// The group of a user that is not in the host's own list.
 const NO_GROUP: u32 = 65_534;
 
 /// What a folder is known by.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(crate) struct Identity {
     pub path: String,
-    pub file_system: u64,
+    file_system: u64,
     /// Where this is empty, the file system has no handles, and `inode` decides.
-    pub handle: Vec<u8>,
-    pub inode: u64,
+    handle: Vec<u8>,
+    inode: u64,
 }
 
 impl Identity {
-    pub(crate) fn of(folder: &OwnedFd, path: String) -> io::Result<Identity> {
-        let file_system = fstatvfs(folder)?.f_fsid;
-        Ok(Identity { path, file_system, handle: sys::file_handle(folder.as_fd()), inode: fstat(folder)?.st_ino })
-    }
-
-    fn is_same(&self, now: &Identity) -> bool {
-        let same_file = if self.handle.is_empty() { self.inode == now.inode } else { self.handle == now.handle };
-        self.file_system == now.file_system && same_file
+    pub(crate) fn of(folder: &OwnedFd, path: String) -> rustix::io::Result<Identity> {
+        let (file_system, handle) = (fstatvfs(folder)?.f_fsid, sys::file_handle(folder.as_fd()));
+        Ok(Identity { path, file_system, handle, inode: fstat(folder)?.st_ino })
     }
 
     /// Opens the path again. Refuses what is another folder by now.
     pub(crate) fn reopen(&self) -> Result<OwnedFd, String> {
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let opened = rustix::fs::open(&self.path, flags, Mode::empty())
-            .map_err(|error| format!("the folder {} cannot be opened: {error}", self.path))?;
-        let now = Identity::of(&opened, self.path.clone()).map_err(|error| format!("{}: {error}", self.path))?;
-        if self.is_same(&now) { Ok(opened) } else { Err(format!("{} is not the folder that was granted", self.path)) }
+        let failed = |error| format!("the folder {} cannot be opened: {error}", self.path);
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&self.path, flags, Mode::empty()).map_err(failed)?;
+        let now = Identity::of(&opened, String::new()).map_err(failed)?;
+        let same_file = if self.handle.is_empty() { self.inode == now.inode } else { self.handle == now.handle };
+        let same = same_file && self.file_system == now.file_system;
+        same.then_some(opened).ok_or_else(|| format!("{} is not the folder that was granted", self.path))
+    }
+
+    pub(crate) fn read_from(reader: folder_identity::Reader<'_>) -> Result<Identity, DoorError> {
+        let (path, handle) = (text(reader.get_path())?, reader.get_handle()?.to_vec());
+        Ok(Identity { path, file_system: reader.get_file_system(), handle, inode: reader.get_inode() })
+    }
+
+    pub(crate) fn write_to(&self, mut builder: folder_identity::Builder<'_>) {
+        fill!(builder, set_path(self.path.as_str()), set_file_system(self.file_system));
+        fill!(builder, set_handle(&self.handle), set_inode(self.inode));
     }
 }
 
-/// Whether it is a directory.
 pub(crate) fn is_folder(descriptor: &OwnedFd) -> bool {
-    fstat(descriptor).is_ok_and(|status| rustix::fs::FileType::from_raw_mode(status.st_mode).is_dir())
+    fstat(descriptor).is_ok_and(|status| FileType::from_raw_mode(status.st_mode).is_dir())
 }
 
-/// As whom a folder's service runs, when the kernel can choose: as the person who offered it; if that is the superuser, as the
-/// folder's owner; if that is the superuser too, as it, but only where Landlock and a private root hold it (`fenced`).
+/// As whom a folder's service runs, when the kernel can choose: as the person who offered it; if that is the superuser,
+/// as the folder's owner; if that is the superuser too, as it, but only where Landlock and a private root hold it (`fenced`).
 pub(crate) fn run_as(person: u32, folder: &OwnedFd, fenced: bool) -> Result<u32, String> {
-    let owner = File::from(folder.try_clone().map_err(|error| error.to_string())?)
-        .metadata()
-        .map_err(|error| format!("the folder's owner cannot be read: {error}"))?
-        .uid();
+    let owner = fstat(folder).map_err(|error| format!("the folder's owner cannot be read: {error}"))?.st_uid;
     decide(person, owner, fenced)
 }
 
@@ -63,7 +66,7 @@ fn decide(person: u32, owner: u32, fenced: bool) -> Result<u32, String> {
         (0, 0) if !fenced => {
             Err("a folder of the superuser's, offered by the superuser, needs Landlock and namespaces, \
                                   which this machine lacks: offer it as another user, or give it another owner"
-                .to_owned())
+                .into())
         }
         (0, owner) => Ok(owner),
         (person, _) => Ok(person),
@@ -85,39 +88,4 @@ fn entry(line: &str, user: u32) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_service_runs_as_who_offered_it() {
-        assert_eq!(decide(1000, 0, false), Ok(1000));
-        assert_eq!(decide(1000, 1001, true), Ok(1000));
-        assert_eq!(decide(0, 1001, false), Ok(1001));
-        assert_eq!(decide(0, 0, true), Ok(0));
-        assert!(decide(0, 0, false).is_err());
-    }
-
-    #[test]
-    fn groups_come_from_the_hosts_list() {
-        assert_eq!(entry("ada:x:1000:1001:Ada:/home/ada:/bin/sh", 1000), Some(1001));
-        assert_eq!(entry("ada:x:1000:1001:Ada:/home/ada:/bin/sh", 1001), None);
-        assert_eq!(entry("not a line", 0), None);
-        assert_eq!(group_of(0), 0);
-    }
-
-    #[test]
-    fn a_folder_that_was_replaced_is_another() {
-        let scratch = tempfile::tempdir().unwrap();
-        let path = scratch.path().join("docs");
-        std::fs::create_dir(&path).unwrap();
-        let identity = Identity::of(&File::open(&path).unwrap().into(), path.to_str().unwrap().to_owned()).unwrap();
-        assert!(identity.reopen().is_ok());
-        std::fs::rename(&path, scratch.path().join("old")).unwrap();
-        assert!(identity.reopen().is_err());
-        std::fs::create_dir(&path).unwrap();
-        assert!(identity.reopen().is_err());
-        std::fs::remove_dir(&path).unwrap();
-        std::fs::rename(scratch.path().join("old"), &path).unwrap();
-        assert!(identity.reopen().is_ok());
-    }
-}
+mod tests;

@@ -1,8 +1,7 @@
-//! The table of links and tombstones. Of every link the kernel keeps a duplicate of the server end: through it a link
-//! is cut without anybody's consent.
+//! Links and tombstones. Of every link the kernel keeps a duplicate of the server end: through it a link is cut without anybody's consent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::epoll::EventFlags;
 use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, socketpair, sockopt};
@@ -11,8 +10,8 @@ use vat::door::Carries;
 use crate::poller::{Poller, Source};
 use crate::sys;
 
-/// What each direction of a link holds at most (the system counts its own overhead too and doubles this): enough for
-/// streams of 64 KiB chunks to overlap.
+/// What each direction of a link holds at most (the system doubles it and counts its own overhead): enough for streams
+/// of 64 KiB chunks to overlap.
 const LINK_BUFFER_BYTES: usize = 128 * 1024;
 /// How much a discarding read takes at once.
 const DISCARD_BYTES: usize = 64 * 1024;
@@ -26,23 +25,13 @@ pub(crate) struct Link {
     pub server: u64,
     pub client: u64,
     pub label: String,
-    /// The duplicate and the poller's name for it; none once the link is cut and its server has yet to confirm.
-    open: Option<(OwnedFd, u64)>,
+    /// The duplicate and its token; none once the link is cut and its server has yet to confirm.
+    pub open: Option<(OwnedFd, u64)>,
 }
 
 impl Link {
-    /// A link to be made.
-    pub(crate) fn new(grant: u64, carries: Carries, server: u64, client: u64, label: String) -> Link {
-        Link { grant, carries, server, client, label, open: None }
-    }
-
-    /// Whether bytes can still go over it.
-    pub(crate) fn is_open(&self) -> bool {
-        self.open.is_some()
-    }
-
-    /// Lets no byte enter any more. Discards what waits for the server if `discard`, else leaves it to be read. Both ends read the
-    /// end of the stream afterwards.
+    /// Lets no byte enter any more. Discards what waits for the server if `discard`, else leaves it to be read. Both
+    /// ends read the end of the stream afterwards. Returns whether it was open.
     fn shut(&mut self, discard: bool, poller: &mut Poller) -> bool {
         let Some((watch, token)) = self.open.take() else { return false };
         poller.forget(&watch, token);
@@ -57,7 +46,7 @@ impl Link {
 
 #[derive(Default)]
 pub(crate) struct Links {
-    table: BTreeMap<u64, Link>,
+    pub table: BTreeMap<u64, Link>,
     /// Grant and link, of those that have a grant.
     by_grant: BTreeSet<(u64, u64)>,
     /// Grants that were cut and are not yet recorded as revoked: no link is made for them.
@@ -65,14 +54,6 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    pub(crate) fn get(&self, link: u64) -> Option<&Link> {
-        self.table.get(&link)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Link)> {
-        self.table.iter().map(|(id, link)| (*id, link))
-    }
-
     /// Makes a link and returns its two ends, the server's first.
     pub(crate) fn make(
         &mut self,
@@ -84,12 +65,11 @@ impl Links {
         let (server, client) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         for end in [&server, &client] {
             sockopt::set_socket_send_buffer_size(end, LINK_BUFFER_BYTES)?;
-            sys::pass_rights(std::os::fd::AsFd::as_fd(end), false);
+            sys::pass_rights(end.as_fd(), false);
         }
         let watch = rustix::io::fcntl_dupfd_cloexec(&server, 0)?;
-        let token = poller.token(Source::Link(id));
         // Only the hang-up, which is always told: data on the link does not wake the kernel.
-        poller.watch(&watch, token, EventFlags::ET)?;
+        let token = poller.watch(&watch, Source::Link(id), EventFlags::ET)?;
         if link.grant != 0 {
             self.by_grant.insert((link.grant, id));
         }
@@ -98,14 +78,19 @@ impl Links {
         Ok((server, client))
     }
 
+    pub(crate) fn is_open(&self, id: u64) -> bool {
+        self.table.get(&id).is_some_and(|link| link.open.is_some())
+    }
+
     /// The links of a grant, cut ones that nobody confirmed yet included.
-    pub(crate) fn of_grant(&self, grant: u64) -> Vec<u64> {
-        self.by_grant.range((grant, 0)..=(grant, u64::MAX)).map(|(_, link)| *link).collect()
+    pub(crate) fn of_grant(&self, grant: u64) -> impl Iterator<Item = u64> {
+        self.by_grant.range((grant, 0)..=(grant, u64::MAX)).map(|(_, link)| *link)
     }
 
     /// The links with an end at this process.
     pub(crate) fn of_process(&self, process: u64) -> Vec<u64> {
-        self.iter().filter(|(_, link)| link.server == process || link.client == process).map(|(id, _)| id).collect()
+        let ends = self.table.iter().filter(|(_, link)| link.server == process || link.client == process);
+        ends.map(|(id, _)| *id).collect()
     }
 
     /// Cuts: afterwards no byte enters, and what the server had not read is gone. The link stays in the table until
@@ -123,8 +108,8 @@ impl Links {
     }
 }
 
-/// Reads and discards to the end of the stream. A mark of out-of-band data ends a read early, and an error that the peer left
-/// is told once: neither is the end.
+/// Reads and discards to the end of the stream. A mark of out-of-band data ends a read early, and an error that the
+/// peer left is told once: neither is the end.
 fn drain(socket: &OwnedFd) {
     let mut buffer = [0; DISCARD_BYTES];
     for _ in 0..DISCARDS_LIMIT {
@@ -136,5 +121,4 @@ fn drain(socket: &OwnedFd) {
 }
 
 #[cfg(test)]
-#[path = "links_tests.rs"]
 mod tests;

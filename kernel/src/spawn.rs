@@ -1,35 +1,43 @@
-//! Starting a process: its namespaces, its user, its limits, and nothing but a door.
+//! Starting a process: a fixed table of images, its namespaces, its user, its limits, and nothing but a door.
 
+use std::convert::Infallible;
+use std::ffi::CStr;
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use libc::c_int;
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 use schema::kernel_capnp::Image;
 
 use crate::sys;
 
+/// Every image with its file's name, in the order of the schema. Each confines itself by its own profile.
+const IMAGES: [&CStr; 4] = [c"latch-powerbox", c"latch-folder", c"latch-sandbox", c"latch-compile"];
+/// Descriptors of a process, by image: a socket for each link of a server, a few links and files for the others.
+const DESCRIPTORS: [u64; 4] = [16_384, 16_384, 1_024, 64];
 /// Namespaces of every process. A user namespace comes on top where the kernel is not root: it is what allows the others.
 const NAMESPACES: c_int =
     libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
-/// The exit code of a child that could not become its image; its reason is in the kernel's log.
+/// What a child keeps until it has confined itself: to change its root.
+const KEPT: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SYS_CHROOT];
+/// The exit code of a child that could not become its image; why is in the kernel's log.
 const NOT_STARTED: c_int = 127;
-
-/// Descriptors of a process beside its door, by default: for the powerbox a socket for each session and each operator,
-/// for a service one for each link, for a sandbox its links and output.
-const DESCRIPTORS_SERVING: u64 = 16_384;
-const DESCRIPTORS_SANDBOX: u64 = 1_024;
-const DESCRIPTORS_COMPILE: u64 = 64;
 
 /// What this machine allows the kernel to do for its processes.
 pub(crate) struct Machine {
     /// Distinct users are possible.
     pub root: bool,
     namespaces: c_int,
-    /// The version of Landlock; 0: none.
-    pub landlock: u32,
-    kernel: u32,
-    null: File,
+    /// Landlock and namespaces are there.
+    pub fences: bool,
+    /// For people.
+    pub missing: Vec<String>,
+    images: [Option<OwnedFd>; 4],
+    kernel: Option<Pid>,
+    null: OwnedFd,
     log: File,
 }
 
@@ -42,142 +50,145 @@ pub(crate) struct Limits {
 }
 
 /// What a process is started with.
-pub(crate) struct Birth<'a> {
+pub(crate) struct Birth {
     pub image: Image,
-    pub file: (RawFd, &'static std::ffi::CStr),
-    pub door: &'a OwnedFd,
-    pub control: Option<&'a OwnedFd>,
+    pub door: OwnedFd,
+    pub control: Option<OwnedFd>,
+    /// User and group.
     pub identity: (u32, u32),
     pub limits: Limits,
     pub output: bool,
 }
 
 impl Machine {
-    /// Finds out, by trying.
-    pub(crate) fn examine(log: File) -> io::Result<Machine> {
+    /// Opens the images, once: a path that is swapped later changes nothing. Finds out by trying what else is possible.
+    pub(crate) fn examine(log: File, libexec: &Path) -> io::Result<Machine> {
         let root = rustix::process::geteuid().is_root();
         let wanted = if root { NAMESPACES } else { NAMESPACES | libc::CLONE_NEWUSER };
         let namespaces = match sys::clone(wanted) {
             Ok(None) => sys::exit(0),
-            Ok(Some((_, pidfd))) => {
-                reap(&pidfd)?;
-                wanted
-            }
+            Ok(Some((_, pidfd))) => reap(&pidfd).map(|_| wanted)?,
             Err(_) => 0,
         };
-        let null = File::options().read(true).write(true).open("/dev/null")?;
-        let kernel = std::process::id();
-        Ok(Machine { root, namespaces, landlock: sys::landlock_version(), kernel, null, log })
-    }
-
-    /// What this machine lacks, for people.
-    pub(crate) fn missing(&self) -> Vec<String> {
+        let landlock = sys::landlock_version() > 0;
         let lacks = [
-            (!self.root, "user ids of their own for processes (the kernel does not run as root)"),
-            (self.namespaces == 0, "namespaces for processes"),
-            (self.landlock == 0, "Landlock"),
+            (!root, "user ids of their own for processes (the kernel does not run as root)"),
+            (namespaces == 0, "namespaces for processes"),
+            (!landlock, "Landlock"),
         ];
-        lacks.iter().filter(|(lacking, _)| *lacking).map(|(_, what)| (*what).to_owned()).collect()
+        let mut missing: Vec<String> =
+            lacks.iter().filter(|(lacking, _)| *lacking).map(|(_, it)| (*it).into()).collect();
+        let mut images = [const { None }; 4];
+        for (image, name) in images.iter_mut().zip(IMAGES) {
+            let name = name.to_string_lossy();
+            match File::open(libexec.join(&*name)) {
+                Ok(file) => *image = Some(sys::lift(file)?),
+                Err(error) if error.kind() == ErrorKind::NotFound => missing.push(format!("the image {name}")),
+                Err(error) => return Err(error),
+            }
+        }
+        let null = sys::lift(File::options().read(true).write(true).open("/dev/null")?)?;
+        let (log, kernel) = (sys::lift(log)?.into(), Some(rustix::process::getpid()));
+        Ok(Machine { root, namespaces, fences: landlock && namespaces != 0, missing, images, kernel, null, log })
     }
 
-    /// Whether processes have file system namespaces of their own.
-    pub(crate) fn has_namespaces(&self) -> bool {
-        self.namespaces != 0
+    pub(crate) fn has(&self, image: Image) -> bool {
+        self.images[image as usize].is_some()
     }
 
-    /// Writes a line to the kernel's log.
+    /// Writes a line to the kernel's log. A full disk must not stop the node.
     pub(crate) fn say(&self, line: &str) {
-        // A full disk must not stop the node.
         let _ = (&self.log).write_all(format!("{line}\n").as_bytes());
     }
 
     /// Starts a process. Returns its pid and what tells of its end.
-    pub(crate) fn start(&self, birth: &Birth<'_>) -> io::Result<(u32, OwnedFd)> {
+    pub(crate) fn start(&self, birth: Birth) -> io::Result<(u32, OwnedFd)> {
         let (released, release) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        if let Some((pid, pidfd)) = sys::clone(self.namespaces)? {
-            let mapped = if self.namespaces & libc::CLONE_NEWUSER == 0 { Ok(()) } else { map_identity(pid) };
-            if let Err(error) = mapped.and_then(|()| Ok(rustix::io::write(&release, &[1]).map(drop)?)) {
-                // The child reads the end of the pipe, and exits.
-                drop(release);
-                reap(&pidfd)?;
-                return Err(error);
+        let Some((pid, pidfd)) = sys::clone(self.namespaces)? else {
+            drop(release);
+            if rustix::io::read(&released, &mut [0]) == Ok(1) {
+                let name = IMAGES[birth.image as usize].to_string_lossy();
+                let Err(error) = self.become_image(birth);
+                self.say(&format!("{name} could not be started: {error}"));
             }
-            return Ok((pid, pidfd));
+            sys::exit(NOT_STARTED)
+        };
+        let mapped = if self.namespaces & libc::CLONE_NEWUSER == 0 { Ok(()) } else { map_identity(pid) };
+        if let Err(error) = mapped.and_then(|()| Ok(rustix::io::write(&release, &[1])?)) {
+            // The child reads the end of the pipe, and exits.
+            drop(release);
+            reap(&pidfd)?;
+            return Err(error);
         }
-        drop(release);
-        if rustix::io::read(&released, &mut [0]) != Ok(1) {
-            sys::exit(NOT_STARTED);
-        }
-        let (step, error) = self.become_image(birth);
-        self.say(&format!("{} could not be started: {step}: {error}", birth.file.1.to_string_lossy()));
-        sys::exit(NOT_STARTED)
+        Ok((pid, pidfd))
     }
 
     /// In the child.
-    fn become_image(&self, birth: &Birth<'_>) -> (&'static str, io::Error) {
-        /// Clear of every number that the child is given.
-        const CLEAR: RawFd = 16;
-        let lifted = |descriptor: &dyn AsRawFdOf| rustix::io::fcntl_dupfd_cloexec(descriptor.fd(), CLEAR);
-        let output: &dyn AsRawFdOf = if birth.output { &self.log } else { &self.null };
-        let mut given: Vec<&dyn AsRawFdOf> = vec![&self.null, output, output, birth.door];
-        given.extend(birth.control.map(|control| control as &dyn AsRawFdOf));
-        let lifted: Vec<OwnedFd> = match given.into_iter().map(lifted).collect() {
-            Ok(lifted) => lifted,
-            Err(error) => return ("descriptors", rustix::io::Errno::into(error)),
-        };
-        let descriptors: Vec<RawFd> = lifted.iter().map(AsRawFd::as_raw_fd).collect();
-        let mut limits = vec![
-            (libc::RLIMIT_CORE, 0),
-            (libc::RLIMIT_NOFILE, descriptors_limit(birth.image, birth.limits.descriptors)),
-        ];
-        if birth.limits.cpu_seconds > 0 {
-            limits.push((libc::RLIMIT_CPU, birth.limits.cpu_seconds));
+    fn become_image(&self, birth: Birth) -> io::Result<Infallible> {
+        let index = birth.image as usize;
+        let output = if birth.output { self.log.as_fd() } else { self.null.as_fd() };
+        let mut given: Vec<BorrowedFd<'_>> = vec![self.null.as_fd(), output, output, birth.door.as_fd()];
+        given.extend(birth.control.as_ref().map(AsFd::as_fd));
+        sys::give(&given.into_iter().map(sys::lift).collect::<io::Result<Vec<_>>>()?)?;
+
+        // Raising the hard limit takes a capability that the child need not have: never more than the kernel's own.
+        let own = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        let wanted = if birth.limits.descriptors > 0 { birth.limits.descriptors.into() } else { DESCRIPTORS[index] };
+        let time = (birth.limits.cpu_seconds > 0).then_some(birth.limits.cpu_seconds);
+        for (resource, limit) in
+            [(Resource::Core, Some(0)), (Resource::Nofile, Some(own.min(wanted))), (Resource::Cpu, time)]
+        {
+            rustix::process::setrlimit(resource, Rlimit { current: limit, maximum: limit })?;
         }
-        sys::become_image(&sys::Child {
-            kernel: self.kernel,
-            descriptors: &descriptors,
-            image: birth.file.0,
-            name: birth.file.1,
-            identity: self.root.then_some(birth.identity),
-            limits: &limits,
-        })
+        // Fails only where it leads a session already.
+        let _ = rustix::process::setsid();
+        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+        rustix::process::chdir("/")?;
+        if self.namespaces != 0 {
+            keep_capabilities(self.root.then_some(birth.identity))?;
+        }
+        rustix::thread::set_no_new_privs(true)?;
+        // Only now: a change of user clears it. If the kernel is gone by now, nothing would end this process.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        if rustix::process::getppid() != self.kernel {
+            return Err(io::Error::other("the kernel is gone"));
+        }
+        let image = self.images[index].as_ref().ok_or(ErrorKind::NotFound)?;
+        Err(sys::execute(image, IMAGES[index]))
     }
+}
+
+/// Takes the identity and drops every capability but [`KEPT`], which pass through exec as ambient ones.
+fn keep_capabilities(identity: Option<(u32, u32)>) -> rustix::io::Result<()> {
+    use rustix::thread::{self, Gid, Uid};
+    let (own, kept) = (thread::capabilities(None)?, KEPT.into_iter().collect());
+    // Inheritable may only grow by what is still in the bounding set, so it comes first.
+    thread::set_capabilities(None, CapabilitySets { inheritable: kept, ..own })?;
+    thread::set_capabilities_secure_bits(CapabilitiesSecureBits::NO_ROOT | CapabilitiesSecureBits::NO_ROOT_LOCKED)?;
+    let every = (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit));
+    // The first that fails is one that this system does not know.
+    every.take_while(|one| thread::remove_capability_from_bounding_set(*one).is_ok()).for_each(drop);
+    if let Some((user, group)) = identity {
+        let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+        thread::set_keep_capabilities(true)?;
+        thread::set_thread_groups(&[])?;
+        thread::set_thread_res_gid(group, group, group)?;
+        thread::set_thread_res_uid(user, user, user)?;
+    }
+    thread::set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: kept })?;
+    KEPT.iter().try_for_each(|one| thread::configure_capability_in_ambient_set(*one, true))
 }
 
 /// Waits for the end of a child: its exit code, or minus the number of the signal that ended it.
 pub(crate) fn reap(pidfd: &OwnedFd) -> io::Result<i32> {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?;
+    let status = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?;
     let code = status.and_then(|status| status.exit_status().or(status.terminating_signal().map(|signal| -signal)));
     Ok(code.unwrap_or(NOT_STARTED))
 }
 
-/// Files and owned descriptors alike.
-trait AsRawFdOf {
-    fn fd(&self) -> std::os::fd::BorrowedFd<'_>;
-}
-
-impl<T: AsFd> AsRawFdOf for T {
-    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.as_fd()
-    }
-}
-
-/// Never more than the kernel itself may have: raising a limit takes a capability that the child need not have.
-fn descriptors_limit(image: Image, wanted: u32) -> u64 {
-    let default = match image {
-        Image::Powerbox | Image::Folder => DESCRIPTORS_SERVING,
-        Image::Sandbox => DESCRIPTORS_SANDBOX,
-        Image::Compile => DESCRIPTORS_COMPILE,
-    };
-    let own = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    own.min(if wanted > 0 { wanted.into() } else { default })
-}
-
 /// In a user namespace of its own, the child stays who it is and there is nobody else.
 fn map_identity(pid: u32) -> io::Result<()> {
-    let user = rustix::process::geteuid().as_raw();
-    let group = rustix::process::getegid().as_raw();
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     std::fs::write(format!("/proc/{pid}/uid_map"), format!("{user} {user} 1"))?;
     std::fs::write(format!("/proc/{pid}/setgroups"), "deny")?;
     std::fs::write(format!("/proc/{pid}/gid_map"), format!("{group} {group} 1"))

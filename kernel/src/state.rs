@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -11,12 +11,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::begin::POWERBOX_UID;
 
-/// Exit code where something is refused.
+/// Exit codes: something is refused; another kernel runs on this state.
 const REFUSED: u8 = 1;
-/// Exit code where another kernel runs on this state.
 const IN_USE: u8 = 3;
-/// A log of this size is put aside when the kernel starts.
-const LOG_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Why the kernel does not start: what, why, what next.
 pub(crate) struct Refusal {
@@ -25,8 +22,8 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(text: &str) -> Refusal {
-        Refusal { text: text.to_owned(), code: REFUSED }
+    pub(crate) fn new(text: String) -> Refusal {
+        Refusal { text, code: REFUSED }
     }
 }
 
@@ -41,62 +38,49 @@ pub(crate) struct State {
 /// Opens the state folder, or makes it, and makes it the working folder: names in it are short from then on.
 pub(crate) fn open(folder: &Path) -> Result<State, Refusal> {
     let shown = folder.display();
-    let failed =
-        |what: &str, error: std::io::Error| Refusal::new(&format!("the state {shown} cannot be {what}: {error}"));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| failed("made", error))?;
-    std::env::set_current_dir(folder).map_err(|error| failed("entered", error))?;
-    let metadata = std::fs::metadata(".").map_err(|error| failed("examined", error))?;
-    let (uid, mode) = (metadata.uid(), metadata.permissions().mode() & 0o777);
-    let me = rustix::process::geteuid();
+    let failed = |error: std::io::Error| Refusal::new(format!("the state {shown} cannot be used: {error}"));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    std::env::set_current_dir(folder).map_err(failed)?;
+    let metadata = std::fs::metadata(".").map_err(failed)?;
+    let (uid, mode, me) = (metadata.uid(), metadata.mode() & 0o777, rustix::process::geteuid());
     if mode & 0o077 != 0 {
-        return Err(Refusal::new(&format!(
+        return Err(Refusal::new(format!(
             "the state {shown} is open to other users (mode {mode:o}): say chmod 700 {shown}, after a look at who may have changed it"
         )));
     }
     if uid != me.as_raw() && !me.is_root() {
-        return Err(Refusal::new(&format!("the state {shown} belongs to user {uid}: start as that user")));
+        return Err(Refusal::new(format!("the state {shown} belongs to user {uid}: start as that user")));
     }
-    let private =
-        |name: &str, append: bool| File::options().create(true).append(append).write(true).mode(0o600).open(name);
-    let lock = private("lock", false).map_err(|error| failed("locked", error))?;
+    let private = |name: &str| File::options().create(true).append(true).mode(0o600).open(name).map_err(failed);
+    let (lock, log) = (private("lock")?, private("kernel.log")?);
     if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         let text = format!("another kernel runs on the state {shown}: use that one, or stop it with latch down");
         return Err(Refusal { text, code: IN_USE });
     }
-    if std::fs::metadata("kernel.log").is_ok_and(|log| log.len() > LOG_LIMIT_BYTES) {
-        std::fs::rename("kernel.log", "kernel.log.1").map_err(|error| failed("tidied", error))?;
-    }
-    let log = private("kernel.log", true).map_err(|error| failed("written to", error))?;
+    // Each link is a descriptor. Where the limit cannot be raised, `busy` comes sooner.
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     Ok(State { uid, log, lock })
 }
 
 /// The powerbox's own folder, made for its user where that is another one.
 pub(crate) fn powerbox_folder(root: bool) -> Result<OwnedFd, Refusal> {
     const NAME: &str = "powerbox";
-    let failed = |error: std::io::Error| Refusal::new(&format!("the folder {NAME} of the state: {error}"));
+    let failed = |error: std::io::Error| Refusal::new(format!("the folder {NAME} of the state: {error}"));
+    let expected = if root { POWERBOX_UID } else { rustix::process::geteuid().as_raw() };
     match DirBuilder::new().mode(0o700).create(NAME) {
-        Ok(()) if root => {
-            std::os::unix::fs::chown(NAME, Some(POWERBOX_UID), Some(POWERBOX_UID)).map_err(failed)?;
-        }
+        Ok(()) if root => std::os::unix::fs::chown(NAME, Some(expected), Some(expected)).map_err(failed)?,
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
     }
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let folder = File::from(rustix::fs::open(NAME, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?);
     let owner = folder.metadata().map_err(failed)?.uid();
-    let expected = if root { POWERBOX_UID } else { rustix::process::geteuid().as_raw() };
     if owner != expected {
-        return Err(Refusal::new(&format!(
+        return Err(Refusal::new(format!(
             "the folder {NAME} of the state belongs to user {owner} and is needed by {expected}: start the node as who made \
              the state, or give it over with chown -R {expected}:{expected} {NAME}"
         )));
     }
     Ok(folder.into())
-}
-
-/// As many descriptors as the system allows: each link is one.
-pub(crate) fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    // Raising to the hard limit is always allowed; where it fails all the same, `busy` comes sooner.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

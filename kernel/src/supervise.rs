@@ -1,74 +1,54 @@
-//! Processes: started, confined, dead, started again.
+//! Processes: started, confined, ended, started again, stopped in order.
 
 use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
+use schema::kernel_capnp::Outcome;
 use vat::door::{Begin, Confinement, ToVat};
 use vat::words::EndReason;
 
-use crate::backoff;
-use crate::channel::{Channel, Incoming, Packet};
-use crate::kernel::{CONFINE_GRACE, Kernel, Life, POWERBOX, Process};
-use crate::poller::{Alarm, Source};
+use crate::channel::Channel;
+use crate::control::{Answer, fill, no, ok};
+use crate::kernel::{Kernel, Life, NOTICES_LIMIT, POWERBOX, Plan, life};
+use crate::poller::Source;
 use crate::spawn::{Birth, reap};
-use crate::stop::Stage;
-use crate::sys;
+use crate::{backoff, sys};
 
-/// The powerbox's exit code for a state that it cannot use; its last word says why.
-const UNUSABLE_STATE: i32 = 78;
+/// A process has so long to confine itself.
+const CONFINE_GRACE: Duration = Duration::from_secs(30);
+/// How long a process that was told to stop may take.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
 
 impl Kernel {
-    /// Gives a process its next life.
+    /// Gives a process its next life: its door, in which it finds how it begins, and nothing else.
     pub(crate) fn start(&mut self, process: u64) -> std::io::Result<()> {
-        let Some(plan) = self.processes.get(&process).and_then(|known| known.plan.as_ref()) else { return Ok(()) };
-        let absent = || std::io::Error::other("its image is not installed");
-        let file = self.images.get(plan.image).ok_or_else(absent)?;
-        let token = self.poller.token(Source::Door(process));
-        let (mut door, theirs) = Channel::pair(&mut self.poller, token)?;
-        sys::pass_rights(door.socket(), false);
+        let Some(plan) = self.processes.get(&process).and_then(|known| known.plan.clone()) else { return Ok(()) };
+        let (mut door, theirs) = Channel::pair(&mut self.poller, Source::Door(process))?;
+        sys::pass_rights(door.socket.as_fd(), false);
         let control = if process == POWERBOX { Some(self.control.open(&mut self.poller)?) } else { None };
-        let (pid, pidfd) = self.machine.start(&Birth {
-            image: plan.image,
-            file,
-            door: &theirs,
-            control: control.as_ref(),
-            identity: plan.identity,
-            limits: plan.limits,
-            output: plan.output,
-        })?;
-        let exit = self.poller.token(Source::Exit(process));
-        self.poller.watch(&pidfd, exit, EventFlags::IN)?;
-
-        let mut first = vec![Packet {
-            bytes: ToVat::Begin(Begin {
-                process,
-                setup: plan.setup.clone(),
-                resources: u16::try_from(plan.resources.len()).unwrap_or(u16::MAX),
-                reduced: self.reduced,
-            })
-            .encode()
-            .map_err(std::io::Error::other)?,
-            descriptors: vec![],
-        }];
-        for (resource, descriptor) in &plan.resources {
-            let bytes = ToVat::Resource(resource.clone()).encode().map_err(std::io::Error::other)?;
-            first.push(Packet { bytes, descriptors: vec![Rc::clone(descriptor)] });
+        let Plan { image, identity, limits, output, .. } = *plan;
+        let (pid, pidfd) = self.machine.start(Birth { image, door: theirs, control, identity, limits, output })?;
+        let exit = self.poller.watch(&pidfd, Source::Exit(process), EventFlags::IN)?;
+        let (setup, resources) = (plan.setup.clone(), plan.resources.len() as u16);
+        let begin = ToVat::Begin(Begin { process, setup, resources, reduced: self.reduced });
+        let given =
+            plan.resources.iter().map(|(it, descriptor)| (ToVat::Resource(it.clone()), vec![Rc::clone(descriptor)]));
+        for (message, descriptors) in std::iter::once((begin, vec![])).chain(given) {
+            door.send(message.encode().map_err(std::io::Error::other)?, descriptors, &self.poller);
         }
-        for packet in first {
-            // Refused where it is dead already: then its exit is seen.
-            let _ = door.send(packet, &self.poller);
+        door.hold(true, &self.poller);
+        if limits.memory_bytes > 0 {
+            self.memory_due.get_or_insert_with(Instant::now);
         }
-        door.hold();
-        self.poller.alarm(CONFINE_GRACE, Alarm::Confined(process, token));
-        let memory = plan.limits.memory_bytes;
         if let Some(known) = self.processes.get_mut(&process) {
+            let since = Instant::now();
             known.last.clear();
-            known.life = Some(Life { pid, pidfd: Some((pidfd, exit)), door, confined: false, since: Instant::now() });
-        }
-        if memory > 0 {
-            self.watch_memory();
+            known.due = Some(since + CONFINE_GRACE);
+            known.life = Some(Life { pid, exit: Some((pidfd, exit)), door, confined: false, since });
         }
         Ok(())
     }
@@ -76,118 +56,143 @@ impl Kernel {
     /// A process is behind its walls: what waited for that is delivered.
     pub(crate) fn confined(&mut self, process: u64, confinement: &Confinement) {
         let Some(known) = self.processes.get_mut(&process) else { return };
-        let (uid, Some(life)) = (known.uid, known.life.as_mut()) else { return };
-        if life.confined {
+        let Some(life) = known.life.as_mut().filter(|life| !life.confined) else {
             return self.kill(process, "said twice that it is confined");
-        }
+        };
         life.confined = true;
-        let pid = life.pid;
-        let released = life.door.release(&self.poller);
-        let token = life.door.token;
-        if life.door.blocked_since().is_some() {
-            self.poller.alarm(crate::kernel::DOOR_GRACE, Alarm::Blocked(process, token));
+        life.door.hold(false, &self.poller);
+        if !known.stopping {
+            known.due = None;
         }
-        self.emit(vec![], |event| {
+        let (pid, uid) = (life.pid, known.identity.0);
+        self.emit(|event| {
             let mut said = event.init_confined();
-            said.set_process(process);
-            said.set_pid(pid);
-            said.set_uid(uid);
-            confinement.write_to(said.init_confinement());
+            confinement.write_to(said.reborrow().init_confinement());
+            fill!(said, set_process(process), set_pid(pid), set_uid(uid));
         });
-        if process == POWERBOX {
-            self.announce_ready();
-        }
-        if released.is_err() {
-            self.kill(process, "closed its door");
+        if let Some(ready) = self.ready.take_if(|_| process == POWERBOX) {
+            // Who does not listen any more does not need to know.
+            let _ = rustix::io::write(&ready, b"READY\n");
+            notify_supervisor("READY=1");
+            self.machine.say("ready");
         }
     }
 
-    /// A process ended: its last messages are read, its links end, and it is started again if it should be.
+    /// A process ended. Its last messages are read before anything is concluded from that.
     pub(crate) fn died(&mut self, process: u64) {
-        let Some(life) = self.processes.get_mut(&process).and_then(|known| known.life.as_ref()) else { return };
-        let Some((pidfd, _)) = &life.pidfd else { return };
+        let Some(Life { exit: Some((pidfd, _)), .. }) = life(&mut self.processes, process) else { return };
         let code = reap(pidfd).unwrap_or(-1);
-        self.read_rest(process);
-        let Some(known) = self.processes.get_mut(&process) else { return };
-        let Some(life) = known.life.take() else { return };
-        let ran_for = life.since.elapsed();
-        self.poller.forget(life.door.socket(), life.door.token);
-        if let Some((pidfd, token)) = &life.pidfd {
-            self.poller.forget(pidfd.as_fd(), *token);
+        while let Some(life) = life(&mut self.processes, process)
+            && let Ok(Some(received)) = life.door.receive(&mut self.buffer)
+        {
+            self.said(process, received);
         }
-        drop(life);
-        if process == POWERBOX && code == UNUSABLE_STATE {
-            // No restart makes it better: a person has to.
-            self.refused = Some(known.last.clone());
-            self.stage = Stage::Over;
-        }
-        let again = known.plan.as_ref().is_some_and(|plan| plan.restart) && !known.stopping && self.stage.is_running();
-        let (stopping, name) = (known.stopping, known.name.clone());
-        known.failures = backoff::failures(known.failures, ran_for);
-        let pause = if again { backoff::pause(known.failures, process == POWERBOX) } else { std::time::Duration::ZERO };
-        let (last, restarts) = (known.last.clone(), known.restarts);
-        self.machine
-            .say(&format!("{name} ({process}) ended with {code}{}{last}", if last.is_empty() { "" } else { ": " }));
+        self.gone(process, code);
+    }
 
-        let reason = match (again, stopping) {
+    /// Ends all links of a process or shell that is gone, tells, and has it started again if it should be.
+    pub(crate) fn gone(&mut self, process: u64, code: i32) {
+        let Some(known) = self.processes.get_mut(&process) else { return };
+        let ended = known.life.take();
+        let ran_for = ended.as_ref().map_or(Duration::ZERO, |life| life.since.elapsed());
+        if let Some(Life { door, exit, .. }) = &ended {
+            self.poller.forget(&door.socket, door.token);
+            exit.iter().for_each(|(pidfd, token)| self.poller.forget(pidfd, *token));
+        }
+        let again = known.plan.as_ref().is_some_and(|plan| plan.restart) && !known.stopping && !self.stopping;
+        known.failures = backoff::failures(known.failures, ran_for);
+        let pause = backoff::pause(known.failures, process == POWERBOX);
+        known.due = again.then(|| Instant::now() + pause);
+        let reason = match (again, known.stopping) {
             (true, _) => EndReason::Restarted,
             (false, true) => EndReason::Stopped,
             (false, false) => EndReason::PeerLost,
         };
+        let (shell, name, last) = (known.plan.is_none(), known.name.clone(), known.last.clone());
+        let (uid, restarts) = (known.identity.0, known.restarts);
+        if !again {
+            self.processes.remove(&process);
+        }
         self.end_links_of(process, reason, &name);
         if process == POWERBOX {
             self.control.close(&mut self.poller);
-            self.operators.resources.clear();
+            self.operators.claims.clear();
         }
-        self.emit(vec![], |event| {
+        if shell {
+            return self.tell_shell(process, ended.map_or(0, |life| life.pid), uid, true);
+        }
+        self.machine.say(&format!("{name} ({process}) ended with {code}: {last}"));
+        let backoff_ms = if again { pause.as_millis() as u32 } else { 0 };
+        self.emit(|event| {
             let mut exited = event.init_exited();
-            exited.set_process(process);
-            exited.set_code(code);
-            exited.set_last(last.as_str());
-            exited.set_will_restart(again);
-            exited.set_backoff_ms(u32::try_from(pause.as_millis()).unwrap_or(u32::MAX));
-            exited.set_restarts(restarts);
+            fill!(exited, set_process(process), set_code(code), set_last(last.as_str()), set_will_restart(again));
+            fill!(exited, set_backoff_ms(backoff_ms), set_restarts(restarts));
         });
-        if again && pause.is_zero() {
-            self.restart(process);
-        } else if again {
-            self.poller.alarm(pause, Alarm::Restart(process));
-        } else {
-            self.processes.remove(&process);
+        self.check_stop();
+    }
+
+    pub(crate) fn restart(&mut self, process: u64) {
+        if let Some(known) = self.processes.get_mut(&process) {
+            known.restarts += 1;
+        }
+        if let Err(error) = self.start(process) {
+            self.machine.say(&format!("process {process} could not be started again: {error}"));
+            self.gone(process, -1);
+        }
+    }
+
+    /// Stops one process for good.
+    pub(crate) fn stop_process(&mut self, process: u64, kill: bool) -> Answer {
+        let Some(known) = self.processes.get_mut(&process) else {
+            return no(Outcome::Unknown, "there is no such process");
+        };
+        known.stopping = true;
+        known.due = Some(Instant::now() + STOP_GRACE);
+        match (&known.life, kill) {
+            (None, _) => self.gone(process, 0),
+            (Some(_), true) => self.kill(process, "stopped by command"),
+            // A full door changes nothing: its time runs.
+            (Some(_), false) => drop(self.deliver(process, &ToVat::Stop, vec![], NOTICES_LIMIT)),
+        }
+        ok()
+    }
+
+    /// Begins to stop the node. Again is nothing new.
+    pub(crate) fn stop_node(&mut self) {
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
+        self.machine.say("stopping");
+        notify_supervisor("STOPPING=1");
+        self.emit(|mut event| event.set_stopping(()));
+        for process in self.processes.keys().copied().filter(|process| *process != POWERBOX).collect::<Vec<_>>() {
+            self.stop_process(process, false);
         }
         self.check_stop();
     }
 
-    /// What a dead process had still written into its door.
-    fn read_rest(&mut self, process: u64) {
-        use vat::door::FromVat;
-        loop {
-            let Some(life) = self.processes.get(&process).and_then(|known| known.life.as_ref()) else { return };
-            let Incoming::Packet(received) = life.door.receive(&mut self.buffer) else { return };
-            match FromVat::decode(&received.bytes) {
-                Ok(FromVat::Ended { link }) => self.link_confirmed(process, link),
-                Ok(FromVat::Last(last)) => {
-                    if let Some(known) = self.processes.get_mut(&process) {
-                        known.last = last;
-                    }
-                }
-                _ => {}
-            }
+    /// The powerbox is told last, so that it can still record how the others ended. Shells need not go first.
+    fn check_stop(&mut self) {
+        if !self.stopping || self.processes.iter().any(|(id, known)| *id != POWERBOX && known.plan.is_some()) {
+            return;
+        }
+        match self.processes.get(&POWERBOX) {
+            None => self.over = true,
+            Some(powerbox) if !powerbox.stopping => drop(self.stop_process(POWERBOX, false)),
+            Some(_) => {}
         }
     }
+}
 
-    pub(crate) fn restart(&mut self, process: u64) {
-        let running = self.stage.is_running();
-        let waits = |known: &Process| running && known.life.is_none() && !known.stopping;
-        let Some(known) = self.processes.get_mut(&process).filter(|known| waits(known)) else { return };
-        known.restarts += 1;
-        if let Err(error) = self.start(process) {
-            self.machine.say(&format!("process {process} could not be started again: {error}"));
-            if let Some(known) = self.processes.get_mut(&process) {
-                known.failures = known.failures.saturating_add(1);
-                let pause = backoff::pause(known.failures.max(2), process == POWERBOX);
-                self.poller.alarm(pause, Alarm::Restart(process));
-            }
-        }
+/// Tells systemd, where it asked to be told (`sd_notify`).
+fn notify_supervisor(state: &str) {
+    let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
+    let address = match path.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&path),
+    };
+    if let (false, Ok(socket), Ok(address)) = (path.is_empty(), UnixDatagram::unbound(), address) {
+        // A supervisor that is gone needs no word.
+        let _ = socket.send_to_addr(state.as_bytes(), &address);
     }
 }

@@ -22,6 +22,8 @@ pub mod meter;
 pub mod names;
 #[cfg(feature = "native")]
 pub mod native;
+#[cfg(feature = "socket")]
+pub mod socket;
 pub mod testing;
 pub mod transport;
 pub mod words;

@@ -1,10 +1,10 @@
 //! The first moments of a process: what it is told, what it is given, and its confinement; before any thread.
 
 use super::door::Door;
-use super::packet::{receive, send};
 use super::unsafe_descriptors::{DOOR_DESCRIPTOR, take_inherited};
 use crate::confine::{Allow, Profile, enter};
 use crate::door::{Begin, Confinement, FromVat, Resource, ToVat};
+use crate::socket::{receive, send};
 use crate::words::Rights;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

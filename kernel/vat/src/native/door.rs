@@ -1,9 +1,9 @@
 //! The door of a running process.
 
-use super::packet::{receive, send};
 use super::stream::Stream;
 use super::unsafe_descriptors::watch;
 use crate::door::{Badge, Carries, FromVat, Notice, Resource, Role, ToVat};
+use crate::socket::{receive, send};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;

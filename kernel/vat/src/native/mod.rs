@@ -4,16 +4,15 @@ mod born;
 mod clock;
 mod door;
 mod operator;
-mod packet;
 mod service;
 mod stream;
 mod unsafe_descriptors;
 
+pub use crate::socket::{DESCRIPTORS_LIMIT, Packet, receive, send};
 pub use born::{Born, Given};
 pub use clock::SystemClock;
 pub use door::{Arrived, Delivery, Door};
 pub use operator::connect_operator;
-pub use packet::{DESCRIPTORS_LIMIT, Packet, receive, send};
 pub use service::{LinkUsage, Service, report};
 pub use stream::Stream;
 pub use unsafe_descriptors::{CONTROL_DESCRIPTOR, DOOR_DESCRIPTOR, take_inherited, watch};

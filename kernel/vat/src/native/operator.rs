@@ -17,11 +17,7 @@ const SOCKET_NAME: &str = "operator";
 /// `NotFound`: there is no such state. `ConnectionRefused`: no node runs with it. `PermissionDenied`: this user may not
 /// operate it.
 pub fn connect_operator(state_folder: &Path) -> io::Result<Door> {
-    let folder = rustix::fs::open(
-        state_folder,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let folder = rustix::fs::open(state_folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let near = format!("/proc/self/fd/{}/{SOCKET_NAME}", folder.as_raw_fd());
     let address = SocketAddrUnix::new(near.as_str())?;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;

@@ -1,4 +1,5 @@
-//! Packets of a door with the descriptors that ride on them.
+//! Packets of a door, or of the control channel, with the descriptors that ride on them: for the kernel's ends and for
+//! those of native processes.
 
 use crate::door::PACKET_LIMIT_BYTES;
 use rustix::net::{
@@ -29,11 +30,18 @@ pub struct Packet {
 /// Those of the socket; and where the packet did not fit, or descriptors were lost on the way because this process
 /// can have no more: then nothing that comes later can be trusted to be whole, and the process should exit.
 pub fn receive(socket: impl AsFd) -> io::Result<Option<Packet>> {
-    let mut bytes = vec![0; PACKET_LIMIT_BYTES];
+    receive_with(socket, &mut vec![0; PACKET_LIMIT_BYTES])
+}
+
+/// The same with a buffer of the caller's, which is as large as a packet may be.
+///
+/// # Errors
+/// As above.
+pub fn receive_with(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<Packet>> {
     let mut space = [MaybeUninit::uninit(); SPACE_BYTES];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
-        match recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+        match recvmsg(&socket, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
             other => break other?,
         }
@@ -53,8 +61,7 @@ pub fn receive(socket: impl AsFd) -> io::Result<Option<Packet>> {
     if received.bytes == 0 && descriptors.is_empty() {
         return Ok(None);
     }
-    bytes.truncate(received.bytes);
-    Ok(Some(Packet { bytes, descriptors }))
+    Ok(Some(Packet { bytes: buffer.get(..received.bytes).unwrap_or_default().to_vec(), descriptors }))
 }
 
 /// Sends one packet, all or nothing. Whether it waits is up to the socket. Only what carries descriptors needs the

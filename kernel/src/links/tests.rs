@@ -3,7 +3,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, recv, send};
 
 fn made(links: &mut Links, poller: &mut Poller, id: u64, grant: u64) -> (OwnedFd, OwnedFd) {
-    let plan = Link::new(grant, Carries::Grant, 1, 2, "docs".into());
+    let plan = Link { grant, carries: Carries::Grant, server: 1, client: 2, label: "docs".into(), open: None };
     links.make(id, plan, poller).unwrap()
 }
 
@@ -30,7 +30,7 @@ fn a_cut_discards_what_waits_and_lets_nothing_enter() {
     assert_eq!(read(&client), Ok(b"reply".to_vec()));
     assert_eq!(read(&client), Ok(vec![]));
     assert!(!links.cut(7, &mut poller), "a second cut finds it cut");
-    assert!(links.get(7).is_some_and(|link| !link.is_open()), "it waits for its server's word");
+    assert!(links.table.contains_key(&7) && !links.is_open(7), "it waits for its server's word");
 }
 
 #[test]
@@ -76,10 +76,10 @@ fn a_grants_links_are_found_by_it() {
     let (mut links, mut poller) = (Links::default(), Poller::new().unwrap());
     let _ends: Vec<_> =
         [(1, 5), (2, 5), (3, 6), (4, 0)].map(|(id, grant)| made(&mut links, &mut poller, id, grant)).into();
-    assert_eq!(links.of_grant(5), [1, 2]);
-    assert_eq!(links.of_grant(0), []);
+    assert_eq!(links.of_grant(5).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(links.of_grant(0).count(), 0);
     links.end(1, true, &mut poller);
-    assert_eq!(links.of_grant(5), [2]);
+    assert_eq!(links.of_grant(5).collect::<Vec<_>>(), [2]);
     assert_eq!(links.of_process(2), [2, 3, 4]);
 }
 

@@ -1,0 +1,15 @@
+use super::*;
+
+#[test]
+fn the_systems_tables_are_read_whatever_a_process_calls_itself() {
+    let line = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 12 30 0 0 20 0 1 0 5 1 2";
+    assert_eq!(ticks(line), 42);
+    assert_eq!(ticks(""), 0);
+    assert_eq!(resident_bytes("Name:\tx\nVmHWM:\t  9 kB\nVmRSS:\t     20 kB\n"), 20_480);
+}
+
+#[test]
+fn this_process_uses_something() {
+    let used = measure(std::process::id());
+    assert!(used[1] > 0 && used[2] > 2);
+}
