@@ -5,7 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A folder of the checkout that `latch build` makes a package of.
-const PACKAGES: &[&str] = &["apps/hello", "apps/search", "tests/guests/hostile", "tests/guests/probe", "tests/guests/network", "tests/guests/bench", "tests/guests/plain"];
+const PACKAGES: &[&str] = &[
+    "apps/hello",
+    "apps/search",
+    "tests/guests/hostile",
+    "tests/guests/probe",
+    "tests/guests/network",
+    "tests/guests/bench",
+    "tests/guests/plain",
+];
 
 /// Where the packages go, below `target`.
 const FOLDER: &str = "target/apps";

@@ -64,7 +64,12 @@ impl Limits {
                 OUTPUT_MINIMUM_BYTES,
                 OUTPUT_MAXIMUM_BYTES,
             ),
-            stack_bytes: within(wanted.get_stack_bytes(), STACK_DEFAULT_BYTES, STACK_MINIMUM_BYTES, STACK_MAXIMUM_BYTES),
+            stack_bytes: within(
+                wanted.get_stack_bytes(),
+                STACK_DEFAULT_BYTES,
+                STACK_MINIMUM_BYTES,
+                STACK_MAXIMUM_BYTES,
+            ),
         }
     }
 }
@@ -109,7 +114,11 @@ struct Time(u32);
 
 impl fmt::Display for Time {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_multiple_of(1_000) { write!(formatter, "{} s", self.0 / 1_000) } else { write!(formatter, "{} ms", self.0) }
+        if self.0.is_multiple_of(1_000) {
+            write!(formatter, "{} s", self.0 / 1_000)
+        } else {
+            write!(formatter, "{} ms", self.0)
+        }
     }
 }
 

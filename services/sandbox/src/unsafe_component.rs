@@ -26,9 +26,8 @@ pub(crate) fn load(config: &mut Config, memfd: impl AsFd) -> wasmtime::Result<(E
     let size_bytes = usize::try_from(rustix::fs::fstat(&memfd)?.st_size)?;
     let engine = Engine::new(config.with_custom_code_memory(Some(Arc::new(MappedText))))?;
     // SAFETY: a new private mapping at an address of the kernel's choice touches no memory that is in use.
-    let start = unsafe {
-        rustix::mm::mmap(std::ptr::null_mut(), size_bytes, ProtFlags::READ, MapFlags::PRIVATE, &memfd, 0)?
-    };
+    let start =
+        unsafe { rustix::mm::mmap(std::ptr::null_mut(), size_bytes, ProtFlags::READ, MapFlags::PRIVATE, &memfd, 0)? };
     let start = NonNull::new(start.cast::<u8>()).ok_or_else(|| wasmtime::format_err!("mapped at address zero"))?;
     let image = NonNull::slice_from_raw_parts(start, size_bytes);
     // SAFETY: the mapping is never unmapped or written, and the seals keep everybody else from changing the file. The

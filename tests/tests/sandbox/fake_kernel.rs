@@ -44,14 +44,8 @@ impl Process {
         command.args(["-c", SCRIPT]).arg(tests::binaries().join(binary)).env_clear().stdin(Stdio::from(theirs));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let child = command.spawn().expect("the process starts");
-        let process = Self {
-            door: ours,
-            child,
-            last_link: 0,
-            last_word: None,
-            ended: Vec::new(),
-            confined: Vec::new(),
-        };
+        let process =
+            Self { door: ours, child, last_link: 0, last_word: None, ended: Vec::new(), confined: Vec::new() };
         let begin = Begin { process: 1, setup, resources: resources.len() as u16, reduced: false };
         process.say(ToVat::Begin(begin), None);
         for (name, descriptor) in resources {
@@ -153,7 +147,8 @@ pub(crate) fn memory(content: &[u8]) -> File {
 }
 
 pub(crate) fn seal(file: &File) {
-    rustix::fs::fcntl_add_seals(file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL).unwrap();
+    rustix::fs::fcntl_add_seals(file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
+        .unwrap();
 }
 
 pub(crate) fn content(file: &mut File) -> Vec<u8> {

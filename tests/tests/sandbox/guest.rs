@@ -137,7 +137,6 @@ pub(crate) struct Ended {
 /// A guest without a shell, with these two files for its output.
 pub(crate) fn start_detached(way: &[&str], files: &[File; 2]) -> Process {
     let setup = setup(way, sandbox_setup::Output::Files);
-    let resources =
-        [("component", hostile().as_fd()), ("output.0", files[0].as_fd()), ("output.1", files[1].as_fd())];
+    let resources = [("component", hostile().as_fd()), ("output.0", files[0].as_fd()), ("output.1", files[1].as_fd())];
     Process::start("latch-sandbox", setup, &resources)
 }

@@ -43,7 +43,10 @@ struct Shown<'a>(&'a str);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const LIMIT_CHARACTERS: usize = 100;
-        self.0.chars().take(LIMIT_CHARACTERS).try_for_each(|character| write!(formatter, "{}", character.escape_debug()))
+        self.0
+            .chars()
+            .take(LIMIT_CHARACTERS)
+            .try_for_each(|character| write!(formatter, "{}", character.escape_debug()))
     }
 }
 
