@@ -26,7 +26,8 @@ impl Checkout {
                     .next(format!("set it to <checkout>/{SDK}"))
             });
         }
-        let own = std::env::current_exe().and_then(std::fs::canonicalize).doing(|| "cannot find this command".into())?;
+        let own =
+            std::env::current_exe().and_then(std::fs::canonicalize).doing(|| "cannot find this command".into())?;
         let root = own.ancestors().skip(1).find(|root| is_checkout(root));
         root.map(|root| Self { root: root.to_path_buf() }).ok_or_else(|| {
             Failure::new("cannot find the SDK that apps are built with")

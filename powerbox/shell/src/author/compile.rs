@@ -35,7 +35,9 @@ pub(super) fn module(folder: &Path) -> Outcome<Vec<u8>> {
     })?;
     let checkout = Checkout::find()?;
     let mut command = cargo(&checkout)?;
-    command.args(["--profile", "guest", "--message-format", "json-render-diagnostics", "--manifest-path"]).arg(&manifest);
+    command
+        .args(["--profile", "guest", "--message-format", "json-render-diagnostics", "--manifest-path"])
+        .arg(&manifest);
     PROFILE.iter().for_each(|setting| {
         command.args(["--config", setting]);
     });
@@ -58,7 +60,10 @@ fn cargo(checkout: &Checkout) -> Outcome<Command> {
         command
     } else {
         return Err(Failure::new(format!("there is no compiler for {TARGET} here, which apps are built with")).next(
-            format!("rustup target add {TARGET}\nor, where that cannot be fetched: cargo xtask setup, in {}", checkout.root.display()),
+            format!(
+                "rustup target add {TARGET}\nor, where that cannot be fetched: cargo xtask setup, in {}",
+                checkout.root.display()
+            ),
         ));
     };
     // Flags for the machine's own programs are not meant for guests.

@@ -32,8 +32,11 @@ pub(super) struct AuthorKey {
 pub(super) fn load_or_make(path: Option<&Path>) -> Outcome<AuthorKey> {
     let path = match path {
         Some(path) => path.to_path_buf(),
-        None => own_path(|name| std::env::var_os(name).map(PathBuf::from))
-            .ok_or_else(|| Failure::new("there is no place for the author's key").because("$HOME is not set").next("latch build --key FILE"))?,
+        None => own_path(|name| std::env::var_os(name).map(PathBuf::from)).ok_or_else(|| {
+            Failure::new("there is no place for the author's key")
+                .because("$HOME is not set")
+                .next("latch build --key FILE")
+        })?,
     };
     match File::open(&path) {
         Ok(file) => Ok(AuthorKey { signing: load(file, &path)?, path, made: false }),

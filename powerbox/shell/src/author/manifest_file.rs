@@ -98,7 +98,8 @@ impl Amount {
             Self::Number(number) => return Ok(number),
             Self::Words(words) => words,
         };
-        let (number, unit) = words.trim().split_at(words.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(words.len()));
+        let (number, unit) =
+            words.trim().split_at(words.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(words.len()));
         let known = units.iter().find(|(name, _)| *name == unit.trim());
         let product = known.and_then(|(_, factor)| number.parse::<u64>().ok()?.checked_mul(*factor));
         product.ok_or_else(|| {
@@ -165,7 +166,11 @@ fn announced(written: WrittenRequest) -> Result<Announced, String> {
     let rights = Rights { read: has(Right::Read), append: has(Right::Append), write: has(Right::Write) }.complete();
     let interface = interface(&written.interface).ok_or_else(|| {
         let known: Vec<&str> = INTERFACES.iter().map(|interface| interface.name).collect();
-        format!("there is no interface {:?}; known are {}, others go by their id, 0x…", written.interface, known.join(", "))
+        format!(
+            "there is no interface {:?}; known are {}, others go by their id, 0x…",
+            written.interface,
+            known.join(", ")
+        )
     })?;
     Ok(Announced { label: written.label, interface, rights, reason: written.reason })
 }
@@ -211,7 +216,10 @@ mod tests {
         assert_eq!(manifest.requests[0].rights, Rights::READ);
         assert_eq!(manifest.requests[1].interface, 0xdd5a_f006_25ae_a914);
         assert!(manifest.requests[1].rights.append, "who may write may append");
-        assert_eq!(manifest.limits, Limits { memory_bytes: 1 << 20, turn_ms: 1_500, stack_bytes: 64 << 10, output_bytes: 0 });
+        assert_eq!(
+            manifest.limits,
+            Limits { memory_bytes: 1 << 20, turn_ms: 1_500, stack_bytes: 64 << 10, output_bytes: 0 }
+        );
         assert_eq!(manifest.world, WORLD);
     }
 

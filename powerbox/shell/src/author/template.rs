@@ -12,6 +12,7 @@ const TUTORIAL: &str = "hello";
 /// The tutorial's program and manifest, read from the checkout so that a new app always fits its SDK.
 const PROGRAM: &str = "apps/hello/src/main.rs";
 const MANIFEST: &str = "apps/hello/latch.toml";
+const IGNORE_FILE: &str = ".gitignore";
 /// What builds leave in an app's folder.
 const IGNORED: &str = "/target\n*.latch\n";
 
@@ -36,10 +37,10 @@ pub(crate) fn new(name: &str, folder: &Path) -> Outcome {
         ("Cargo.lock", tutorial("Cargo.lock")?),
         (manifest_file::NAME, named(&manifest, name)),
         ("src/main.rs", program),
-        (".gitignore", IGNORED.to_owned()),
+        (IGNORE_FILE, IGNORED.to_owned()),
     ];
     for (file, _) in &files {
-        if folder.join(file).exists() && *file != ".gitignore" {
+        if folder.join(file).exists() && *file != IGNORE_FILE {
             return Err(Failure::new(format!("{} exists already", folder.join(file).display()))
                 .next(format!("choose another folder: latch new {name} --into DIR")));
         }
@@ -47,6 +48,10 @@ pub(crate) fn new(name: &str, folder: &Path) -> Outcome {
     fs::create_dir_all(folder.join("src")).doing(|| format!("cannot make {}", folder.display()))?;
     for (file, text) in files {
         let path = folder.join(file);
+        // The folder may be part of something that has one.
+        if file == IGNORE_FILE && path.exists() {
+            continue;
+        }
         fs::write(&path, text).doing(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
