@@ -120,6 +120,8 @@ pub(crate) struct Figures {
 /// What runs now.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
+    /// How often the kernel started this powerbox again.
+    pub own_restarts: u32,
     /// By number.
     pub processes: BTreeMap<u64, Process>,
     /// By number.

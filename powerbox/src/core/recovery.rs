@@ -73,7 +73,11 @@ impl Core {
         let mut live = self.live.borrow_mut();
         for process in page.get_processes()? {
             let (number, image) = (process.get_process(), process.get_image()?);
-            if number == 0 || (process.get_shell() && live.processes.contains_key(&number)) {
+            if number == 0 {
+                live.own_restarts = process.get_restarts();
+                continue;
+            }
+            if process.get_shell() && live.processes.contains_key(&number) {
                 continue;
             }
             let name = process.get_name()?.to_string().unwrap_or_default();
@@ -214,12 +218,7 @@ impl Core {
                 .collect()
         };
         for (instance, process) in ended {
-            self.record_exit(
-                &instance,
-                process,
-                crate::instances::UNKNOWN_CODE,
-                "it ended while the powerbox was away",
-            );
+            self.record_exit(&instance, process, crate::runs::UNKNOWN_CODE, "it ended while the powerbox was away");
         }
         let orphans: Vec<u64> = {
             let (state, live) = (self.state.borrow(), self.live.borrow());

@@ -110,6 +110,7 @@ fn look(core: &Core) -> Status {
     own.pid = std::process::id();
     own.uid = rustix::process::getuid().as_raw();
     own.confined = true;
+    own.restarts = live.own_restarts;
     own.confinement = core.confinement.clone();
     let powerbox = std::iter::once((0, own));
     let rows = powerbox.chain(live.processes.iter().map(|(number, process)| (*number, process.clone()))).map(
