@@ -31,9 +31,11 @@ impl Core {
         self.reserve_ids().await?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         self.commit(THE_NODE, Record::Opened { version, node_start }).await?;
+        fault::point("recovery.opened");
         self.record_tombstones(&inventory.tombstones).await?;
         fault::point("recovery.tombstones");
         self.adopt_links(&inventory).await?;
+        fault::point("recovery.adopted");
         self.settle_lost_leases()?;
         self.adopt_processes();
         self.end_uses_of_gone_shells();

@@ -55,6 +55,7 @@ impl Core {
             return Ok(Cut::default());
         }
         let links = self.begin_ending(&ending);
+        fault::point("revoke.begun");
         let cut = self.cut(&ending, reason, detail).await;
         let mut result = Cut { cut_after: begun.elapsed(), links: count(links.len()), ..Cut::default() };
         fault::point("revoke.cut");
@@ -75,6 +76,7 @@ impl Core {
         self.bells.requests.ring();
         self.quiet(&links, &mut result).await;
         result.quiet_after = begun.elapsed();
+        fault::point("revoke.quiet");
         result.grants = ending;
         self.release_idle_folders();
         Ok(result)
