@@ -23,8 +23,8 @@ pub(crate) fn binaries() -> PathBuf {
 
 /// The package of one of the guests that are only there to be measured.
 pub(crate) fn package(name: &str) -> PathBuf {
-    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
-    guests.join(name).join(name).with_extension("latch")
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/apps");
+    packages.join(name).with_extension("latch")
 }
 
 fn processor() -> String {

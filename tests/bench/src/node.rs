@@ -5,6 +5,10 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long something that a node does by itself may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running node; it goes with its handle.
 pub(crate) struct Node {
@@ -40,6 +44,18 @@ impl Node {
             return Err(self.with_log(&format!("{command:?}: {}: {said}", output.status)));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Asks again and again until it is so.
+    pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn(&Self) -> Result<bool, String>) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so(self)? {
+            if Instant::now() > deadline {
+                return Err(self.with_log(&format!("{what} did not come")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// Memory of all of the node's processes, in bytes: what several share is counted once in all.

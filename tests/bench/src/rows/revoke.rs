@@ -2,20 +2,28 @@
 //! link is cut, and until the service has confirmed; against a round trip over a plain socket.
 
 use super::Scale;
+use crate::machine::package;
+use crate::node::Node;
 use crate::outcome::{Aim, Outcome, Part};
 use crate::peer::{Order, Peer, borrowed, socket_pairs};
 use crate::place::{Placement, pin};
 use crate::sample::Sample;
 use crate::stage::{self, Stage};
 use rustix::process::Pid;
+use serde_json::Value;
 
 const HOLDERS: u64 = 100;
 /// Revocations, and round trips, before anything is counted.
 const WARM_UP: u32 = 20;
 
-/// With ten open links.
+/// With ten open links; and by `latch revoke` in a whole node, where the powerbox has more to do.
 pub(super) fn with_10(scale: Scale) -> Result<Outcome, String> {
-    measure("revoke.10", 10, scale)
+    let mut outcome = measure("revoke.10", 10, scale)?;
+    let (cut, quiet) = by_command()?;
+    let plain = Plain::start(Placement::all()?.pop().unwrap_or(Placement::OneCore))?.round_trips(WARM_UP)?;
+    outcome.parts.push(Part::of_medians("latch revoke, to cut", &cut, &plain).aside());
+    outcome.parts.push(Part::of_medians("latch revoke, to quiet", &quiet, &plain).aside());
+    Ok(outcome)
 }
 
 /// With a thousand.
@@ -64,10 +72,36 @@ fn measure(row: &str, links: u32, scale: Scale) -> Result<Outcome, String> {
         against: "a byte there and back over a socket between two processes",
         parts,
         note: format!(
-            "real kernel, service and {} holders, a stand-in powerbox that records nothing; no delegation yet, so no row with descendants",
+            "real kernel, service and {} holders, a stand-in powerbox that records nothing; no delegation yet, so none with descendants",
             holders.len()
         ),
     })
+}
+
+/// Ten apps hold a folder each; every grant is revoked. How long the powerbox says that it took until the link was
+/// cut, and until the folder's service had confirmed, in microseconds.
+fn by_command() -> Result<(Sample, Sample), String> {
+    let node = Node::start()?;
+    node.install(&package("bench"))?;
+    let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+    let grant = format!("folder=host:{},ro", folder.path().display());
+    let names: Vec<String> = (0..10).map(|number| format!("holder-{number}")).collect();
+    for name in &names {
+        node.run(["run", "--detach", "--name", name.as_str(), "--grant", grant.as_str(), "bench", "--", "hold"])?;
+    }
+    let (mut cut, mut quiet) = (Sample::default(), Sample::default());
+    node.wait_for("the grants", |node| Ok(node.run(["grants"])?.matches("holder-").count() == names.len()))?;
+    for name in &names {
+        let printed = node.run(["--json", "revoke", name.as_str()])?;
+        let said: Value = serde_json::from_str(&printed).map_err(|error| format!("not JSON ({error}): {printed}"))?;
+        let figure = |name: &str| said[name].as_f64().ok_or_else(|| format!("no {name} in {printed}"));
+        if figure("cut")? != 1.0 {
+            return Err(format!("one link was to be cut: {printed}"));
+        }
+        cut.push(figure("cut_after_us")?);
+        quiet.push(figure("quiet_after_us")?);
+    }
+    Ok((cut, quiet))
 }
 
 /// Two processes with a socket between them.

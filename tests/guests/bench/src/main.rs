@@ -3,6 +3,7 @@
 //! - `hello`: prints a word and ends. It never touches its door, so that plain `wasmtime run` can run it too.
 //! - `idle`: prints a word and waits for its standard input to end; likewise.
 //! - `rest`: prints a word and waits at its door, as an app does that has nothing to do.
+//! - `hold`: asks for its folder, prints a word, and waits at its door.
 //! - `calls`: takes orders from its standard input, a line each, and answers each with a line of nanoseconds:
 //!   `each N`, the time between one call's arrival at the service and the next, N times; `deep N D`, the time in which N
 //!   calls arrived of which D were always under way. The service's answers carry the time, for an app's own clock is coarse.
@@ -30,9 +31,10 @@ fn main() -> ExitCode {
             say("rest");
             sdk::run(sdk::stopping())
         }
+        Some("hold") => sdk::run(hold()),
         Some("calls") => sdk::run(calls()),
         _ => {
-            say("usage: bench hello | idle | rest | calls");
+            say("usage: bench hello | idle | rest | hold | calls");
             ExitCode::from(2)
         }
     }
@@ -43,6 +45,13 @@ fn say(line: &str) {
     println!("{line}");
     // nobody reads it any more: then nobody misses it
     let _ = std::io::stdout().flush();
+}
+
+async fn hold() -> sdk::Result<()> {
+    let _held: Folder = ask("folder", "to be called").read().await?;
+    say("hold");
+    sdk::stopping().await;
+    Ok(())
 }
 
 async fn calls() -> sdk::Result<()> {
