@@ -189,6 +189,21 @@ fn two_results_cannot_be_given_to_each_other() {
     });
 }
 
+/// It has an object of its own called with what is not there yet, so that it would be given that as a promise; which
+/// it could then answer with, or call with itself.
+#[test]
+fn what_is_not_there_yet_is_not_handed_back() {
+    watched(|| {
+        let mut scene = Scene::app();
+        scene.raw.call(1, ROOT, SAME, &[Reference::Hosted(5)]);
+        scene.raw.call_result(2, 1, SAME, &[Reference::Hosted(5)]);
+        scene.settle();
+        assert_eq!(scene.raw.read().len(), 2, "an answer, and the second call, passed on");
+        scene.raw.call_result(3, 1, PUT, &[Reference::Answer(2)]);
+        scene.is_cut_for("it would be handed a promise");
+    });
+}
+
 #[test]
 fn an_answer_names_no_result_and_no_promise() {
     for (given, words) in [

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Reused(&'static str, u32),
     /// More of something than the link may hold.
     Bound(&'static str, usize),
+    /// This end would hand a stranger a promise: it was asked to pass on what is not there yet.
+    OwnPromise,
     /// This end made a message that no peer would take.
     OwnMessage(usize),
     /// The engine failed on what the peer sent.
@@ -47,6 +49,7 @@ impl fmt::Display for Fault {
             Fault::Unknown(what, id) => write!(formatter, "{what} {id}, which there is not"),
             Fault::Reused(what, id) => write!(formatter, "{what} {id}, which is in use"),
             Fault::Bound(what, limit) => write!(formatter, "more than {limit} {what}"),
+            Fault::OwnPromise => formatter.write_str("it would be handed a promise: what is not there yet"),
             Fault::OwnMessage(bytes) => write!(formatter, "this end made a message of {bytes} bytes"),
             Fault::Engine => formatter.write_str("the engine failed on a message"),
         }

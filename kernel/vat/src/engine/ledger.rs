@@ -430,10 +430,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// A reference that goes out: its id, where the other end now holds it here.
+    /// A reference that goes out: its id, where the other end now holds it here. Strangers get no promise of ours: they
+    /// could pass it back before it is settled, as what it is to be.
     fn export(&mut self, descriptor: cap_descriptor::Reader<'_>) -> Result<Option<u32>, Fault> {
-        let (cap_descriptor::SenderHosted(id) | cap_descriptor::SenderPromise(id)) = descriptor.which()? else {
-            return Ok(None);
+        let id = match descriptor.which()? {
+            cap_descriptor::SenderHosted(id) => id,
+            cap_descriptor::SenderPromise(id) if self.bounds.references == References::Any => id,
+            cap_descriptor::SenderPromise(_) => return Err(Fault::OwnPromise),
+            _ => return Ok(None),
         };
         let count = self.exports.entry(id).or_insert(0);
         *count += 1;

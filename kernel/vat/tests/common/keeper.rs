@@ -74,8 +74,8 @@ impl Keeper {
         }
     }
 
-    fn kept(&self) -> Client {
-        self.held.borrow().clone().expect("something was put")
+    fn kept(&self) -> capnp::Result<Client> {
+        self.held.borrow().clone().ok_or_else(|| capnp::Error::failed("nothing was put".into()))
     }
 
     async fn handle(
@@ -91,14 +91,15 @@ impl Keeper {
         match method {
             PUT => *self.held.borrow_mut() = Some(given()?),
             CALL_IT => {
-                let request: Request<any_pointer::Owned, any_pointer::Owned> = self.kept().new_call(KEEPER, NOOP, None);
+                let request: Request<any_pointer::Owned, any_pointer::Owned> = self.kept()?.new_call(KEEPER, NOOP, None);
                 drop(request.send());
             }
-            GIVE_BACK => results.get().set_as_capability(self.kept().hook),
+            GIVE_BACK => results.get().set_as_capability(self.kept()?.hook),
             FORWARD => {
-                let other = self.other.borrow().clone().expect("there is another");
+                let other = self.other.borrow().clone();
+                let other = other.ok_or_else(|| capnp::Error::failed("there is no other".into()))?;
                 let mut request: Request<any_pointer::Owned, any_pointer::Owned> = other.new_call(KEEPER, PUT, None);
-                request.get().set_as_capability(self.kept().hook);
+                request.get().set_as_capability(self.kept()?.hook);
                 request.send().promise.await?;
             }
             NOOP => {}
@@ -111,7 +112,7 @@ impl Keeper {
             }
             GIVE_BACK_LATER => {
                 self.wait().await;
-                results.get().set_as_capability(self.kept().hook);
+                results.get().set_as_capability(self.kept()?.hook);
             }
             ANOTHER => {
                 let exports = self.exports.borrow().clone().expect("it knows its link");
