@@ -1,7 +1,7 @@
 //! Stands in for every image in the kernel's own tests. It hands its door, and the powerbox's control channel, to the test over a
 //! socket and then does what it is told there, so that each test speaks both protocols itself. It does not confine itself.
 //!
-//! Told by two bytes: `x` and a code: exit; `o` and anything: write a line to standard error. End of stream: exit 0.
+//! Told by two bytes: `x` and a code: exit; `o` and anything: write a line to standard error; `m` and a number: take so many MiB, answer + or -. End of stream: exit 0.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -85,6 +85,10 @@ fn main() -> Outcome<()> {
         match told[0] {
             b'x' => std::process::exit(told[1].into()),
             b'o' => eprintln!("a word on standard error"),
+            b'm' => {
+                let got = Vec::<u8>::new().try_reserve_exact(usize::from(told[1]) << 20).is_ok();
+                driver.write_all(if got { b"+" } else { b"-" })?;
+            }
             _ => {}
         }
         driver.write_all(b"k")?;

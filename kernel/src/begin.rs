@@ -5,14 +5,13 @@ use std::rc::Rc;
 
 use schema::kernel_capnp::{Image, Outcome, start};
 use vat::door::{DoorError, Resource, ResourceKind};
+use vat::socket::DESCRIPTORS_LIMIT;
 use vat::words::clip;
 
-use crate::channel::DESCRIPTORS_LIMIT;
 use crate::control::{Answer, no, ok, text};
 use crate::folders::{Identity, group_of, run_as};
-use crate::introduce::near_limit;
 use crate::kernel::{Kernel, POWERBOX, Plan, Process};
-use crate::spawn::Limits;
+use crate::links::near_limit;
 
 /// The powerbox's user, always the same, so that its files keep their owner. Clear of the range that systemd gives out.
 pub(crate) const POWERBOX_UID: u32 = 2_000_000_000;
@@ -26,10 +25,9 @@ impl Kernel {
         if self.processes.contains_key(&process) {
             return Ok(ok());
         }
-        let count = given.len() + claims.len() as usize;
-        if image == Image::Powerbox || named.len() as usize != given.len() || count > DESCRIPTORS_LIMIT || self.stopping
-        {
-            return Ok(no(Outcome::Refused, "nothing can be started like that, or any more"));
+        let fits = named.len() as usize == given.len() && given.len() + claims.len() as usize <= DESCRIPTORS_LIMIT;
+        if image == Image::Powerbox || !fits || self.stopping {
+            return Ok(no(Outcome::Refused, "nothing is started like that, or any more"));
         }
         if !self.machine.has(image) {
             return Ok(no(Outcome::Refused, "its image is not installed"));
@@ -58,21 +56,15 @@ impl Kernel {
         }
         let identity = match resources.first() {
             Some((_, folder)) if image == Image::Folder && self.machine.root => {
-                match run_as(person.0, folder, self.machine.fences) {
-                    Ok(user) => (user, person.1.filter(|_| user == person.0).unwrap_or_else(|| group_of(user))),
-                    Err(why) => return Ok(no(Outcome::Refused, why)),
-                }
+                let user = run_as(person.0, folder).map_err(|error| DoorError::Malformed(error.to_string()))?;
+                (user, person.1.filter(|_| user == person.0).unwrap_or_else(|| group_of(user)))
             }
             _ => self.free_identity(),
         };
-        let (wanted, setup, name) = (start.get_limits()?, start.get_setup()?.to_vec(), text(start.get_name())?);
-        let limits = Limits {
-            memory_bytes: wanted.get_memory_bytes(),
-            cpu_seconds: wanted.get_cpu_seconds(),
-            descriptors: wanted.get_descriptors(),
-        };
-        let (restart, output) = (start.get_restart(), start.get_output());
-        let plan = Plan { image, setup, resources, restart, limits, output, identity };
+        let (limits, setup, name) = (start.get_limits()?, start.get_setup()?.to_vec(), text(start.get_name())?);
+        let (memory_bytes, cpu_seconds) = (limits.get_memory_bytes(), limits.get_cpu_seconds());
+        let (descriptors, restart, output) = (limits.get_descriptors(), start.get_restart(), start.get_output());
+        let plan = Plan { image, setup, resources, restart, memory_bytes, cpu_seconds, descriptors, output, identity };
         Ok(self.begin(process, clip(&name, NAME_LIMIT_BYTES), plan))
     }
 
@@ -80,14 +72,9 @@ impl Kernel {
     fn begin(&mut self, process: u64, name: &str, plan: Plan) -> Answer {
         let (name, identity) = (name.to_owned(), plan.identity);
         self.processes.insert(process, Process { name, identity, plan: Some(Rc::new(plan)), ..Process::default() });
-        let started = self.start(process);
-        started.map_or_else(
-            |error| {
-                self.processes.remove(&process);
-                no(Outcome::Busy, format!("it could not be started: {error}"))
-            },
-            |()| ok(),
-        )
+        let Err(error) = self.start(process) else { return ok() };
+        self.processes.remove(&process);
+        no(Outcome::Busy, format!("it could not be started: {error}"))
     }
 
     /// A user that no other process has, where there can be several.
@@ -103,8 +90,10 @@ impl Kernel {
     /// The first start of the powerbox, which therefore gets the first user.
     pub(crate) fn begin_powerbox(&mut self, setup: Vec<u8>, state: OwnedFd) -> Answer {
         let state = (Resource { name: "state".to_owned(), ..folder(String::new()) }, Rc::new(state));
-        let (resources, limits, identity) = (vec![state], Limits::default(), self.free_identity());
-        let plan = Plan { image: Image::Powerbox, setup, resources, restart: true, limits, output: true, identity };
+        let (image, resources, identity, restart, output) =
+            (Image::Powerbox, vec![state], self.free_identity(), true, true);
+        let (memory_bytes, cpu_seconds, descriptors) = (0, 0, 0);
+        let plan = Plan { image, setup, resources, restart, memory_bytes, cpu_seconds, descriptors, output, identity };
         self.begin(POWERBOX, "powerbox", plan)
     }
 }

@@ -2,26 +2,17 @@
 //! blocks and never fails: the end of who is gone is seen otherwise.
 
 use std::collections::VecDeque;
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Instant;
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::{Errno, Result};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use vat::socket::{Packet, receive_with, send};
 
 use crate::poller::{Poller, Source};
-
-/// Descriptors on one packet: a process is started with no more resources.
-pub(crate) const DESCRIPTORS_LIMIT: usize = 16;
-
-/// A packet that came in: bytes and descriptors.
-pub(crate) type Received = (Vec<u8>, Vec<OwnedFd>);
 
 /// The other end closed, or sent what no honest end sends: a packet over the limit, or too many descriptors.
 pub(crate) struct Closed;
@@ -46,6 +37,7 @@ impl Channel {
 
     /// Over a socket that somebody connected.
     pub(crate) fn over(socket: OwnedFd, poller: &mut Poller, source: Source) -> Result<Channel> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
         let token = poller.watch(&socket, source, EventFlags::IN)?;
         Ok(Channel { socket, token, waiting: VecDeque::new(), waiting_bytes: 0, held: false, blocked_since: None })
     }
@@ -56,9 +48,8 @@ impl Channel {
         self.flush(poller);
     }
 
-    /// Messages that wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+    pub(crate) fn has_room(&self, limit: usize) -> bool {
+        self.waiting.len() < limit
     }
 
     /// Sends a packet, or lets it wait its turn.
@@ -72,56 +63,33 @@ impl Channel {
 
     /// Sends what there is room for, and has the poller tell when there is more.
     pub(crate) fn flush(&mut self, poller: &Poller) {
+        // ETOOMANYREFS: too many descriptors of ours are under way; reading takes them out.
+        let no_room = [Errno::AGAIN, Errno::TOOMANYREFS, Errno::NOBUFS].map(|errno| Some(errno.raw_os_error()));
         let asked = self.blocked_since.is_some();
         while let Some((bytes, descriptors)) = self.waiting.front().filter(|_| !self.held) {
-            match send_packet(&self.socket, bytes, descriptors) {
-                // ETOOMANYREFS: too many descriptors of ours are under way; reading takes them out.
-                Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS) => {
-                    self.blocked_since.get_or_insert_with(Instant::now);
-                    break;
-                }
-                Ok(()) | Err(_) => self.blocked_since = None,
+            let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(|it| it.as_fd()).collect();
+            if send(&self.socket, bytes, &descriptors).is_err_and(|error| no_room.contains(&error.raw_os_error())) {
+                self.blocked_since.get_or_insert_with(Instant::now);
+                break;
             }
+            self.blocked_since = None;
             self.waiting_bytes -= bytes.len();
             self.waiting.pop_front();
         }
-        let ask = self.blocked_since.is_some();
-        if ask != asked {
-            let events = if ask { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
+        if self.blocked_since.is_some() != asked {
+            let events = if asked { EventFlags::IN } else { EventFlags::IN | EventFlags::OUT };
             poller.change(&self.socket, self.token, events);
         }
     }
 
     /// One packet, if there is one.
-    pub(crate) fn receive(&self, buffer: &mut [u8]) -> std::result::Result<Option<Received>, Closed> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_LIMIT))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let message = match recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
-            Ok(message) => message,
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> std::result::Result<Option<Packet>, Closed> {
+        match receive_with(&self.socket, buffer) {
+            Ok(Some(packet)) => Ok(Some(packet)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             // It ended with something of ours unread. This is told once, and what it said before is still there.
-            Err(Errno::CONNRESET) => return self.receive(buffer),
-            Err(_) => return Err(Closed),
-        };
-        let rights = control.drain().filter_map(|part| match part {
-            RecvAncillaryMessage::ScmRights(rights) => Some(rights),
-            _ => None,
-        });
-        let descriptors: Vec<OwnedFd> = rights.flatten().collect();
-        let cut_short = message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
-        let bytes = buffer.get(..message.bytes).filter(|bytes| !bytes.is_empty() && !cut_short).ok_or(Closed)?;
-        Ok(Some((bytes.to_vec(), descriptors)))
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => self.receive(buffer),
+            Ok(None) | Err(_) => Err(Closed),
+        }
     }
-}
-
-fn send_packet(socket: &OwnedFd, bytes: &[u8], descriptors: &[Rc<OwnedFd>]) -> Result<()> {
-    let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(|descriptor| descriptor.as_fd()).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_LIMIT))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-        return Err(Errno::INVAL);
-    }
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags).map(drop)
 }

@@ -4,12 +4,13 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use capnp::message::Builder;
-use schema::kernel_capnp::{Outcome, command, event};
+use schema::kernel_capnp::{Image, Outcome, command, event, page};
 use vat::door::packet::{pack, unpack};
 use vat::door::{DoorError, Notice, ToVat};
+use vat::socket::Packet;
 use vat::words::clip;
 
-use crate::channel::{Channel, Closed, Received};
+use crate::channel::{Channel, Closed};
 use crate::kernel::{DOOR_LIMIT, Kernel, PACKETS_A_TURN, POWERBOX};
 use crate::poller::{Poller, Source};
 
@@ -19,6 +20,8 @@ const EVENTS_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 /// With so much waiting, no further command is read: answers and events stay in proportion.
 const COMMANDS_PAUSE_BYTES: usize = 256 * 1024;
 const DETAIL_LIMIT_BYTES: usize = 1_000;
+/// Rows on a page. A process has a name of at most 96 bytes and 56 of fields: a page stays under half a packet.
+const ROWS: usize = 150;
 
 /// Calls setters of a message one after the other.
 macro_rules! fill {
@@ -109,7 +112,7 @@ impl Kernel {
         }
     }
 
-    fn command(&mut self, (bytes, descriptors): Received) {
+    fn command(&mut self, Packet { bytes, descriptors }: Packet) {
         let answered = unpack(&bytes).and_then(|message| {
             let command = message.get_root::<command::Reader<'_>>()?;
             let answer = self.carry_out(command, descriptors);
@@ -158,15 +161,67 @@ impl Kernel {
                 }
             }
             Which::Inventory(inventory) => self.list(inventory?.get_cursor())?,
-            Which::DropResource(resource) => {
-                if self.operators.claims.remove(&resource).is_none() {
-                    return Ok(no(Outcome::Unknown, "there is no such resource"));
-                }
-            }
+            Which::DropResource(resource) => drop(self.operators.claims.remove(&resource)),
             Which::Shutdown(()) => self.stop_node(),
             Which::Usage(process) => return Ok(self.report_usage(process)),
         }
         Ok(ok())
+    }
+
+    /// Sends a page of the inventory: every process, link and tombstone, which a powerbox that was started (again) reads first.
+    /// All pages show the moment of the first request; what changes after it follows as events.
+    pub(crate) fn list(&mut self, cursor: u64) -> Result<(), DoorError> {
+        if cursor == 0 {
+            self.control.pages = self.picture()?;
+            self.control.told = true;
+        }
+        let page = usize::try_from(cursor).ok().and_then(|cursor| self.control.pages.get(cursor)).cloned();
+        page.into_iter().for_each(|page| self.tell(page, vec![]));
+        Ok(())
+    }
+
+    fn picture(&self) -> Result<Vec<Vec<u8>>, DoorError> {
+        let processes: Vec<_> = self.processes.iter().collect();
+        let links: Vec<_> = self.links.table.iter().filter(|(_, link)| link.open.is_some()).collect();
+        let tombstones: Vec<u64> = self.links.tombstones.iter().copied().collect();
+        let count = [processes.len(), links.len(), tombstones.len()].map(|rows| rows.div_ceil(ROWS)).iter().sum();
+        let mut pages = Vec::new();
+        let mut add = |write: &dyn Fn(page::Builder<'_>) -> capnp::Result<()>| -> Result<(), DoorError> {
+            let (mut message, next) = (Builder::new_default(), pages.len() + 1);
+            let mut page = message.init_root::<event::Builder<'_>>().init_inventory();
+            fill!(page, set_cursor(next as u64), set_end(next == count));
+            write(page)?;
+            pages.push(pack::<event::Owned>(&message)?);
+            Ok(())
+        };
+        for rows in processes.chunks(ROWS) {
+            add(&|page| {
+                let mut list = page.init_processes(rows.len() as u32);
+                for (index, (id, known)) in (0..).zip(rows) {
+                    let (mut row, life) = (list.reborrow().get(index), known.life.as_ref());
+                    let image = known.plan.as_ref().map_or(Image::Powerbox, |plan| plan.image);
+                    fill!(row, set_process(**id), set_image(image), set_pid(life.map_or(0, |life| life.pid)));
+                    fill!(row, set_uid(known.identity.0), set_confined(life.is_some_and(|life| life.confined)));
+                    fill!(row, set_shell(known.plan.is_none()), set_restarts(known.restarts), set_name(&known.name));
+                }
+                Ok(())
+            })?;
+        }
+        for rows in links.chunks(ROWS) {
+            add(&|page| {
+                let mut list = page.init_links(rows.len() as u32);
+                for (index, (id, link)) in (0..).zip(rows) {
+                    let mut row = list.reborrow().get(index);
+                    fill!(row, set_link(**id), set_grant(link.grant), set_carries(link.carries));
+                    fill!(row, set_server(link.server), set_client(link.client));
+                }
+                Ok(())
+            })?;
+        }
+        for rows in tombstones.chunks(ROWS) {
+            add(&|mut page| page.set_tombstones(rows))?;
+        }
+        Ok(pages)
     }
 }
 

@@ -55,22 +55,9 @@ pub(crate) fn is_folder(descriptor: &OwnedFd) -> bool {
 }
 
 /// As whom a folder's service runs, when the kernel can choose: as the person who offered it; if that is the superuser,
-/// as the folder's owner; if that is the superuser too, as it, but only where Landlock and a private root hold it (`fenced`).
-pub(crate) fn run_as(person: u32, folder: &OwnedFd, fenced: bool) -> Result<u32, String> {
-    let owner = fstat(folder).map_err(|error| format!("the folder's owner cannot be read: {error}"))?.st_uid;
-    decide(person, owner, fenced)
-}
-
-fn decide(person: u32, owner: u32, fenced: bool) -> Result<u32, String> {
-    match (person, owner) {
-        (0, 0) if !fenced => {
-            Err("a folder of the superuser's, offered by the superuser, needs Landlock and namespaces, \
-                                  which this machine lacks: offer it as another user, or give it another owner"
-                .into())
-        }
-        (0, owner) => Ok(owner),
-        (person, _) => Ok(person),
-    }
+/// as the folder's owner. If that is the superuser too, the service itself refuses to go on without every wall.
+pub(crate) fn run_as(person: u32, folder: &OwnedFd) -> rustix::io::Result<u32> {
+    if person == 0 { Ok(fstat(folder)?.st_uid) } else { Ok(person) }
 }
 
 /// The first group of a user, from the host's own list. Others of a user's groups are not taken along.

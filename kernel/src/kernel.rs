@@ -1,6 +1,7 @@
 //! The kernel's state, its one loop, and what is said at doors.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -9,13 +10,14 @@ use rustix::event::epoll::EventFlags;
 use rustix::process::{Signal, pidfd_send_signal};
 use schema::kernel_capnp::Image;
 use vat::door::{FromVat, PACKET_LIMIT_BYTES, Resource, ToVat};
+use vat::socket::Packet;
 
-use crate::channel::{Channel, Closed, Received};
+use crate::channel::{Channel, Closed};
 use crate::control::Control;
 use crate::links::Links;
 use crate::poller::{Poller, Source};
 use crate::shells::Operators;
-use crate::spawn::{Limits, Machine};
+use crate::spawn::Machine;
 use crate::{supervise, sys};
 
 /// The powerbox's process number.
@@ -35,7 +37,10 @@ pub(crate) struct Plan {
     pub setup: Vec<u8>,
     pub resources: Vec<(Resource, Rc<OwnedFd>)>,
     pub restart: bool,
-    pub limits: Limits,
+    /// Limits; 0: the default of the image.
+    pub memory_bytes: u64,
+    pub cpu_seconds: u64,
+    pub descriptors: u32,
     pub output: bool,
     /// User and group.
     pub identity: (u32, u32),
@@ -80,11 +85,10 @@ pub(crate) struct Kernel {
     signals: OwnedFd,
     /// Less confinement than usual is allowed.
     pub reduced: bool,
-    pub ready: Option<OwnedFd>,
+    pub ready: Option<File>,
     /// The node was told to stop.
     pub stopping: bool,
     pub over: bool,
-    pub memory_due: Option<Instant>,
     pub buffer: Vec<u8>,
 }
 
@@ -95,31 +99,31 @@ pub(crate) fn life(processes: &mut BTreeMap<u64, Process>, process: u64) -> Opti
 
 impl Kernel {
     pub(crate) fn new(machine: Machine, operators: Operators, reduced: bool) -> std::io::Result<Kernel> {
-        let (mut poller, signals) = (Poller::new()?, sys::stop_signals()?);
+        let (mut poller, signals, processes) = (Poller::new()?, sys::stop_signals()?, BTreeMap::new());
         poller.watch(&signals, Source::Signals, EventFlags::IN)?;
         poller.watch(&operators.socket, Source::Operators, EventFlags::IN)?;
+        let (links, control, buffer) = (Links::default(), Control::default(), vec![0; PACKET_LIMIT_BYTES]);
+        let (ready, stopping, over) = (None, false, false);
         Ok(Kernel {
             machine,
             poller,
-            processes: BTreeMap::new(),
-            links: Links::default(),
-            control: Control::default(),
+            processes,
+            links,
+            control,
             operators,
             signals,
             reduced,
-            ready: None,
-            stopping: false,
-            over: false,
-            memory_due: None,
-            // One byte more than the longest packet: only a longer one fills it.
-            buffer: vec![0; PACKET_LIMIT_BYTES + 1],
+            ready,
+            stopping,
+            over,
+            buffer,
         })
     }
 
     /// Runs the node until it was stopped in order.
     pub(crate) fn run(&mut self) -> std::io::Result<()> {
         while !self.over {
-            let next = self.processes.keys().filter_map(|process| self.due(*process)).chain(self.memory_due).min();
+            let next = self.processes.keys().filter_map(|process| self.due(*process)).min();
             for token in self.poller.wait(next)? {
                 match self.poller.source(token) {
                     Some(Source::Signals) => {
@@ -140,9 +144,6 @@ impl Kernel {
             for process in self.processes.keys().copied().filter(overdue).collect::<Vec<_>>() {
                 self.overdue(process);
             }
-            if self.memory_due.is_some_and(|due| due <= now) {
-                self.check_memory();
-            }
         }
         Ok(())
     }
@@ -156,14 +157,13 @@ impl Kernel {
     }
 
     fn overdue(&mut self, process: u64) {
-        match self.processes.get(&process) {
-            Some(Process { life: None, .. }) => self.restart(process),
-            Some(Process { stopping: true, .. }) => self.kill(process, "did not stop in time"),
-            Some(Process { life: Some(Life { confined: false, .. }), .. }) => {
-                self.kill(process, "did not confine itself")
-            }
-            _ => self.kill(process, "did not read its door, or closed it"),
-        }
+        let why = match self.processes.get(&process) {
+            Some(Process { life: None, .. }) => return self.restart(process),
+            Some(Process { stopping: true, .. }) => "did not stop in time",
+            Some(Process { life: Some(Life { confined: false, .. }), .. }) => "did not confine itself",
+            _ => "did not read its door, or closed it",
+        };
+        self.kill(process, why);
     }
 
     /// Reads a door, and sends what waits for it.
@@ -179,16 +179,10 @@ impl Kernel {
     }
 
     /// Puts a message into a door, if fewer than `limit` wait there.
-    pub(crate) fn deliver(
-        &mut self,
-        process: u64,
-        message: &ToVat,
-        descriptors: Vec<Rc<OwnedFd>>,
-        limit: usize,
-    ) -> bool {
-        let life = life(&mut self.processes, process).filter(|life| life.door.waiting() < limit);
+    pub(crate) fn deliver(&mut self, process: u64, message: &ToVat, rides: Vec<Rc<OwnedFd>>, limit: usize) -> bool {
+        let life = life(&mut self.processes, process).filter(|life| life.door.has_room(limit));
         let (Some(life), Ok(bytes)) = (life, message.encode()) else { return false };
-        life.door.send(bytes, descriptors, &self.poller);
+        life.door.send(bytes, rides, &self.poller);
         true
     }
 
@@ -222,13 +216,13 @@ impl Kernel {
         }
     }
 
-    pub(crate) fn said(&mut self, process: u64, (bytes, descriptors): Received) {
+    pub(crate) fn said(&mut self, process: u64, Packet { bytes, descriptors }: Packet) {
         let Some(known) = self.processes.get_mut(&process) else { return };
         let shell = known.plan.is_none();
         match FromVat::decode(&bytes) {
             Ok(FromVat::Confined(confinement)) if !shell => self.confined(process, &confinement),
             Ok(FromVat::Ended { link }) => self.link_confirmed(process, link),
-            Ok(FromVat::Resource(resource)) if shell => self.resource_offered(process, resource, descriptors),
+            Ok(FromVat::Resource(resource)) if shell => self.resource_offered(process, &resource, descriptors),
             Ok(FromVat::Last(last)) => known.last = last,
             Ok(_) => self.kill(process, "said at its door what is not for it to say"),
             Err(error) => self.kill(process, &format!("sent its door what is no message: {error}")),

@@ -11,8 +11,8 @@ use vat::door::{Begin, Resource, ResourceKind, ToVat};
 use crate::channel::Channel;
 use crate::control::fill;
 use crate::folders::{Identity, is_folder};
-use crate::introduce::near_limit;
 use crate::kernel::{DOOR_LIMIT, Kernel, Life, Process};
+use crate::links::near_limit;
 use crate::poller::Source;
 
 /// The name of the socket in the state folder.
@@ -89,7 +89,7 @@ impl Kernel {
     }
 
     /// A shell brought a descriptor: a folder is kept until it is claimed, anything else goes to the powerbox.
-    pub(crate) fn resource_offered(&mut self, shell: u64, resource: Resource, descriptors: Vec<OwnedFd>) {
+    pub(crate) fn resource_offered(&mut self, shell: u64, resource: &Resource, descriptors: Vec<OwnedFd>) {
         let Some(who) = self.processes.get(&shell).map(|known| known.identity) else { return };
         let folder = resource.kind == ResourceKind::Folder;
         let Ok([descriptor]) = <[OwnedFd; 1]>::try_from(descriptors) else {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use libc::c_int;
@@ -12,6 +12,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 use schema::kernel_capnp::Image;
 
+use crate::kernel::Plan;
 use crate::sys;
 
 /// Every image with its file's name, in the order of the schema. Each confines itself by its own profile.
@@ -31,33 +32,12 @@ pub(crate) struct Machine {
     /// Distinct users are possible.
     pub root: bool,
     namespaces: c_int,
-    /// Landlock and namespaces are there.
-    pub fences: bool,
     /// For people.
     pub missing: Vec<String>,
     images: [Option<OwnedFd>; 4],
     kernel: Option<Pid>,
     null: OwnedFd,
     log: File,
-}
-
-/// Limits of one process; 0: the default of its image.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Limits {
-    pub memory_bytes: u64,
-    pub cpu_seconds: u64,
-    pub descriptors: u32,
-}
-
-/// What a process is started with.
-pub(crate) struct Birth {
-    pub image: Image,
-    pub door: OwnedFd,
-    pub control: Option<OwnedFd>,
-    /// User and group.
-    pub identity: (u32, u32),
-    pub limits: Limits,
-    pub output: bool,
 }
 
 impl Machine {
@@ -70,14 +50,11 @@ impl Machine {
             Ok(Some((_, pidfd))) => reap(&pidfd).map(|_| wanted)?,
             Err(_) => 0,
         };
-        let landlock = sys::landlock_version() > 0;
         let lacks = [
             (!root, "user ids of their own for processes (the kernel does not run as root)"),
             (namespaces == 0, "namespaces for processes"),
-            (!landlock, "Landlock"),
         ];
-        let mut missing: Vec<String> =
-            lacks.iter().filter(|(lacking, _)| *lacking).map(|(_, it)| (*it).into()).collect();
+        let mut missing: Vec<String> = lacks.iter().filter(|it| it.0).map(|it| it.1.to_owned()).collect();
         let mut images = [const { None }; 4];
         for (image, name) in images.iter_mut().zip(IMAGES) {
             let name = name.to_string_lossy();
@@ -89,7 +66,7 @@ impl Machine {
         }
         let null = sys::lift(File::options().read(true).write(true).open("/dev/null")?)?;
         let (log, kernel) = (sys::lift(log)?.into(), Some(rustix::process::getpid()));
-        Ok(Machine { root, namespaces, fences: landlock && namespaces != 0, missing, images, kernel, null, log })
+        Ok(Machine { root, namespaces, missing, images, kernel, null, log })
     }
 
     pub(crate) fn has(&self, image: Image) -> bool {
@@ -101,15 +78,14 @@ impl Machine {
         let _ = (&self.log).write_all(format!("{line}\n").as_bytes());
     }
 
-    /// Starts a process. Returns its pid and what tells of its end.
-    pub(crate) fn start(&self, birth: Birth) -> io::Result<(u32, OwnedFd)> {
+    /// Starts a process with its door, and the control channel if it has one. Returns its pid and what tells of its end.
+    pub(crate) fn start(&self, plan: &Plan, given: &[OwnedFd]) -> io::Result<(u32, OwnedFd)> {
         let (released, release) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let Some((pid, pidfd)) = sys::clone(self.namespaces)? else {
             drop(release);
             if rustix::io::read(&released, &mut [0]) == Ok(1) {
-                let name = IMAGES[birth.image as usize].to_string_lossy();
-                let Err(error) = self.become_image(birth);
-                self.say(&format!("{name} could not be started: {error}"));
+                let Err(error) = self.become_image(plan, given);
+                self.say(&format!("{:?} could not be started: {error}", IMAGES[plan.image as usize]));
             }
             sys::exit(NOT_STARTED)
         };
@@ -124,20 +100,19 @@ impl Machine {
     }
 
     /// In the child.
-    fn become_image(&self, birth: Birth) -> io::Result<Infallible> {
-        let index = birth.image as usize;
-        let output = if birth.output { self.log.as_fd() } else { self.null.as_fd() };
-        let mut given: Vec<BorrowedFd<'_>> = vec![self.null.as_fd(), output, output, birth.door.as_fd()];
-        given.extend(birth.control.as_ref().map(AsFd::as_fd));
-        sys::give(&given.into_iter().map(sys::lift).collect::<io::Result<Vec<_>>>()?)?;
+    fn become_image(&self, plan: &Plan, given: &[OwnedFd]) -> io::Result<Infallible> {
+        let index = plan.image as usize;
+        let output = if plan.output { self.log.as_fd() } else { self.null.as_fd() };
+        let standard = [self.null.as_fd(), output, output].into_iter();
+        sys::give(&standard.chain(given.iter().map(AsFd::as_fd)).map(sys::lift).collect::<io::Result<Vec<_>>>()?)?;
 
+        let limit = |value: u64| (value > 0).then_some(value);
         // Raising the hard limit takes a capability that the child need not have: never more than the kernel's own.
         let own = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-        let wanted = if birth.limits.descriptors > 0 { birth.limits.descriptors.into() } else { DESCRIPTORS[index] };
-        let time = (birth.limits.cpu_seconds > 0).then_some(birth.limits.cpu_seconds);
-        for (resource, limit) in
-            [(Resource::Core, Some(0)), (Resource::Nofile, Some(own.min(wanted))), (Resource::Cpu, time)]
-        {
+        let wanted = limit(plan.descriptors.into()).unwrap_or(DESCRIPTORS[index]);
+        // Memory that it can write to, not address space: what is only reserved costs nothing.
+        let (memory, time) = ((Resource::Data, limit(plan.memory_bytes)), (Resource::Cpu, limit(plan.cpu_seconds)));
+        for (resource, limit) in [(Resource::Core, Some(0)), (Resource::Nofile, Some(own.min(wanted))), memory, time] {
             rustix::process::setrlimit(resource, Rlimit { current: limit, maximum: limit })?;
         }
         // Fails only where it leads a session already.
@@ -145,7 +120,7 @@ impl Machine {
         rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
         rustix::process::chdir("/")?;
         if self.namespaces != 0 {
-            keep_capabilities(self.root.then_some(birth.identity))?;
+            keep_capabilities(self.root.then_some(plan.identity))?;
         }
         rustix::thread::set_no_new_privs(true)?;
         // Only now: a change of user clears it. If the kernel is gone by now, nothing would end this process.

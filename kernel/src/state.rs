@@ -27,6 +27,11 @@ impl Refusal {
     }
 }
 
+/// Says what failed.
+pub(crate) fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl Fn(E) -> Refusal {
+    move |error| Refusal::new(format!("{what}: {error}"))
+}
+
 pub(crate) struct State {
     /// Its owner is an operator.
     pub uid: u32,
@@ -38,10 +43,10 @@ pub(crate) struct State {
 /// Opens the state folder, or makes it, and makes it the working folder: names in it are short from then on.
 pub(crate) fn open(folder: &Path) -> Result<State, Refusal> {
     let shown = folder.display();
-    let failed = |error: std::io::Error| Refusal::new(format!("the state {shown} cannot be used: {error}"));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    std::env::set_current_dir(folder).map_err(failed)?;
-    let metadata = std::fs::metadata(".").map_err(failed)?;
+    let failed = failed(format!("the state {shown} cannot be used"));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(&failed)?;
+    std::env::set_current_dir(folder).map_err(&failed)?;
+    let metadata = std::fs::metadata(".").map_err(&failed)?;
     let (uid, mode, me) = (metadata.uid(), metadata.mode() & 0o777, rustix::process::geteuid());
     if mode & 0o077 != 0 {
         return Err(Refusal::new(format!(
@@ -51,7 +56,7 @@ pub(crate) fn open(folder: &Path) -> Result<State, Refusal> {
     if uid != me.as_raw() && !me.is_root() {
         return Err(Refusal::new(format!("the state {shown} belongs to user {uid}: start as that user")));
     }
-    let private = |name: &str| File::options().create(true).append(true).mode(0o600).open(name).map_err(failed);
+    let private = |name: &str| File::options().create(true).append(true).mode(0o600).open(name).map_err(&failed);
     let (lock, log) = (private("lock")?, private("kernel.log")?);
     if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         let text = format!("another kernel runs on the state {shown}: use that one, or stop it with latch down");
@@ -66,16 +71,16 @@ pub(crate) fn open(folder: &Path) -> Result<State, Refusal> {
 /// The powerbox's own folder, made for its user where that is another one.
 pub(crate) fn powerbox_folder(root: bool) -> Result<OwnedFd, Refusal> {
     const NAME: &str = "powerbox";
-    let failed = |error: std::io::Error| Refusal::new(format!("the folder {NAME} of the state: {error}"));
+    let failed = failed(format!("the folder {NAME} of the state"));
     let expected = if root { POWERBOX_UID } else { rustix::process::geteuid().as_raw() };
     match DirBuilder::new().mode(0o700).create(NAME) {
-        Ok(()) if root => std::os::unix::fs::chown(NAME, Some(expected), Some(expected)).map_err(failed)?,
+        Ok(()) if root => std::os::unix::fs::chown(NAME, Some(expected), Some(expected)).map_err(&failed)?,
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
     }
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let folder = File::from(rustix::fs::open(NAME, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?);
-    let owner = folder.metadata().map_err(failed)?.uid();
+    let owner = folder.metadata().map_err(&failed)?.uid();
     if owner != expected {
         return Err(Refusal::new(format!(
             "the folder {NAME} of the state belongs to user {owner} and is needed by {expected}: start the node as who made \

@@ -1,5 +1,6 @@
 //! Processes: started, confined, ended, started again, stopped in order.
 
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -13,9 +14,9 @@ use vat::words::EndReason;
 
 use crate::channel::Channel;
 use crate::control::{Answer, fill, no, ok};
-use crate::kernel::{Kernel, Life, NOTICES_LIMIT, POWERBOX, Plan, life};
+use crate::kernel::{Kernel, Life, NOTICES_LIMIT, POWERBOX, life};
 use crate::poller::Source;
-use crate::spawn::{Birth, reap};
+use crate::spawn::reap;
 use crate::{backoff, sys};
 
 /// A process has so long to confine itself.
@@ -29,9 +30,11 @@ impl Kernel {
         let Some(plan) = self.processes.get(&process).and_then(|known| known.plan.clone()) else { return Ok(()) };
         let (mut door, theirs) = Channel::pair(&mut self.poller, Source::Door(process))?;
         sys::pass_rights(door.socket.as_fd(), false);
-        let control = if process == POWERBOX { Some(self.control.open(&mut self.poller)?) } else { None };
-        let Plan { image, identity, limits, output, .. } = *plan;
-        let (pid, pidfd) = self.machine.start(Birth { image, door: theirs, control, identity, limits, output })?;
+        let mut given = vec![theirs];
+        if process == POWERBOX {
+            given.push(self.control.open(&mut self.poller)?);
+        }
+        let (pid, pidfd) = self.machine.start(&plan, &given)?;
         let exit = self.poller.watch(&pidfd, Source::Exit(process), EventFlags::IN)?;
         let (setup, resources) = (plan.setup.clone(), plan.resources.len() as u16);
         let begin = ToVat::Begin(Begin { process, setup, resources, reduced: self.reduced });
@@ -41,9 +44,6 @@ impl Kernel {
             door.send(message.encode().map_err(std::io::Error::other)?, descriptors, &self.poller);
         }
         door.hold(true, &self.poller);
-        if limits.memory_bytes > 0 {
-            self.memory_due.get_or_insert_with(Instant::now);
-        }
         if let Some(known) = self.processes.get_mut(&process) {
             let since = Instant::now();
             known.last.clear();
@@ -72,7 +72,7 @@ impl Kernel {
         });
         if let Some(ready) = self.ready.take_if(|_| process == POWERBOX) {
             // Who does not listen any more does not need to know.
-            let _ = rustix::io::write(&ready, b"READY\n");
+            let _ = (&ready).write_all(b"READY\n");
             notify_supervisor("READY=1");
             self.machine.say("ready");
         }

@@ -16,14 +16,6 @@ fn check(result: c_long) -> Result<c_long> {
     if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Takes over a descriptor whose number was given on the command line.
-pub(crate) fn adopt(number: RawFd) -> Result<OwnedFd> {
-    // SAFETY: F_GETFD takes no pointer.
-    check(c_long::from(unsafe { libc::fcntl(number, libc::F_GETFD) }))?;
-    // SAFETY: it is open, and was before this program opened any.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
-}
-
 /// Another descriptor of the same, where no child's own will be.
 pub(crate) fn lift(descriptor: impl AsFd) -> Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(descriptor, LIFTED)?)
@@ -68,14 +60,6 @@ pub(crate) fn file_handle(file: BorrowedFd<'_>) -> Vec<u8> {
         Some(bytes) if result == 0 => [&handle.0.handle_type.to_le_bytes(), bytes].concat(),
         _ => Vec::new(),
     }
-}
-
-/// The version of Landlock that this machine offers; 0 for none.
-pub(crate) fn landlock_version() -> u32 {
-    const VERSION: c_long = 1;
-    // SAFETY: with this flag no attribute is read.
-    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0_usize, 0_usize, VERSION) };
-    u32::try_from(version).unwrap_or(0)
 }
 
 /// Makes a child with its own copy of everything, in new namespaces. The child gets nothing, the parent its pid and pidfd.

@@ -1,14 +1,10 @@
-//! What processes use, as the system counts it, and the watch over those with a limit of memory.
-
-use std::time::{Duration, Instant};
+//! What processes use, as the system counts it.
 
 use schema::kernel_capnp::Outcome;
 
 use crate::control::{Answer, fill, no, ok};
 use crate::kernel::{Kernel, POWERBOX};
 
-/// How often memory is looked at, while somebody has a limit.
-const WATCH: Duration = Duration::from_secs(1);
 /// What one tick of processor time is in the system's tables: fixed at 100 a second for all programs.
 const TICK_US: u64 = 10_000;
 
@@ -22,36 +18,14 @@ impl Kernel {
         let counted = self.processes.iter().filter(|(id, it)| if whole { it.plan.is_some() } else { **id == process });
         let pids = counted.filter_map(|(_, known)| known.life.as_ref().map(|life| life.pid));
         let used: Vec<[u64; 3]> = pids.chain(whole.then(std::process::id)).map(measure).collect();
-        let [cpu_us, resident, descriptors] =
-            [0, 1, 2].map(|which: usize| used.iter().map(|one| one[which]).sum::<u64>());
-        let links = self
-            .links
-            .table
-            .values()
-            .filter(|it| it.open.is_some() && (whole || it.server == process || it.client == process))
-            .count();
+        let [cpu_us, resident, descriptors] = [0, 1, 2].map(|at: usize| used.iter().map(|one| one[at]).sum());
+        let links = if whole { self.links.table.len() } else { self.links.of_process(process).len() };
         self.emit(|event| {
             let mut usage = event.init_usage();
             fill!(usage, set_process(process), set_cpu_us(cpu_us), set_resident_bytes(resident));
             fill!(usage, set_links(links as u32), set_descriptors(descriptors as u32));
         });
         ok()
-    }
-
-    /// Ends who holds more memory than it may, and looks again later while anybody has a limit.
-    pub(crate) fn check_memory(&mut self) {
-        let limited = self.processes.iter().filter_map(|(process, known)| {
-            let limit = known.plan.as_ref()?.limits.memory_bytes;
-            (limit > 0).then_some((*process, limit, known.life.as_ref()?.pid))
-        });
-        let limited: Vec<(u64, u64, u32)> = limited.collect();
-        self.memory_due = (!limited.is_empty()).then(|| Instant::now() + WATCH);
-        for (process, limit, pid) in limited {
-            let resident = measure(pid)[1];
-            if resident > limit {
-                self.kill(process, &format!("held {resident} bytes of memory, {limit} are allowed"));
-            }
-        }
     }
 }
 
@@ -65,14 +39,14 @@ fn measure(pid: u32) -> [u64; 3] {
 
 /// User and system time of a line of `stat`: fields 14 and 15. The name, field 2, may hold anything but ends with the last ')'.
 fn ticks(line: &str) -> u64 {
-    let after_name = line.rsplit_once(')').map_or("", |(_, rest)| rest);
-    after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+    let fields = line.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
 /// The line `VmRSS: 1234 kB` of `status`.
 fn resident_bytes(status: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kilobytes| kilobytes * 1024)
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim_end_matches("kB").trim().parse().ok());
+    line.map_or(0, |kilobytes: u64| kilobytes * 1024)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Every profile, under the real kernel: the probe tries what must be refused, and what is needed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
+
 mod support;
 
 use std::process::Command;

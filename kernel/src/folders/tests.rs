@@ -4,11 +4,9 @@ use super::*;
 
 #[test]
 fn a_folder_service_runs_as_who_offered_it() {
-    assert_eq!(decide(1000, 0, false), Ok(1000));
-    assert_eq!(decide(1000, 1001, true), Ok(1000));
-    assert_eq!(decide(0, 1001, false), Ok(1001));
-    assert_eq!(decide(0, 0, true), Ok(0));
-    assert!(decide(0, 0, false).is_err());
+    let folder: OwnedFd = File::open("/").unwrap().into();
+    assert_eq!(run_as(1000, &folder), Ok(1000));
+    assert_eq!(run_as(0, &folder), Ok(fstat(&folder).unwrap().st_uid));
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::*;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, recv, send};
 
-fn made(links: &mut Links, poller: &mut Poller, id: u64, grant: u64) -> (OwnedFd, OwnedFd) {
+fn made(links: &mut Links, poller: &mut Poller, id: u64, grant: u64) -> [OwnedFd; 2] {
     let plan = Link { grant, carries: Carries::Grant, server: 1, client: 2, label: "docs".into(), open: None };
     links.make(id, plan, poller).unwrap()
 }
@@ -19,7 +19,7 @@ fn write(end: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {
 #[test]
 fn a_cut_discards_what_waits_and_lets_nothing_enter() {
     let (mut links, mut poller) = (Links::default(), Poller::new().unwrap());
-    let (server, client) = made(&mut links, &mut poller, 7, 3);
+    let [server, client] = made(&mut links, &mut poller, 7, 3);
     write(&client, b"before").unwrap();
     write(&server, b"reply").unwrap();
     assert!(links.cut(7, &mut poller));
@@ -36,7 +36,7 @@ fn a_cut_discards_what_waits_and_lets_nothing_enter() {
 #[test]
 fn out_of_band_marks_do_not_stop_a_cut() {
     let (mut links, mut poller) = (Links::default(), Poller::new().unwrap());
-    let (server, client) = made(&mut links, &mut poller, 7, 3);
+    let [server, client] = made(&mut links, &mut poller, 7, 3);
     for _ in 0..10 {
         write(&client, b"some bytes").unwrap();
         // Where the system has no out-of-band data on local sockets, it is refused, and the rest still holds.
@@ -50,7 +50,7 @@ fn out_of_band_marks_do_not_stop_a_cut() {
 #[test]
 fn what_a_dead_client_said_is_still_read() {
     let (mut links, mut poller) = (Links::default(), Poller::new().unwrap());
-    let (server, client) = made(&mut links, &mut poller, 7, 3);
+    let [server, client] = made(&mut links, &mut poller, 7, 3);
     write(&client, b"last words").unwrap();
     drop(client);
     assert!(links.end(7, true, &mut poller).is_some());
@@ -61,7 +61,7 @@ fn what_a_dead_client_said_is_still_read() {
 #[test]
 fn a_dead_server_is_the_end_of_the_stream_and_no_error() {
     let (mut links, mut poller) = (Links::default(), Poller::new().unwrap());
-    let (server, client) = made(&mut links, &mut poller, 7, 3);
+    let [server, client] = made(&mut links, &mut poller, 7, 3);
     write(&client, b"unread").unwrap();
     write(&server, b"last reply").unwrap();
     drop(server);
@@ -88,7 +88,7 @@ fn descriptors_do_not_pass_over_a_link() {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, sendmsg};
     use std::os::fd::AsFd;
     let (mut links, mut poller) = (Links::default(), Poller::new().unwrap());
-    let (server, client) = made(&mut links, &mut poller, 7, 3);
+    let [server, client] = made(&mut links, &mut poller, 7, 3);
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let rights = [server.as_fd()];

@@ -94,6 +94,14 @@ impl Fake {
         matches!((&self.driver).read(&mut [0]), Ok(0))
     }
 
+    /// Whether it can have so much memory.
+    pub fn can_take_mib(&mut self, mib: u8) -> bool {
+        self.driver.write_all(&[b'm', mib]).unwrap();
+        let mut answer = [0; 2];
+        self.driver.read_exact(&mut answer).unwrap();
+        answer[0] == b'+'
+    }
+
     pub fn write_error(&mut self) {
         self.driver.write_all(b"o.").unwrap();
         self.driver.read_exact(&mut [0]).unwrap();

@@ -79,7 +79,7 @@ pub enum ConfineError {
     Landlock(String),
     /// The machine has no seccomp, or refused the filter.
     Seccomp(String),
-    /// The machine lacks layers without which this process must not run; `--reduced` allows it, except for uid 0.
+    /// The machine lacks layers without which this process must not run; `--reduced` allows that, except for uid 0.
     Missing(Vec<String>),
 }
 
@@ -114,8 +114,8 @@ impl<T> Named<T> for rustix::io::Result<T> {
 
 /// Confines this process for good. Call it with one thread, and start others afterwards only.
 ///
-/// seccomp is always required. Of Landlock and an empty root one is required, and Landlock where the process runs as uid 0 (a
-/// superuser without capabilities still owns most files); `reduced` waives the former, nothing waives the latter.
+/// seccomp is always required. Of Landlock and an empty root one is required, unless `reduced`; both, whatever was
+/// allowed, where the process runs as uid 0: without capabilities it still owns most files.
 pub fn enter(profile: Profile, allow: Allow<'_>) -> Result<Confinement, ConfineError> {
     refuse_threads()?;
     warm_up();
@@ -134,7 +134,7 @@ pub fn enter(profile: Profile, allow: Allow<'_>) -> Result<Confinement, ConfineE
 
     let fenced = landlock::apply(allow.folder, &mut report)?;
     let superuser = rustix::process::geteuid().is_root();
-    if (superuser && !fenced) || (!rooted && !fenced && !allow.reduced) {
+    if (superuser && !(fenced && rooted)) || !(fenced || rooted || allow.reduced) {
         return Err(ConfineError::Missing(report.missing));
     }
 
