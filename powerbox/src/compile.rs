@@ -79,7 +79,8 @@ impl Core {
             .bell
             .until(|| {
                 let mut busy = compiler.busy.borrow_mut();
-                (busy.len() < AT_ONCE && busy.insert(hash)).then_some(Turn(compiler, hash))
+                // Lazily: a turn that was not had must not be given back.
+                (busy.len() < AT_ONCE && busy.insert(hash)).then(|| Turn(compiler, hash))
             })
             .await;
         if let Some(found) = self.live.borrow().compiled.get(&hash) {
@@ -111,7 +112,7 @@ impl Core {
 
     async fn compiled_path(self: &Rc<Self>, hash: [u8; 32]) -> Result<PathBuf, Problem> {
         let compatibility = self.compatibility().await?;
-        Ok(Core::folder().join(FOLDER).join(format!("{}-{compatibility}", hexadecimal(&hash))))
+        Ok(self.folder.join(FOLDER).join(format!("{}-{compatibility}", hexadecimal(&hash))))
     }
 
     /// What compiled code must match, as the compiler says.
