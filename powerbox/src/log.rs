@@ -137,7 +137,7 @@ impl Log {
     /// Whether there is room for ordinary records, or only for those that take something away.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.writer.has_room()
+        self.writer.has_room(self.end_offset)
     }
 
     /// The last record's position.

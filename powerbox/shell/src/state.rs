@@ -64,7 +64,8 @@ impl State {
     pub(crate) fn open_log(&self) -> Outcome<File> {
         let path = self.log_file();
         let opened = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(&path);
-        opened.doing(|| format!("cannot write {}", path.display()))
+        let opened = opened.doing(|| format!("cannot write {}", path.display()));
+        opened.map_err(|failure| failure.next("latch doctor, or use a state of your own: latch --state DIR up"))
     }
 
     /// What stands in the kernel's log from that byte on, at most its last 4 KiB.

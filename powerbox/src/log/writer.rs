@@ -39,6 +39,8 @@ pub(super) struct Writer {
     frames: mpsc::Sender<Frame>,
     reached: watch::Receiver<Reached>,
     room: Arc<AtomicBool>,
+    /// For looking whether there is room again.
+    spare: File,
 }
 
 impl Writer {
@@ -48,6 +50,7 @@ impl Writer {
         let (frames, waiting) = mpsc::channel();
         let (tell, reached) = watch::channel(Reached::Position(position));
         let room = Arc::new(AtomicBool::new(true));
+        let spare = file.try_clone().map_err(LogError::Io)?;
         let mut disk = Disk { file, synced, end_offset, allocated: end_offset, room: room.clone() };
         // What the last life wrote is read back from the cache: make sure of it before anything builds on it.
         disk.sync().map_err(LogError::Io)?;
@@ -56,7 +59,7 @@ impl Writer {
             .name("log".into())
             .spawn(move || run(&mut disk, &waiting, &tell))
             .map_err(LogError::Io)?;
-        Ok(Self { frames, reached, room })
+        Ok(Self { frames, reached, room, spare })
     }
 
     pub(super) fn append(&self, position: u64, bytes: Vec<u8>) {
@@ -68,8 +71,13 @@ impl Writer {
         self.reached.clone()
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.room.load(Ordering::Relaxed)
+    /// Whether there is room for ordinary records after `end_offset`. Where there was none, this looks again: what is
+    /// refused for want of room is not written, so the thread that writes would never find out.
+    pub(super) fn has_room(&self, end_offset: u64) -> bool {
+        self.room.load(Ordering::Relaxed) || {
+            let there = set_aside(&self.spare, end_offset).is_ok();
+            self.room.fetch_or(there, Ordering::Relaxed) || there
+        }
     }
 }
 
@@ -124,7 +132,7 @@ impl Disk {
     fn allocate(&mut self) {
         if self.allocated < self.end_offset + RESERVE_BYTES * 2 {
             let from = self.allocated.max(self.end_offset);
-            match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, from, AHEAD_BYTES) {
+            match set_aside(&self.file, from) {
                 Ok(()) => self.allocated = from + AHEAD_BYTES,
                 Err(rustix::io::Errno::OPNOTSUPP) => self.allocated = u64::MAX,
                 Err(_) => {}
@@ -132,4 +140,9 @@ impl Disk {
         }
         self.room.store(self.allocated >= self.end_offset + RESERVE_BYTES, Ordering::Relaxed);
     }
+}
+
+/// Sets blocks aside from an offset on.
+fn set_aside(file: &File, from: u64) -> rustix::io::Result<()> {
+    rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, from, AHEAD_BYTES)
 }

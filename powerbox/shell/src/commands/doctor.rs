@@ -106,11 +106,19 @@ fn folder(state: &State) -> Finding {
         )
     } else if metadata.permissions().mode() & 0o077 != 0 {
         Finding::bad("state", format!("{} is open to others", path.display()), format!("chmod 700 {}", path.display()))
-    } else if let Some(finding) = full_disk(path) {
+    } else if let Some(finding) = read_only(path).or_else(|| full_disk(path)) {
         finding
     } else {
         Finding::good("state", path.display().to_string())
     }
+}
+
+fn read_only(path: &Path) -> Option<Finding> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    let text = || format!("{} is on a file system that is mounted read-only", path.display());
+    disk.f_flag
+        .contains(rustix::fs::StatVfsMountFlags::RDONLY)
+        .then(|| Finding::bad("state", text(), "mount it for writing, or use --state DIR: a node records what it grants"))
 }
 
 /// Less than this free, and the record of the next decisions may not fit.
@@ -126,7 +134,11 @@ fn full_disk(path: &Path) -> Option<Finding> {
 
 async fn node(state: &State) -> Vec<Finding> {
     if !node::is_up(state).await {
-        return vec![Finding::bad("node", "is not running", "latch up")];
+        let log = state.log_since(0);
+        return vec![match up::refusal(&log) {
+            Some(why) => Finding::bad("node", format!("refused to start: {why}"), "mend that, then `latch up`"),
+            None => Finding::bad("node", "is not running", "latch up"),
+        }];
     }
     let asked = async { Node::connect(state).await?.doctor().await };
     match asked.await {

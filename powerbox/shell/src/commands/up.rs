@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags};
 use crate::failure::{Doing as _, Failure, Outcome};
 use crate::node::{self, run_on_node};
 use crate::output;
-use crate::state::{State, wait_readable};
+use crate::state::{Holder, State, wait_readable};
 use crate::supervise::{Supervise, kernel_command};
 use crate::text::escape;
 
@@ -21,6 +21,8 @@ use crate::text::escape;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The parent ends as soon as its kernel has refused.
 const PARENT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often to look whether a node that somebody else starts is up.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const KERNEL: &str = "latch-kernel";
 
 /// Starts the node in the background
@@ -89,6 +91,9 @@ fn start(state: &State, options: &Supervise) -> Outcome {
     if await_ready(ready) {
         return Ok(());
     }
+    if let Some(other) = other_parent(state, parent_process.id())? {
+        return other;
+    }
     // The kernel ended or hangs before it was ready. Where it refused to start, its parent ends as well.
     let handle = rustix::process::pidfd_open(Pid::from_child(&parent_process), PidfdFlags::empty());
     let ended = handle.is_ok_and(|handle| wait_readable(&handle, PARENT_TIMEOUT));
@@ -96,10 +101,37 @@ fn start(state: &State, options: &Supervise) -> Outcome {
     let what = if ended { "the node did not start" } else { "the node does not get ready" };
     let words: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     let tail = &words[words.len().saturating_sub(5)..];
-    let why = if tail.is_empty() { "its log says nothing".to_owned() } else { tail.join(" | ") };
+    let why = match refusal(&log) {
+        Some(why) => why.to_owned(),
+        None if tail.is_empty() => "its log says nothing".to_owned(),
+        None => tail.join(" | "),
+    };
     let give_up = if ended { "" } else { "; latch down gives up" };
     let failure = Failure::new(what).because(escape::line(&why));
     Err(failure.next(format!("latch doctor; the whole log is {}{give_up}", state.log_file().display())))
+}
+
+/// Another parent looks after this state: its kernel died and is being started again. Then this waits for that.
+fn other_parent(state: &State, own: u32) -> Outcome<Option<Outcome>> {
+    let find = || Holder::of(&state.supervisor_lock()).doing(|| "cannot find the node's processes".to_owned());
+    let deadline = std::time::Instant::now() + START_TIMEOUT;
+    while let Some(other) = find()?.filter(|holder| holder.pid != own) {
+        if run_on_node(node::is_up(state))? {
+            return Ok(Some(Ok(())));
+        }
+        if std::time::Instant::now() > deadline {
+            let what = format!("another `latch up` (process {}) tries to start this node", other.pid);
+            let next = format!("latch down gives up; read {}", state.log_file().display());
+            return Ok(Some(Err(Failure::new(what).next(next))));
+        }
+        other.wait(LOOK_AGAIN);
+    }
+    Ok(None)
+}
+
+/// Why a kernel refused to start, if that is the last that its log says.
+pub(crate) fn refusal(log: &str) -> Option<&str> {
+    log.lines().rfind(|line| !line.trim().is_empty())?.strip_prefix(KERNEL)?.strip_prefix(": ")
 }
 
 fn await_ready(mut ready: std::io::PipeReader) -> bool {
