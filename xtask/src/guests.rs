@@ -13,6 +13,7 @@ const PACKAGES: &[&str] = &[
     "tests/guests/network",
     "tests/guests/bench",
     "tests/guests/plain",
+    "tests/guests/append",
 ];
 
 /// Where the packages go, below `target`.

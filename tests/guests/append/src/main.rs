@@ -1,0 +1,60 @@
+//! The load of the crash tests: `append FILE DEPTH` adds lines to a file of its folder for as long as it may, DEPTH of
+//! them under way at any moment. Every line is as long as every other, so that the file's size tells how many calls
+//! were carried out. Whatever restarts, it goes on; once the folder is taken from it, it says how many lines were
+//! acknowledged to it, and ends.
+#![forbid(unsafe_code)]
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use sdk::{ErrorKind, Folder, ask};
+use std::cell::Cell;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// What one call adds, 16 bytes: the call's number in this run.
+fn line(number: u64) -> String {
+    format!("{number:>15}\n")
+}
+
+fn main() -> ExitCode {
+    let arguments = sdk::arguments();
+    let (Some(file), depth) = (arguments.first().cloned(), arguments.get(1).and_then(|word| word.parse().ok())) else {
+        println!("usage: append FILE DEPTH");
+        return ExitCode::from(2);
+    };
+    sdk::run(flood(file, depth.unwrap_or(1)))
+}
+
+async fn flood(file: String, depth: usize) -> sdk::Result<()> {
+    let folder: Folder = ask("folder", "to add lines to").append().await?;
+    let acknowledged = Cell::new(0);
+    loop {
+        let Err(error) = add(&folder, &file, depth, &acknowledged).await else { continue };
+        // what serves the folder was restarted, or went away for a while: whether the calls under way were carried out
+        // is not known, and the next ones go on
+        if !matches!(error.kind(), ErrorKind::Disconnected | ErrorKind::Unavailable) {
+            println!("acknowledged {}", acknowledged.get());
+            return Err(error);
+        }
+    }
+}
+
+/// Adds lines until one cannot be added.
+async fn add(folder: &Folder, file: &str, depth: usize, acknowledged: &Cell<u64>) -> sdk::Result<()> {
+    let file = folder.create(file).await?;
+    let mut under_way = FuturesUnordered::new();
+    for number in 0.. {
+        if under_way.len() >= depth
+            && let Some(answered) = under_way.next().await
+        {
+            answered?;
+            if acknowledged.replace(acknowledged.get() + 1) == 0 {
+                println!("begun");
+                // nobody reads it any more: then nobody misses it
+                let _ = std::io::stdout().flush();
+            }
+        }
+        let file = &file;
+        under_way.push(async move { file.append(line(number)).await });
+    }
+    Ok(())
+}
