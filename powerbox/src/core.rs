@@ -12,6 +12,8 @@ mod processes;
 mod recovery;
 mod revoke;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 pub use handle::{Handle, Jobs};
@@ -69,6 +71,8 @@ impl Setup {
 
 /// What the core is made of.
 pub struct Parts {
+    /// The powerbox's own.
+    pub folder: PathBuf,
     /// From the beginning.
     pub setup: Setup,
     /// The log, open.
@@ -93,6 +97,7 @@ pub struct Parts {
 
 /// The one owner of everything.
 pub struct Core {
+    pub(crate) folder: PathBuf,
     pub(crate) state: RefCell<State>,
     pub(crate) live: RefCell<Live>,
     pub(crate) bells: Bells,
@@ -115,16 +120,12 @@ pub struct Core {
 }
 
 impl Core {
-    /// The powerbox's folder: the working directory.
-    pub fn folder() -> PathBuf {
-        PathBuf::from(".")
-    }
-
     /// The core, within a tokio runtime and a `LocalSet`.
     pub fn new(parts: Parts) -> std::io::Result<Rc<Self>> {
         let reached = parts.log.reached();
-        let usage = UsageLog::open(&Self::folder());
+        let usage = UsageLog::open(&parts.folder);
         Ok(Rc::new(Self {
+            folder: parts.folder,
             next_id: Cell::new(parts.state.reserved + 1),
             state: RefCell::new(parts.state),
             live: RefCell::default(),

@@ -7,8 +7,10 @@
 //! threads of their own and reach the core by messages.
 #![forbid(unsafe_code)]
 
+mod asking;
 pub mod bells;
 pub mod caveats;
+mod choosing;
 pub mod clock;
 mod compile;
 pub mod control;
@@ -29,6 +31,7 @@ pub mod problem;
 pub mod record;
 mod reports;
 pub mod requests;
+mod runs;
 pub mod sessions;
 pub mod start;
 pub mod state;

@@ -146,6 +146,8 @@ pub(crate) struct Live {
     pub coalesced: HashMap<u64, u32>,
     /// How often an instance asked for what its package does not announce.
     pub unannounced: HashMap<String, u64>,
+    /// How often links were cut for what somebody did on them, by name, since this powerbox was started.
+    pub misbehaved: HashMap<String, u32>,
     /// Failures in a row of a detached instance.
     pub failures: HashMap<String, u32>,
     /// What processes used when the kernel was last asked.

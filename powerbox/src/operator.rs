@@ -16,7 +16,7 @@ use vat::native::{Stream, SystemClock};
 use vat::{Bounds, serve};
 
 use crate::core::Handle;
-use crate::sessions::{Incoming, Who};
+use crate::sessions::{Incoming, Who, until_ended};
 
 /// Rows of one page.
 const PAGE_ROWS: usize = 500;
@@ -31,16 +31,7 @@ pub async fn serve_all(mut incoming: mpsc::UnboundedReceiver<Incoming>, core: Ha
         let serving = serve(stream, &arrived.badge, Bounds::for_session(), clock.clone(), move |exports| {
             exports.export::<operator::Client, _>(operator).client
         });
-        let (core, link, process) = (core.clone(), arrived.link, arrived.process);
-        drop(tokio::task::spawn_local(async move {
-            serving.await;
-            let told = core.act(move |core| async move {
-                core.session_ended(link, process, None).await;
-                Ok(())
-            });
-            // The core is gone only where all of this is.
-            let _ = told.await;
-        }));
+        drop(tokio::task::spawn_local(until_ended(serving, core.clone(), arrived.link, arrived.process, arrived.who)));
     }
 }
 

@@ -27,32 +27,32 @@ pub(crate) struct Printed {
     pub dropped: u64,
 }
 
-fn paths(instance: &str) -> [PathBuf; 2] {
+fn paths(folder: &Path, instance: &str) -> [PathBuf; 2] {
     // Names of instances have no slash.
-    ["0", "1"].map(|number| Path::new(FOLDER).join(format!("{instance}.{number}")))
+    ["0", "1"].map(|number| folder.join(FOLDER).join(format!("{instance}.{number}")))
 }
 
 /// The two files of an instance, to be given to its sandbox.
-pub(crate) fn open(instance: &str) -> Result<[OwnedFd; 2], Problem> {
+pub(crate) fn open(folder: &Path, instance: &str) -> Result<[OwnedFd; 2], Problem> {
     let open = |path: &PathBuf| {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
         file.map(OwnedFd::from).map_err(on_disk("the files for the app's output"))
     };
-    let [first, second] = paths(instance);
+    let [first, second] = paths(folder, instance);
     Ok([open(&first)?, open(&second)?])
 }
 
 /// Removes them.
-pub(crate) fn remove(instance: &str) {
-    for path in paths(instance) {
+pub(crate) fn remove(folder: &Path, instance: &str) {
+    for path in paths(folder, instance) {
         let _ = std::fs::remove_file(path);
     }
 }
 
 /// What an instance printed. While it prints on, the two files may be a moment apart.
 #[must_use]
-pub(crate) fn read(instance: &str) -> Printed {
-    let mut parts: Vec<(u64, Vec<u8>)> = paths(instance).iter().filter_map(|path| read_part(path)).collect();
+pub(crate) fn read(folder: &Path, instance: &str) -> Printed {
+    let mut parts: Vec<(u64, Vec<u8>)> = paths(folder, instance).iter().filter_map(|path| read_part(path)).collect();
     parts.sort_by_key(|(before, _)| *before);
     let mut printed = Printed::default();
     let mut expected = None;

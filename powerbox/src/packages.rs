@@ -46,7 +46,7 @@ impl Core {
             return Err(Problem::refused("what was brought is not a file. Name a .latch file"));
         };
         self.need_room()?;
-        let incoming = Core::folder().join(FOLDER).join(format!("incoming-{}", self.new_id()?));
+        let incoming = self.folder.join(FOLDER).join(format!("incoming-{}", self.new_id()?));
         let removed = RemoveOnDrop(incoming.clone());
         let signed = blocking({
             let incoming = incoming.clone();
@@ -67,10 +67,10 @@ impl Core {
             at_ms: self.now_ms(),
             manifest: signed.manifest,
         };
-        let path = package_path(&installed.digest);
+        let (path, folder) = (self.package_path(&installed.digest), self.folder.join(FOLDER));
         blocking(move || {
             std::fs::rename(&incoming, &path)
-                .and_then(|()| File::open(FOLDER)?.sync_all())
+                .and_then(|()| File::open(folder)?.sync_all())
                 .map_err(on_disk("the package could not be kept"))
         })
         .await?;
@@ -137,7 +137,7 @@ impl Core {
         }
         self.commit(&by, Record::Uninstalled(name)).await?;
         for instance in &instances {
-            crate::output::remove(instance);
+            crate::output::remove(&self.folder, instance);
         }
         self.remove_stray_files();
         self.bells.requests.ring();
@@ -211,12 +211,16 @@ impl Core {
     }
 
     /// The component of an installed package, to be read.
-    pub(crate) fn open_installed(installed: &Installed) -> Result<File, Problem> {
-        let path = package_path(&installed.digest);
-        let file = File::open(&path).map_err(on_disk("the installed package cannot be read"))?;
+    pub(crate) fn open_installed(path: &Path) -> Result<File, Problem> {
+        let file = File::open(path).map_err(on_disk("the installed package cannot be read"))?;
         // It was checked before it was kept; this notices what the disk has done to it since.
         let signed = package::verify(&file)?;
-        open_component(&path, signed.component_offset())
+        open_component(path, signed.component_offset())
+    }
+
+    /// Where an installed package is kept.
+    pub(crate) fn package_path(&self, digest: &[u8; 32]) -> PathBuf {
+        self.folder.join(FOLDER).join(file_name(digest))
     }
 
     /// Removes packages and compiled code that no installed package is: of installations that did not come to an end,
@@ -234,16 +238,18 @@ impl Core {
             self.live.borrow_mut().compiled.retain(|hash, _| is_installed(hash));
         }
         // On this thread, so that no installation comes between the look and the removal.
-        remove_others(Path::new(FOLDER), |name| {
+        remove_others(&self.folder.join(FOLDER), |name| {
             packages.iter().any(|known| known == name) || name.starts_with("incoming-")
         });
-        remove_others(Path::new(COMPILED), |name| components.iter().any(|known| name.starts_with(known.as_str())));
+        remove_others(&self.folder.join(COMPILED), |name| {
+            components.iter().any(|known| name.starts_with(known.as_str()))
+        });
     }
 }
 
 /// Removes half-taken packages of an earlier life. Called before anything is installed.
-pub(crate) fn remove_incoming() {
-    remove_others(Path::new(FOLDER), |name| !name.starts_with("incoming-"));
+pub(crate) fn remove_incoming(folder: &Path) {
+    remove_others(&folder.join(FOLDER), |name| !name.starts_with("incoming-"));
 }
 
 fn remove_others(folder: &Path, keep: impl Fn(&str) -> bool) {
@@ -257,10 +263,6 @@ fn remove_others(folder: &Path, keep: impl Fn(&str) -> bool) {
 
 fn file_name(digest: &[u8; 32]) -> String {
     format!("{}.latch", hexadecimal(digest))
-}
-
-fn package_path(digest: &[u8; 32]) -> PathBuf {
-    Path::new(FOLDER).join(file_name(digest))
 }
 
 struct RemoveOnDrop(PathBuf);

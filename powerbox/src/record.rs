@@ -230,8 +230,6 @@ pub struct Granted {
     pub caveats: crate::caveats::Caveats,
     /// A shell's own use: it ends with the shell.
     pub transient: bool,
-    /// The grant that had the label before and ends with this record; 0: none.
-    pub replaces: u64,
 }
 
 /// Grants that ended.

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use vat::words::Rights;
 
+use crate::asking::Answer;
 use crate::core::{Core, THE_NODE};
-use crate::deciding::Answer;
 use crate::record::{Holder, Leased, Record};
 use crate::requests::Standing;
 use crate::sessions::Reported;
 use crate::state::LabelState;
+use crate::words::{PHRASE_LIMIT, plain};
 
 /// What an app holds or has asked for.
 #[derive(Clone, Debug)]
@@ -40,6 +41,9 @@ impl Core {
                 continue;
             }
             self.usage.borrow_mut().add(report.grant, report.link, report.totals);
+            if let Some(detail) = &report.misbehaved {
+                self.accuse_holder(report.grant, detail);
+            }
             let Some((calls, bytes)) = report.last else { continue };
             self.usage.borrow_mut().forget_link(report.link);
             let lease = self.state.borrow().grants.get(report.grant).and_then(|node| node.lease);
@@ -51,6 +55,14 @@ impl Core {
                 self.lease_came_back(report.grant);
             }
         }
+    }
+
+    /// A service cut a link for what the grant's holder did on it.
+    fn accuse_holder(self: &Rc<Self>, grant: u64, detail: &str) {
+        let known = self.state.borrow().grants.get(grant).map(|node| node.granted.clone());
+        let Some(granted) = known else { return };
+        let label = plain(&granted.label, PHRASE_LIMIT);
+        self.accuse(&granted.holder.to_string(), &format!("its link “{label}” (grant #{grant})"), detail);
     }
 
     /// What an instance holds and has asked for.

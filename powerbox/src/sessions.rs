@@ -8,12 +8,13 @@ use std::rc::Rc;
 use schema::session_capnp::{Decision, session, usage};
 use tokio::sync::mpsc;
 use vat::door::Badge;
+use vat::link::Serving;
 use vat::native::{Stream, SystemClock};
 use vat::words::{EndReason, Rights};
 use vat::{Bounds, serve};
 
+use crate::asking::{Answer, Question};
 use crate::core::Handle;
-use crate::deciding::{Answer, Question};
 
 /// Whom a session is with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub(crate) struct Reported {
     pub(crate) totals: crate::usage::Totals,
     /// What was left of the lease, where the link has ended.
     pub(crate) last: Option<(u64, u64)>,
+    /// Where it was ended for what its client did: what that was.
+    pub(crate) misbehaved: Option<String>,
 }
 
 /// Serves what comes, for as long as it comes. Within a runtime and a `LocalSet`.
@@ -62,22 +65,24 @@ pub async fn serve_all(mut incoming: mpsc::UnboundedReceiver<Incoming>, core: Ha
     let clock = Rc::new(SystemClock::new());
     while let Some(arrived) = incoming.recv().await {
         let Ok(stream) = Stream::new(arrived.socket) else { continue };
-        let session = Session { core: core.clone(), who: arrived.who, process: arrived.process };
+        let session = Session { core: core.clone(), who: arrived.who.clone(), process: arrived.process };
         let serving = serve(stream, &arrived.badge, Bounds::for_session(), clock.clone(), move |exports| {
             exports.export::<session::Client, _>(session).client
         });
-        let (core, link, process) = (core.clone(), arrived.link, arrived.process);
-        drop(tokio::task::spawn_local(async move {
-            let ended = serving.await;
-            let misbehaved = (ended.reason == EndReason::Misbehaved).then_some(ended.detail);
-            let told = core.act(move |core| async move {
-                core.session_ended(link, process, misbehaved).await;
-                Ok(())
-            });
-            // The core is gone only where all of this is.
-            let _ = told.await;
-        }));
+        drop(tokio::task::spawn_local(until_ended(serving, core.clone(), arrived.link, arrived.process, arrived.who)));
     }
+}
+
+/// Drives one session to its end, and tells the core of it.
+pub(crate) async fn until_ended(serving: Serving, core: Handle, link: u64, process: u64, who: Who) {
+    let ended = serving.await;
+    let misbehaved = (ended.reason == EndReason::Misbehaved).then_some(ended.detail);
+    let told = core.act(move |core| async move {
+        core.session_ended(link, process, &who, misbehaved).await;
+        Ok(())
+    });
+    // The core is gone only where all of this is.
+    let _ = told.await;
 }
 
 struct Session {
@@ -211,7 +216,11 @@ impl session::Server for Session {
 }
 
 fn read_usage(usage: usage::Reader<'_>, self_reported: bool) -> Reported {
+    // A reason of a newer schema is no accusation.
+    let misbehaved = usage.get_last() && usage.get_end_reason() == Ok(EndReason::Misbehaved);
     Reported {
+        misbehaved: misbehaved
+            .then(|| usage.get_end_detail().map_or_else(|_| String::new(), |text| words(text, crate::words::REASON_LIMIT))),
         link: usage.get_link(),
         grant: usage.get_grant(),
         totals: crate::usage::Totals {

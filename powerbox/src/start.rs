@@ -54,7 +54,7 @@ fn begin(mut born: Born) -> io::Result<ExitCode> {
         enter(Profile::Powerbox, allow).inspect_err(|error| born.last(&error.to_string())).map_err(io::Error::other)?
     };
     drop(state);
-    let (log, state, index, warnings) = match read_state(&Core::folder()) {
+    let (log, state, index, warnings) = match read_state(Path::new(".")) {
         Ok(read) => read,
         Err(error) => {
             born.last(&error.to_string());
@@ -70,8 +70,19 @@ fn begin(mut born: Born) -> io::Result<ExitCode> {
         serve_on_thread("operators", handle, |incoming, core| Box::pin(operator::serve_all(incoming, core)))?;
     vat::native::run(async move {
         let door = born.into_door()?;
-        let core =
-            Core::new(Parts { setup, log, state, index, control, door, sessions, operators, warnings, confinement })?;
+        let core = Core::new(Parts {
+            folder: Path::new(".").to_path_buf(),
+            setup,
+            log,
+            state,
+            index,
+            control,
+            door,
+            sessions,
+            operators,
+            warnings,
+            confinement,
+        })?;
         live(core, jobs).await
     })?
 }
@@ -117,21 +128,22 @@ fn serve_on_thread(name: &str, core: Handle, serve: Serve) -> io::Result<mpsc::U
     Ok(to)
 }
 
-type Read = (Log, State, index::Index, Vec<String>);
+pub(crate) type Read = (Log, State, index::Index, Vec<String>);
 
 /// The state: from the index as far as that goes, the rest from the log; or all of it from the log.
-fn read_state(folder: &Path) -> Result<Read, LogError> {
+pub(crate) fn read_state(folder: &Path) -> Result<Read, LogError> {
     for name in FOLDERS {
         std::fs::create_dir_all(folder.join(name)).map_err(LogError::Io)?;
     }
-    crate::packages::remove_incoming();
+    crate::packages::remove_incoming(folder);
     let found = index::open(folder);
     let mut warnings = Vec::new();
     let mut notes: Vec<String> =
         found.trouble.iter().map(|why| format!("the index was rebuilt from the log: {why}")).collect();
     let (mut state, metadata) =
         found.state.map_or_else(|| (State::default(), None), |(state, metadata)| (state, Some(metadata)));
-    let mut fits = metadata.is_none();
+    // An index that goes up to no record was made at the node's first start, and fits every log.
+    let mut fits = metadata.as_ref().is_none_or(|metadata| metadata.position == 0);
     let mut misfit = None;
     let opened = Log::open(folder, |position, hash, payload| {
         if let Some(metadata) = &metadata
@@ -143,6 +155,9 @@ fn read_state(folder: &Path) -> Result<Read, LogError> {
         apply(&mut state, position, payload, &mut misfit)
     })?;
     let mut log = opened.log;
+    if metadata.is_none() && notes.is_empty() && log.position() > 0 {
+        notes.push("the index was rebuilt from the log: it was not there".into());
+    }
     if !fits {
         notes.push("the index was rebuilt from the log: it did not belong to it".into());
         state = State::default();

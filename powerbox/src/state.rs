@@ -197,11 +197,6 @@ impl State {
     }
 
     fn granted(&mut self, granted: &Granted, entry: &Entry) -> Result<(), String> {
-        if granted.replaces != 0 {
-            let detail = format!("replaced by #{}", granted.grant);
-            let end = End { at_ms: entry.at_ms, by: entry.by.clone(), reason: EndReason::Closed, detail };
-            self.end(&[granted.replaces], &end);
-        }
         let mut reason = String::new();
         self.grants.admits(granted).map_err(|why| format!("grant {}: {why:?}", granted.grant))?;
         if let Holder::Instance(instance) = &granted.holder {

@@ -93,7 +93,6 @@ struct Granted {
   bytes @10 :Limit;
   methods @11 :List(Common.Method);
   transient @12 :Bool;         # a shell's own use: ends with the shell
-  replaces @13 :UInt64;        # the grant that had the label before; it ends with this record
 }
 
 struct Holder {
@@ -107,7 +106,7 @@ struct Holder {
 struct Source {
   union {
     folder @0 :Folder;
-    none @1 :Void;
+    none @1 :Void;             # no such grant is made
   }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use capnp::capability::FromClientHook;
 use schema::operator_capnp::operator;
 use tokio::sync::{oneshot, watch};
-use vat::door::{Carries, Peer, Resource};
+use vat::door::{Carries, Notice, Peer, Resource};
 use vat::native::{Arrived, Delivery, Door, SystemClock};
 use vat::{Bounds, Exports};
 
@@ -23,6 +23,8 @@ use crate::state::State;
 
 /// A powerbox that reads a long log again after a crash still answers within this.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
+/// The word about a link that was cut is sent when it is cut.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 /// After this a person wonders.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A folder's service must be started and confined before its link comes.
@@ -109,7 +111,22 @@ impl Node {
 
     /// The object with that label, as its link comes.
     pub(crate) async fn object<T: FromClientHook>(&self, label: &str) -> Outcome<Opened<T>> {
+        self.doorway.holds_object.set(true);
         use_link(self.claim(label).await?, Peer::Service)
+    }
+
+    /// Tells an object that was taken away from a powerbox that is away: the node says at the door why a link ended.
+    pub(crate) async fn explain(&self, failure: Failure) -> Failure {
+        if !failure.is_lost() || !self.doorway.holds_object.get() {
+            return failure;
+        }
+        let mut notice = self.doorway.notice.subscribe();
+        let said = tokio::time::timeout(NOTICE_TIMEOUT, notice.wait_for(Option::is_some)).await;
+        let Ok(Ok(said)) = said else { return failure };
+        let Some(notice) = said.as_ref() else { return failure };
+        let reason = vat::words::reason_name(notice.reason);
+        let why = if notice.detail.is_empty() { reason.to_owned() } else { format!("{reason}: {}", notice.detail) };
+        Failure::new("what this command had opened was taken from it").because(why).next("latch log -n 5")
     }
 
     /// Waits until the node closes the door.
@@ -185,6 +202,10 @@ struct Doorway {
     arrived: RefCell<HashMap<Wanted, Arrived>>,
     waiting: RefCell<HashMap<Wanted, oneshot::Sender<Arrived>>>,
     open: watch::Sender<bool>,
+    /// Whether a link to an object came.
+    holds_object: Cell<bool>,
+    /// The last word about a link that ended.
+    notice: watch::Sender<Option<Notice>>,
 }
 
 impl Doorway {
@@ -195,17 +216,20 @@ impl Doorway {
             arrived: RefCell::default(),
             waiting: RefCell::default(),
             open: watch::Sender::new(true),
+            holds_object: Cell::new(false),
+            notice: watch::Sender::new(None),
         }
     }
 
     /// Takes what comes until the door closes.
     async fn receive(self: Rc<Self>) {
-        // Resources and notices are for services and apps; what ends a link of ours is seen on the link.
         while let Ok(Some(delivery)) = self.door.next().await {
             match delivery {
                 Delivery::Link(link) => self.deliver(link),
                 Delivery::Stop => break,
-                Delivery::Resource(..) | Delivery::Notice(_) => {}
+                Delivery::Notice(notice) => drop(self.notice.send_replace(Some(notice))),
+                // Those are for services.
+                Delivery::Resource(..) => {}
             }
         }
         self.open.send_replace(false);

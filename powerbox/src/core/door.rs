@@ -9,6 +9,11 @@ use super::Core;
 use crate::live::Kind;
 use crate::record::Record;
 use crate::sessions::{Incoming, Who};
+use crate::words::{REASON_LIMIT, plain};
+
+/// What one name is accused of this often is known well enough: whoever asks for a link again and again to misbehave on
+/// it must not fill the log.
+const ACCUSATIONS_LIMIT: u32 = 16;
 
 impl Core {
     /// Takes what comes, until the kernel says stop or is gone.
@@ -40,15 +45,41 @@ impl Core {
     }
 
     /// A session that was served has ended; why it was ended from this side, if so.
-    pub(crate) async fn session_ended(self: &Rc<Self>, link: u64, process: u64, misbehaved: Option<String>) {
+    pub(crate) async fn session_ended(
+        self: &Rc<Self>,
+        link: u64,
+        process: u64,
+        who: &Who,
+        misbehaved: Option<String>,
+    ) {
         let _ = self.door.ended(link).await;
-        let name = match self.live.borrow().processes.get(&process) {
-            Some(known) => known.name.clone(),
-            None => return,
-        };
         let Some(detail) = misbehaved else { return };
-        let note =
-            format!("the session of {name} was cut: {}", crate::words::plain(&detail, crate::words::REASON_LIMIT));
+        let name = match who {
+            // Its process may be gone already.
+            Who::App { instance } => instance.clone(),
+            Who::Shell { uid } => format!("a shell (uid {uid})"),
+            Who::Service => match self.live.borrow().processes.get(&process) {
+                Some(known) => known.name.clone(),
+                None => "a service".into(),
+            },
+        };
+        self.accuse(&name, "its session", &detail);
+    }
+
+    /// Writes down that somebody's link was cut for what they did on it, so that a person can see who and why.
+    pub(crate) fn accuse(&self, name: &str, link: &str, detail: &str) {
+        let times = {
+            let mut live = self.live.borrow_mut();
+            let times = live.misbehaved.entry(name.to_owned()).or_default();
+            *times += 1;
+            *times
+        };
+        let detail = plain(detail, REASON_LIMIT);
+        let note = match times {
+            ..ACCUSATIONS_LIMIT => format!("{name} misbehaved, and {link} was cut: {detail}"),
+            ACCUSATIONS_LIMIT => format!("{name} goes on misbehaving: no more of it is recorded"),
+            _ => return,
+        };
         self.warn(note.clone());
         if let Err(problem) = self.record(super::THE_NODE, Record::Note(note)) {
             self.warn(problem.to_string());

@@ -18,7 +18,6 @@ fn node(grant: u64, parent: u64, holder: Holder, label: &str, caveats: Caveats) 
             interface: 1,
             caveats,
             transient: false,
-            replaces: 0,
         },
         at_ms: 1,
         by: "test".into(),
@@ -41,7 +40,7 @@ fn holder(random: &mut Generator) -> Holder {
     }
 }
 
-/// A label has one grant at a time: the one before ends, as with a record that replaces it.
+/// A label has one grant at a time: the one before ends first.
 fn free_label(tree: &mut Tree, next: &Node) {
     if let Some((grant, _)) = tree.labelled(&next.granted.holder, &next.granted.label) {
         tree.end(&[grant], &end());

@@ -5,8 +5,8 @@ use vat::words::{EndReason, Method, Rights, clip};
 
 use super::{Operator, PAGE_ROWS, count, page, text};
 use crate::caveats::Caveats;
+use crate::choosing::{Choice, Pick, methods as bounded};
 use crate::core::Core;
-use crate::deciding::{Choice, Pick, methods as bounded};
 use crate::grants::Node;
 use crate::matching::{HOST_PROVIDER, offers as all_offers, providers};
 use crate::record::{Asked, interface_name};

@@ -163,7 +163,8 @@ pub(super) async fn logs(
                 let text = format!("there is no instance {name}. `latch ps --all` lists them");
                 return Err(crate::problem::Problem::refused(text));
             }
-            crate::compile::blocking(move || Ok(crate::output::read(&instance))).await
+            let folder = core.folder.clone();
+            crate::compile::blocking(move || Ok(crate::output::read(&folder, &instance))).await
         })
         .await?;
     let skipped = printed.bytes.len().saturating_sub(SHOWN_LIMIT_BYTES);

@@ -4,7 +4,6 @@ use schema::operator_capnp::operator;
 
 use super::{Operator, PAGE_ROWS, count};
 use crate::compile::blocking;
-use crate::core::Core;
 use crate::log::{self, Known};
 use crate::record::describe;
 
@@ -29,7 +28,8 @@ pub(super) async fn log(
             if after >= reached {
                 return Ok((Vec::new(), reached));
             }
-            let records = blocking(move || Ok(log::read(&Core::folder(), place, after, limit, reached)?)).await?;
+            let folder = core.folder.clone();
+            let records = blocking(move || Ok(log::read(&folder, place, after, limit, reached)?)).await?;
             Ok((records, reached))
         })
         .await?;
@@ -68,7 +68,8 @@ pub(super) async fn verify_log(
                 core.with_log(|log| Known { key: log.public_key(), position: log.position(), head: log.head() });
             core.durable(known.position).await?;
             let key = known.key;
-            let found = blocking(move || Ok(log::verify(&Core::folder(), &known))).await?;
+            let folder = core.folder.clone();
+            let found = blocking(move || Ok(log::verify(&folder, &known))).await?;
             Ok((found, key))
         })
         .await?;

@@ -315,7 +315,6 @@ impl Granted {
         builder.set_offer(&self.offer);
         builder.set_interface(self.interface);
         builder.set_transient(self.transient);
-        builder.set_replaces(self.replaces);
         let mut holder = builder.reborrow().init_holder();
         match &self.holder {
             Holder::Instance(name) => holder.set_instance(name),
@@ -369,7 +368,6 @@ impl Granted {
                 methods: reader.get_methods()?.iter().map(Method::read_from).collect(),
             },
             transient: reader.get_transient(),
-            replaces: reader.get_replaces(),
         })
     }
 }

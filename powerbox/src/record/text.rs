@@ -153,9 +153,6 @@ fn describe_grant(record: &Record) -> Line {
             if granted.parent != 0 {
                 line = line.with("parent", granted.parent);
             }
-            if granted.replaces != 0 {
-                line = line.with("replaces", granted.replaces);
-            }
             if caveats.expires_at_ms != 0 {
                 line = line.with("expiresAtMs", caveats.expires_at_ms);
             }

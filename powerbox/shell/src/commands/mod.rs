@@ -93,5 +93,8 @@ async fn with_node(context: &Context, command: Command) -> Outcome<u8> {
         Command::Up(_) | Command::Down(_) | Command::Doctor(_) | Command::New(_) | Command::Build(_)
         | Command::Run(_) | Command::Supervise(_) => return Ok(0),
     };
-    work.await.map(|()| 0)
+    match work.await {
+        Ok(()) => Ok(0),
+        Err(failure) => Err(node.explain(failure).await),
+    }
 }

@@ -1,0 +1,145 @@
+//! Runs of instances: waited for, stopped, ended, started once more.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::core::{Core, THE_NODE, spawn};
+use crate::live::Kind;
+use crate::problem::Problem;
+use crate::record::{Exited, Holder, Ran, Record};
+use crate::words::{PHRASE_LIMIT, plain};
+
+/// The code of a run whose end nobody saw.
+pub(crate) const UNKNOWN_CODE: i32 = -1;
+/// A detached app that fails is started again after 1 s, 2 s, … up to this.
+const PAUSE_LIMIT: Duration = Duration::from_secs(300);
+/// So many failures in a row, and it is given up.
+const FAILURES_LIMIT: u32 = 10;
+/// Who ran so long has not failed at once.
+const RAN_WELL_MS: u64 = 60_000;
+
+impl Core {
+    /// Waits until a run has ended; how.
+    pub(crate) async fn wait(self: &Rc<Self>, instance: &str, process: u64) -> Result<(i32, String), Problem> {
+        self.bells
+            .processes
+            .until(|| {
+                let state = self.state.borrow();
+                match state.instances.get(instance) {
+                    Some(row) if row.run.process == process && row.running => None,
+                    Some(row) if row.run.process == process => Some(Ok((row.code, row.last.clone()))),
+                    _ => Some(Err(Problem::refused(format!(
+                        "there was no such run of {}. `latch ps` lists what runs",
+                        plain(instance, PHRASE_LIMIT)
+                    )))),
+                }
+            })
+            .await
+    }
+
+    /// Stops an instance, and forgets that it should run.
+    pub(crate) async fn stop(self: &Rc<Self>, by: &str, instance: &str, kill: bool) -> Result<(), Problem> {
+        let known = self.state.borrow().instances.get(instance).map(|row| (row.wanted, row.running));
+        let process = self.live.borrow().process_of(&Holder::Instance(instance.to_owned()));
+        let none = || {
+            Problem::refused(format!("there is no instance {}. `latch ps` lists them", plain(instance, PHRASE_LIMIT)))
+        };
+        let (wanted, running) = known.ok_or_else(none)?;
+        if wanted {
+            self.commit(by, Record::Stopped(instance.to_owned())).await?;
+        } else if !running {
+            return Err(Problem::refused(format!("{instance} is not running. `latch run` starts it")));
+        }
+        // Once more, for one that does not listen: a second stop may be a kill.
+        let stopping = self.process_named(instance);
+        if let Some(process) = process.or(stopping) {
+            self.stop_process(process, kill);
+        }
+        Ok(())
+    }
+
+    fn process_named(&self, name: &str) -> Option<u64> {
+        let live = self.live.borrow();
+        let is_it = |kind: &Kind| matches!(kind, Kind::App { instance } if instance == name);
+        live.processes.iter().find(|(_, known)| is_it(&known.kind)).map(|(process, _)| *process)
+    }
+
+    /// The kernel says that an app's process ended.
+    pub(crate) fn app_exited(self: &Rc<Self>, instance: &str, process: u64, code: i32, last: &str) {
+        self.live.borrow_mut().presets.retain(|(of, _), _| of != instance);
+        self.record_exit(instance, process, code, last);
+        let row = self.state.borrow().instances.get(instance).filter(|row| row.run.process == process).cloned();
+        let Some(row) = row.filter(|row| row.wanted && !self.stopping.get()) else { return };
+        if code == 0 {
+            // It has done what it was for.
+            self.record_stopped(instance);
+            return;
+        }
+        let ran_ms = row.exited_at_ms.saturating_sub(row.started_at_ms);
+        let failures = {
+            let mut live = self.live.borrow_mut();
+            let failures = live.failures.entry(instance.to_owned()).or_default();
+            *failures = if ran_ms >= RAN_WELL_MS { 1 } else { *failures + 1 };
+            *failures
+        };
+        if failures > FAILURES_LIMIT {
+            self.record_stopped(instance);
+            self.warn(format!("{instance} failed {failures} times in a row and is not started again"));
+            return;
+        }
+        let pause = Duration::from_secs(1 << (failures - 1).min(16)).min(PAUSE_LIMIT);
+        let (core, instance) = (self.clone(), instance.to_owned());
+        spawn(async move {
+            tokio::time::sleep(pause).await;
+            core.run_again(&instance).await;
+        });
+    }
+
+    fn record_stopped(&self, instance: &str) {
+        if let Err(problem) = self.record(THE_NODE, Record::Stopped(instance.to_owned())) {
+            self.warn(problem.to_string());
+        }
+    }
+
+    pub(crate) fn record_exit(&self, instance: &str, process: u64, code: i32, last: &str) {
+        let last = vat::words::clip(last, vat::door::LAST_LIMIT_BYTES).to_owned();
+        let exited = Exited { instance: instance.to_owned(), process, code, last };
+        if let Err(problem) = self.record(THE_NODE, Record::Exited(exited)) {
+            self.warn(problem.to_string());
+        }
+        self.bells.processes.ring();
+        self.bells.requests.ring();
+    }
+
+    /// Starts a detached instance once more, as it was started before.
+    pub(crate) async fn run_again(self: &Rc<Self>, instance: &str) {
+        let row = self.state.borrow().instances.get(instance).cloned();
+        let Some(row) = row.filter(|row| row.wanted && !row.running && !self.stopping.get()) else { return };
+        let started = async {
+            let package = self.package(&row.run.app)?;
+            let process = self.new_id()?;
+            let run =
+                Ran { process, version: package.manifest.version.clone(), digest: package.digest, ..row.run.clone() };
+            self.start(THE_NODE, run, &package).await
+        };
+        if let Err(problem) = started.await {
+            self.warn(format!("{instance} could not be started again: {problem}"));
+        }
+    }
+
+    /// Foreground apps end with their shell.
+    pub(crate) fn stop_apps_of_shell(self: &Rc<Self>, shell: u64) {
+        let theirs: Vec<u64> = {
+            let state = self.state.borrow();
+            state
+                .instances
+                .values()
+                .filter(|row| row.running && row.run.shell == shell)
+                .map(|row| row.run.process)
+                .collect()
+        };
+        for process in theirs {
+            self.stop_process(process, false);
+        }
+    }
+}
