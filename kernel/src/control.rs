@@ -106,7 +106,7 @@ impl Kernel {
                 Ok(None) => return,
                 Err(Closed) => {
                     self.control.close(&mut self.poller);
-                    return self.kill(POWERBOX, "closed its control channel, or died");
+                    return self.door_closed(POWERBOX);
                 }
             }
         }

@@ -187,7 +187,7 @@ impl Kernel {
     }
 
     /// A shell without its door is gone. Any other process can do nothing more but end, and is given time to.
-    fn door_closed(&mut self, process: u64) {
+    pub(crate) fn door_closed(&mut self, process: u64) {
         let Some(known) = self.processes.get_mut(&process) else { return };
         match &known.life {
             Some(life) if known.plan.is_some() => {

@@ -121,7 +121,7 @@ impl Kernel {
         if shell {
             return self.tell_shell(process, ended.map_or(0, |life| life.pid), uid, true);
         }
-        self.machine.say(&format!("{name} ({process}) ended with {code}: {last}"));
+        self.machine.say(&format!("{name} ({process}) ended with {code} {last}"));
         let backoff_ms = if again { pause.as_millis() as u32 } else { 0 };
         self.emit(|event| {
             let mut exited = event.init_exited();

@@ -87,9 +87,8 @@ fn the_powerbox_is_walled_in() {
     let node = Node::bare(&[("powerbox", "confinement_probe")], |_| {});
     let said = |log: &str| log.lines().find(|line| line.contains("(0) ended with ")).map(str::to_owned);
     let ended = support::eventually(|| said(&node.log()));
-    let last = ended.rsplit_once(": ").map(|(_, last)| last.to_owned()).unwrap_or_default();
-    let code = if ended.contains("ended with 0:") { 0 } else { 1 };
-    assert_walls_hold((code, last, node.log()));
+    let (code, last) = ended.split_once(" ended with ").and_then(|(_, rest)| rest.split_once(' ')).unwrap();
+    assert_walls_hold((code.parse().unwrap(), last.to_owned(), node.log()));
 }
 
 #[test]

@@ -547,8 +547,10 @@ fn a_stop_is_orderly() {
     powerbox.until(|event| matches!(event, Event::Exited { process: 20, .. }).then_some(()));
     assert_eq!(powerbox.fake.hear().0, ToVat::Stop, "the powerbox is told last");
     powerbox.fake.exit(0);
+    drop(powerbox);
     assert_eq!(node.exit_code(), Some(0));
     assert!(!node.state().join("operator").exists());
+    assert!(node.log().contains("powerbox (0) ended with 0"), "its end is left to itself: {}", node.log());
 }
 
 #[test]
