@@ -1,6 +1,7 @@
 //! What the whole-system tests and the benchmarks share: where things are, and a node of their own.
 #![forbid(unsafe_code)]
 
+pub mod machine;
 pub mod node;
 
 use std::path::{Path, PathBuf};

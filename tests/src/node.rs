@@ -1,13 +1,20 @@
 //! A node in a temporary state folder, driven through the `latch` command as a person would.
 
 use serde_json::Value;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 /// A running node. Dropping it stops the node and removes its state.
 pub struct Node {
     folder: tempfile::TempDir,
+    up: Vec<OsString>,
+    state: PathBuf,
+    /// As whom everything runs, where not as who runs the tests.
+    user: Option<u32>,
+    /// The limit of descriptors, hard, where there is one.
+    descriptors: Option<u32>,
 }
 
 impl Node {
@@ -17,15 +24,65 @@ impl Node {
     /// Where it does not come up: nothing of a test makes sense then.
     #[must_use]
     pub fn start() -> Self {
-        let node = Self { folder: tempfile::tempdir().expect("a temporary folder") };
-        node.expect(["up"]);
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// The same with options of `latch up`, which are made from the folder for the test's own files.
+    ///
+    /// # Panics
+    /// Where it does not come up.
+    #[must_use]
+    pub fn start_with(options: impl FnOnce(&Path) -> Vec<OsString>) -> Self {
+        let mut node = Self::prepare_in(&std::env::temp_dir());
+        node.up.extend(options(node.folder.path()));
+        node.up();
         node
+    }
+
+    /// A node that was not started yet, with all that is its own below this place.
+    ///
+    /// # Panics
+    /// Where there is no room for a folder.
+    #[must_use]
+    pub fn prepare_in(place: &Path) -> Self {
+        let folder = tempfile::tempdir_in(place).expect("a temporary folder");
+        let state = folder.path().join("state");
+        Self { folder, up: vec!["up".into()], state, user: None, descriptors: None }
+    }
+
+    /// Keeps its state somewhere else.
+    #[must_use]
+    pub fn with_state(mut self, state: PathBuf) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// Runs node and commands as another user, who needs access to the scratch folder.
+    #[must_use]
+    pub fn with_user(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    /// Starts what it starts with so many descriptors, and no way to get more.
+    #[must_use]
+    pub fn with_descriptors(mut self, descriptors: u32) -> Self {
+        self.descriptors = Some(descriptors);
+        self
+    }
+
+    /// Starts the node again after it was stopped, as it was started first.
+    ///
+    /// # Panics
+    /// Where it does not come up.
+    pub fn up(&self) {
+        self.expect(&self.up);
     }
 
     /// The node's state folder.
     #[must_use]
     pub fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
+        self.state.clone()
     }
 
     /// A folder for the test's own files, removed with the node.
@@ -36,7 +93,18 @@ impl Node {
 
     /// `latch` with these words, for this node, without a terminal.
     pub fn latch<Word: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = Word>) -> Command {
-        let mut command = Command::new(crate::binaries().join("latch"));
+        let latch = crate::binaries().join("latch");
+        let mut command = match self.descriptors {
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).arg(latch);
+                shell
+            }
+            None => Command::new(latch),
+        };
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command.env("LATCH_STATE", self.state()).args(words).stdin(Stdio::null());
         command
     }

@@ -1,0 +1,27 @@
+//! A machine that gives a process 1,024 descriptors and not one more.
+
+use crate::support::{furnish, holder, search, search_again};
+use tests::node::Node;
+
+const LIMIT: u32 = 1_024;
+
+fn open(pid: u64) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count()
+}
+
+#[test]
+fn the_node_works_with_few_descriptors_and_keeps_none() {
+    let node = Node::prepare_in(&std::env::temp_dir()).with_descriptors(LIMIT);
+    node.up();
+    furnish(&node);
+    search(&node);
+    let kernel = holder(&node, "lock");
+    let limits = std::fs::read_to_string(format!("/proc/{kernel}/limits")).expect("it runs");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("it is listed");
+    assert_eq!(line.split_whitespace().filter(|word| *word == LIMIT.to_string()).count(), 2, "{line}");
+    let before = open(kernel);
+    for _ in 0..8 {
+        search_again(&node);
+    }
+    assert!(open(kernel) <= before + 2, "{before} descriptors became {}", open(kernel));
+}

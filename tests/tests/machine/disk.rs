@@ -1,0 +1,127 @@
+//! A full disk. What takes something away always works or says that it did not; what gives is refused.
+
+use crate::support::{complaints, explained, furnish, grant, nothing_lost, powerbox, search};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tests::machine::{alone, small_disk};
+use tests::node::Node;
+
+const DISK_BYTES: u64 = 24 << 20;
+
+/// A node whose state is on a small disk, with `search` and its grant.
+fn node() -> Node {
+    let node = Node::prepare_in(&std::env::temp_dir());
+    let disk = node.scratch().join("disk");
+    std::fs::create_dir(&disk).expect("room for a folder");
+    small_disk(&disk, DISK_BYTES);
+    let node = node.with_state(disk.join("state"));
+    node.up();
+    furnish(&node);
+    search(&node);
+    node
+}
+
+/// Uses up every block of the disk. Removing what this returns makes room.
+fn fill(node: &Node) -> PathBuf {
+    let path = node.scratch().join("disk/fill");
+    let mut file = File::create(&path).expect("room for an empty file");
+    while file.write_all(&[0; 4096]).is_ok() {}
+    path
+}
+
+/// Leaves the log no block but those that it has filled.
+fn take_the_reserve(node: &Node) {
+    let log = File::options().write(true).open(powerbox(node).join("log/records")).expect("there is a log");
+    log.set_len(log.metadata().expect("its length").len()).expect("its length stays");
+}
+
+fn remove(path: &Path) {
+    std::fs::remove_file(path).expect("it is there");
+}
+
+#[test]
+fn while_the_disk_is_full_nothing_is_lost_and_what_was_granted_can_be_revoked() {
+    alone(|| {
+        let node = node();
+        let full = fill(&node);
+        explained(&node, "disk", "has 0", "free some space");
+        let package = tests::package("hello");
+        let told = node.refused(["install".as_ref(), package.as_os_str(), "--trust".as_ref()]);
+        assert!(told.contains("No space left") && told.contains("Look at the disk"), "{told}");
+        nothing_lost(&node);
+        let cut = node.json(["revoke", "search:folder"]);
+        assert!(cut["unconfirmed"].as_array().is_some_and(Vec::is_empty), "{cut}");
+        node.expect(["down"]);
+        // a full disk is no reason not to start, and the revocation was recorded
+        node.up();
+        assert_eq!(node.json(["grants"]).as_array().map(Vec::len), Some(0));
+        remove(&full);
+        node.expect(["grant", "search", &grant(&node)]);
+        node.expect(["install".as_ref(), package.as_os_str(), "--trust".as_ref()]);
+        nothing_lost(&node);
+    });
+}
+
+#[test]
+fn without_a_reserve_nothing_is_granted_until_there_is_room() {
+    alone(|| {
+        let node = node();
+        node.expect(["down"]);
+        take_the_reserve(&node);
+        let full = fill(&node);
+        node.up();
+        let told = node.refused(["grant", "search", &grant(&node)]);
+        assert!(told.contains("full") && told.contains("Make room"), "{told}");
+        let output = node.run(["run", "search", "--", "needle"]);
+        assert_eq!(output.status.code(), Some(126));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("full"));
+        explained(&node, "disk", "kept for revocations", "make room");
+        remove(&full);
+        // at once: whoever makes room need not wait or restart anything
+        node.expect(["grant", "search", &grant(&node)]);
+        nothing_lost(&node);
+        assert!(!complaints(&node).iter().any(|it| it.0 == "disk"), "there is room again");
+    });
+}
+
+#[test]
+fn a_revocation_that_cannot_be_recorded_says_so_and_holds() {
+    alone(|| {
+        let node = node();
+        // more than fit into what is left of the log's last block
+        let names: Vec<String> = (0..12).map(|number| format!("s{number}")).collect();
+        for name in &names {
+            node.expect(["run", "search", "--name", name, "--grant", &grant(&node), "--", "needle"]);
+        }
+        node.expect(["down"]);
+        take_the_reserve(&node);
+        let full = fill(&node);
+        node.up();
+        let reason = "r".repeat(400);
+        let revoke = |name: &String| node.run(["revoke", &format!("{name}:folder"), "--reason", &reason]);
+        let (mut done, mut told) = (Vec::new(), String::new());
+        for name in &names {
+            let output = revoke(name);
+            if !output.status.success() {
+                told = String::from_utf8_lossy(&output.stderr).into_owned();
+                break;
+            }
+            done.push(name.clone());
+        }
+        let undone = names[done.len()].clone();
+        eprintln!("{told}");
+        assert!(told.contains("cut") && told.contains("not recorded"), "{told}");
+        remove(&full);
+        let holders = || {
+            let grants = node.json(["grants"]);
+            let grants = grants.as_array().expect("a list").iter();
+            grants.map(|grant| grant["holder"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+        };
+        // with room again, the kernel's memory of the cut is recorded by the node itself
+        let left = holders();
+        assert!(!left.iter().any(|name| done.contains(name) || *name == undone), "{left:?} and {done:?}, {undone}");
+        assert_eq!(left.len(), 1 + names.len() - done.len() - 1, "{left:?}: only what was revoked is gone");
+        assert_eq!(node.json(["log", "--verify"])["ok"], true);
+    });
+}
