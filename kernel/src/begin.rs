@@ -1,17 +1,15 @@
 //! Carrying out `start`: which image, with what, as whom.
 
-use std::os::fd::OwnedFd;
-use std::rc::Rc;
-
-use schema::kernel_capnp::{Image, Outcome, start};
-use vat::door::{DoorError, Resource, ResourceKind};
-use vat::socket::DESCRIPTORS_LIMIT;
-use vat::words::clip;
-
 use crate::control::{Answer, no, ok, text};
 use crate::folders::{Identity, group_of, run_as};
 use crate::kernel::{Kernel, POWERBOX, Plan, Process};
 use crate::links::near_limit;
+use schema::kernel_capnp::{Image, Outcome, start};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use vat::door::{DoorError, Resource, ResourceKind};
+use vat::socket::DESCRIPTORS_LIMIT;
+use vat::words::clip;
 
 /// The powerbox's user, always the same, so that its files keep their owner. Clear of the range that systemd gives out.
 pub(crate) const POWERBOX_UID: u32 = 2_000_000_000;

@@ -1,18 +1,16 @@
 //! A SEQPACKET socket with a queue of messages that wait for room: every door, and the control channel. Sending never
 //! blocks and never fails: the end of who is gone is seen otherwise.
 
+use crate::poller::{Poller, Source};
+use rustix::event::epoll::EventFlags;
+use rustix::io::{Errno, Result};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Instant;
-
-use rustix::event::epoll::EventFlags;
-use rustix::io::{Errno, Result};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use vat::socket::{Packet, receive_with, send};
-
-use crate::poller::{Poller, Source};
 
 /// The other end closed, or sent what no honest end sends: a packet over the limit, or too many descriptors.
 pub(crate) struct Closed;
@@ -22,10 +20,8 @@ pub(crate) struct Channel {
     pub token: u64,
     waiting: VecDeque<(Vec<u8>, Vec<Rc<OwnedFd>>)>,
     pub waiting_bytes: usize,
-    /// While set, everything waits: its process is not confined yet.
-    held: bool,
-    /// Since when the other end has taken nothing although something waits for it.
-    pub blocked_since: Option<Instant>,
+    pub held: bool,                     // while set, everything waits: its process is not confined yet
+    pub blocked_since: Option<Instant>, // since when the other end has taken nothing although something waits for it
 }
 
 impl Channel {
@@ -40,12 +36,6 @@ impl Channel {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let token = poller.watch(&socket, source, EventFlags::IN)?;
         Ok(Channel { socket, token, waiting: VecDeque::new(), waiting_bytes: 0, held: false, blocked_since: None })
-    }
-
-    /// From now on everything waits (`held`), or what waited is sent.
-    pub(crate) fn hold(&mut self, held: bool, poller: &Poller) {
-        self.held = held;
-        self.flush(poller);
     }
 
     pub(crate) fn has_room(&self, limit: usize) -> bool {

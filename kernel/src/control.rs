@@ -1,18 +1,16 @@
 //! The control channel: commands of the powerbox, and the events it is told of.
 
-use std::os::fd::OwnedFd;
-use std::rc::Rc;
-
+use crate::channel::{Channel, Closed};
+use crate::kernel::{DOOR_LIMIT, Kernel, PACKETS_A_TURN, POWERBOX};
+use crate::poller::Poller;
 use capnp::message::Builder;
 use schema::kernel_capnp::{Image, Outcome, command, event, page};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use vat::door::packet::{pack, unpack};
 use vat::door::{DoorError, Notice, ToVat};
 use vat::socket::Packet;
 use vat::words::clip;
-
-use crate::channel::{Channel, Closed};
-use crate::kernel::{DOOR_LIMIT, Kernel, PACKETS_A_TURN, POWERBOX};
-use crate::poller::{Poller, Source};
 
 /// Events that wait for the powerbox, in bytes: more than a node with 20,000 links makes when all of them end at once
 /// (about 100 bytes each). A powerbox that lets more gather is started again and reads the inventory instead.
@@ -35,21 +33,11 @@ pub(crate) use fill;
 #[derive(Default)]
 pub(crate) struct Control {
     pub channel: Option<Channel>,
-    /// It has asked for the inventory: from then on it is told what changes.
-    pub told: bool,
-    /// The inventory as of that moment.
-    pub pages: Vec<Vec<u8>>,
+    pub told: bool,          // it has asked for the inventory: from then on it is told what changes
+    pub pages: Vec<Vec<u8>>, // the inventory as of that moment
 }
 
 impl Control {
-    /// A fresh channel for a powerbox that is about to start. Returns its end.
-    pub(crate) fn open(&mut self, poller: &mut Poller) -> rustix::io::Result<OwnedFd> {
-        self.close(poller);
-        let (channel, theirs) = Channel::pair(poller, Source::Control)?;
-        self.channel = Some(channel);
-        Ok(theirs)
-    }
-
     pub(crate) fn close(&mut self, poller: &mut Poller) {
         if let Some(channel) = std::mem::take(self).channel {
             poller.forget(&channel.socket, channel.token);

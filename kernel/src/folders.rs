@@ -1,13 +1,11 @@
 //! Host folders: what makes a folder the same folder after a restart, and as whom its service runs.
 
-use std::os::fd::{AsFd, OwnedFd};
-
-use rustix::fs::{FileType, Mode, OFlags, fstat, fstatvfs};
-use schema::kernel_capnp::folder_identity;
-use vat::door::DoorError;
-
 use crate::control::{fill, text};
 use crate::sys;
+use rustix::fs::{FileType, Mode, OFlags, fstat, fstatvfs};
+use schema::kernel_capnp::folder_identity;
+use std::os::fd::{AsFd, OwnedFd};
+use vat::door::DoorError;
 
 /// The group of a user that is not in the host's own list.
 const NO_GROUP: u32 = 65_534;
@@ -17,8 +15,7 @@ const NO_GROUP: u32 = 65_534;
 pub(crate) struct Identity {
     pub path: String,
     file_system: u64,
-    /// Where this is empty, the file system has no handles, and `inode` decides.
-    handle: Vec<u8>,
+    handle: Vec<u8>, // where this is empty, the file system has no handles, and `inode` decides
     inode: u64,
 }
 

@@ -1,17 +1,5 @@
 //! The kernel's state, its one loop, and what is said at doors.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-use rustix::event::epoll::EventFlags;
-use rustix::process::{Signal, pidfd_send_signal};
-use schema::kernel_capnp::Image;
-use vat::door::{FromVat, PACKET_LIMIT_BYTES, Resource, ToVat};
-use vat::socket::Packet;
-
 use crate::channel::{Channel, Closed};
 use crate::control::Control;
 use crate::links::Links;
@@ -19,6 +7,16 @@ use crate::poller::{Poller, Source};
 use crate::shells::Operators;
 use crate::spawn::Machine;
 use crate::{supervise, sys};
+use rustix::event::epoll::EventFlags;
+use rustix::process::{Signal, pidfd_send_signal};
+use schema::kernel_capnp::Image;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use vat::door::{FromVat, PACKET_LIMIT_BYTES, Resource, ToVat};
+use vat::socket::Packet;
 
 /// The powerbox's process number.
 pub(crate) const POWERBOX: u64 = 0;
@@ -37,20 +35,17 @@ pub(crate) struct Plan {
     pub setup: Vec<u8>,
     pub resources: Vec<(Resource, Rc<OwnedFd>)>,
     pub restart: bool,
-    /// Limits; 0: the default of the image.
-    pub memory_bytes: u64,
+    pub memory_bytes: u64, // limits; 0: the default of the image
     pub cpu_seconds: u64,
     pub descriptors: u32,
     pub output: bool,
-    /// User and group.
-    pub identity: (u32, u32),
+    pub identity: (u32, u32), // user and group
 }
 
 /// A process that runs.
 pub(crate) struct Life {
     pub pid: u32,
-    /// What tells of its end, and its token. A shell has none: its door tells.
-    pub exit: Option<(OwnedFd, u64)>,
+    pub exit: Option<(OwnedFd, u64)>, // what tells of its end, and its token. A shell has none: its door tells
     pub door: Channel,
     pub confined: bool,
     pub since: Instant,
@@ -59,18 +54,13 @@ pub(crate) struct Life {
 #[derive(Default)]
 pub(crate) struct Process {
     pub name: String,
-    /// A shell has none.
-    pub plan: Option<Rc<Plan>>,
-    /// None between a death and the next start.
-    pub life: Option<Life>,
-    /// User and group.
-    pub identity: (u32, u32),
+    pub plan: Option<Rc<Plan>>, // a shell has none
+    pub life: Option<Life>,     // none between a death and the next start
+    pub identity: (u32, u32),   // user and group
     pub restarts: u32,
     pub failures: u32,
-    /// Its own last word, or why it was killed.
-    pub last: String,
-    /// It was told to stop, and is not started again.
-    pub stopping: bool,
+    pub last: String,   // its own last word, or why it was killed
+    pub stopping: bool, // it was told to stop, and is not started again
     /// When it is started again, if it does not run; else when it is killed, unless it has confined itself or ended.
     pub due: Option<Instant>,
 }
@@ -83,11 +73,9 @@ pub(crate) struct Kernel {
     pub control: Control,
     pub operators: Operators,
     signals: OwnedFd,
-    /// Less confinement than usual is allowed.
-    pub reduced: bool,
+    pub reduced: bool, // less confinement than usual is allowed
     pub ready: Option<File>,
-    /// The node was told to stop.
-    pub stopping: bool,
+    pub stopping: bool, // the node was told to stop
     pub over: bool,
     pub buffer: Vec<u8>,
 }

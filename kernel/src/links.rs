@@ -1,20 +1,18 @@
 //! Links: made, closed, cut, confirmed, ended with their process. Of each the kernel keeps a duplicate of the server end:
 //! through it a link is cut without anybody's consent.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::rc::Rc;
-
-use rustix::event::epoll::EventFlags;
-use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, socketpair, sockopt};
-use schema::kernel_capnp::{Outcome, link};
-use vat::door::{Carries, DoorError, Notice, Role, ToVat};
-use vat::words::EndReason;
-
 use crate::control::{Answer, fill, no, ok, text};
 use crate::kernel::{DOOR_LIMIT, Kernel, NOTICES_LIMIT};
 use crate::poller::{Poller, Source};
 use crate::sys;
+use rustix::event::epoll::EventFlags;
+use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, socketpair, sockopt};
+use schema::kernel_capnp::{Outcome, link};
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
+use vat::door::{Carries, DoorError, Notice, Role, ToVat};
+use vat::words::EndReason;
 
 /// What each direction of a link holds at most (the system doubles it and counts its own overhead): enough for streams
 /// of 64 KiB chunks to overlap.
@@ -29,8 +27,7 @@ const RESERVED_DESCRIPTORS: u64 = 64;
 pub(crate) struct Link {
     pub grant: u64,
     pub carries: Carries,
-    /// Process numbers.
-    pub server: u64,
+    pub server: u64, // process numbers
     pub client: u64,
     pub label: String,
     /// The duplicate and its token; none once the link is cut and its server has yet to confirm.
@@ -55,10 +52,8 @@ impl Link {
 #[derive(Default)]
 pub(crate) struct Links {
     pub table: BTreeMap<u64, Link>,
-    /// Grant and link, of those that have a grant.
-    by_grant: BTreeSet<(u64, u64)>,
-    /// Grants that were cut and are not yet recorded as revoked: no link is made for them.
-    pub tombstones: BTreeSet<u64>,
+    by_grant: BTreeSet<(u64, u64)>, // grant and link, of those that have a grant
+    pub tombstones: BTreeSet<u64>, // grants that were cut and are not yet recorded as revoked: no link is made for them
 }
 
 impl Links {

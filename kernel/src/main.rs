@@ -19,17 +19,15 @@ mod supervise;
 mod sys;
 mod usage;
 
-use std::fs::File;
-use std::path::Path;
-use std::process::ExitCode;
-
-use capnp::message::Builder;
-use schema::kernel_capnp::{Image, Outcome};
-use schema::setup_capnp::powerbox_setup;
-
 use crate::kernel::Kernel;
 use crate::shells::{Operators, SOCKET};
 use crate::state::{Refusal, failed};
+use capnp::message::Builder;
+use schema::kernel_capnp::{Image, Outcome};
+use schema::setup_capnp::powerbox_setup;
+use std::fs::File;
+use std::path::Path;
+use std::process::ExitCode;
 
 const USAGE: &str = "usage: latch-kernel --state DIR [--libexec DIR] [--reduced] [--ready-fd N]";
 

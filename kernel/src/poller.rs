@@ -1,12 +1,11 @@
 //! What the kernel waits for: descriptors by token. Tokens are never used twice: a late event of something that is gone
 //! finds nothing.
 
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::{Errno, Result};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
-
-use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::io::{Errno, Result};
 
 /// Readiness taken in one turn; what is left over is there in the next.
 const EVENTS_LIMIT: usize = 256;

@@ -1,19 +1,17 @@
 //! The operator socket: shells come through it, and bring folders and files.
 
-use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
-use std::rc::Rc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use vat::door::{Begin, Resource, ResourceKind, ToVat};
-
 use crate::channel::Channel;
 use crate::control::fill;
 use crate::folders::{Identity, is_folder};
 use crate::kernel::{DOOR_LIMIT, Kernel, Life, Process};
 use crate::links::near_limit;
 use crate::poller::Source;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use vat::door::{Begin, Resource, ResourceKind, ToVat};
 
 /// The name of the socket in the state folder.
 pub(crate) const SOCKET: &str = "operator";
@@ -37,8 +35,7 @@ pub(crate) struct Claim {
 
 pub(crate) struct Operators {
     pub socket: OwnedFd,
-    /// Besides uid 0, only this user's shells are taken.
-    state_uid: u32,
+    state_uid: u32, // besides uid 0, only this user's shells are taken
     last_shell: u64,
     last_resource: u64,
     pub claims: BTreeMap<u64, Claim>,

@@ -1,19 +1,17 @@
 //! Starting a process: a fixed table of images, its namespaces, its user, its limits, and nothing but a door.
 
+use crate::kernel::Plan;
+use crate::sys;
+use libc::c_int;
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+use schema::kernel_capnp::Image;
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-
-use libc::c_int;
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
-use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
-use schema::kernel_capnp::Image;
-
-use crate::kernel::Plan;
-use crate::sys;
 
 /// Every image with its file's name, in the order of the schema. Each confines itself by its own profile.
 const IMAGES: [&CStr; 4] = [c"latch-powerbox", c"latch-folder", c"latch-sandbox", c"latch-compile"];
@@ -29,11 +27,9 @@ const NOT_STARTED: c_int = 127;
 
 /// What this machine allows the kernel to do for its processes.
 pub(crate) struct Machine {
-    /// Distinct users are possible.
-    pub root: bool,
+    pub root: bool, // distinct users are possible
     namespaces: c_int,
-    /// For people.
-    pub missing: Vec<String>,
+    pub missing: Vec<String>, // for people
     images: [Option<OwnedFd>; 4],
     kernel: Option<Pid>,
     null: OwnedFd,

@@ -1,15 +1,13 @@
 //! The state folder: whose it is, who else is in it, and what lies there.
 
+use crate::begin::POWERBOX_UID;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::{DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::begin::POWERBOX_UID;
 
 /// Exit codes: something is refused; another kernel runs on this state.
 const REFUSED: u8 = 1;
@@ -33,11 +31,9 @@ pub(crate) fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl
 }
 
 pub(crate) struct State {
-    /// Its owner is an operator.
-    pub uid: u32,
+    pub uid: u32, // its owner is an operator
     pub log: File,
-    /// Held for as long as the kernel lives.
-    pub lock: File,
+    pub lock: File, // held for as long as the kernel lives
 }
 
 /// Opens the state folder, or makes it, and makes it the working folder: names in it are short from then on.

@@ -1,23 +1,21 @@
 //! Processes: started, confined, ended, started again, stopped in order.
 
+use crate::channel::Channel;
+use crate::control::{Answer, Control, fill, no, ok};
+use crate::kernel::{Kernel, Life, NOTICES_LIMIT, POWERBOX, life};
+use crate::poller::Source;
+use crate::spawn::reap;
+use crate::{backoff, sys};
+use rustix::event::epoll::EventFlags;
+use schema::kernel_capnp::Outcome;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-
-use rustix::event::epoll::EventFlags;
-use schema::kernel_capnp::Outcome;
 use vat::door::{Begin, Confinement, ToVat};
 use vat::words::EndReason;
-
-use crate::channel::Channel;
-use crate::control::{Answer, fill, no, ok};
-use crate::kernel::{Kernel, Life, NOTICES_LIMIT, POWERBOX, life};
-use crate::poller::Source;
-use crate::spawn::reap;
-use crate::{backoff, sys};
 
 /// A process has so long to confine itself.
 const CONFINE_GRACE: Duration = Duration::from_secs(30);
@@ -32,7 +30,9 @@ impl Kernel {
         sys::pass_rights(door.socket.as_fd(), false);
         let mut given = vec![theirs];
         if process == POWERBOX {
-            given.push(self.control.open(&mut self.poller)?);
+            let (channel, theirs) = Channel::pair(&mut self.poller, Source::Control)?;
+            self.control = Control { channel: Some(channel), ..Control::default() };
+            given.push(theirs);
         }
         let (pid, pidfd) = self.machine.start(&plan, &given)?;
         let exit = self.poller.watch(&pidfd, Source::Exit(process), EventFlags::IN)?;
@@ -43,7 +43,7 @@ impl Kernel {
         for (message, descriptors) in std::iter::once((begin, vec![])).chain(given) {
             door.send(message.encode().map_err(std::io::Error::other)?, descriptors, &self.poller);
         }
-        door.hold(true, &self.poller);
+        door.held = true;
         if let Some(known) = self.processes.get_mut(&process) {
             let since = Instant::now();
             known.last.clear();
@@ -60,7 +60,8 @@ impl Kernel {
             return self.kill(process, "said twice that it is confined");
         };
         life.confined = true;
-        life.door.hold(false, &self.poller);
+        life.door.held = false;
+        life.door.flush(&self.poller);
         if !known.stopping {
             known.due = None;
         }

@@ -1,11 +1,10 @@
 //! Every `unsafe` of the kernel: the system calls that have no safe binding.
 #![allow(unsafe_code)]
 
+use libc::{c_int, c_long};
 use std::ffi::CStr;
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-
-use libc::{c_int, c_long};
 
 /// `SO_PASSRIGHTS`, from Linux 6.16: whether a socket takes descriptors.
 const SO_PASSRIGHTS: c_int = 83;

@@ -603,3 +603,65 @@ fn under_a_low_limit_of_descriptors_links_are_busy_and_the_node_works_on() {
         started(&node, &mut powerbox, &sandbox(&node, 30))
     };
 }
+
+#[test]
+fn the_supervisor_is_told_of_readiness_and_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let supervisor = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    supervisor.set_read_timeout(Some(support::packets::PATIENCE)).unwrap();
+    let (mut node, mut powerbox) = Node::start_with(|command| {
+        command.env("NOTIFY_SOCKET", &socket);
+    });
+    powerbox.fake.confine();
+    let heard = || {
+        let mut buffer = [0; 64];
+        let length = supervisor.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    assert_eq!(heard(), "READY=1");
+    node.await_ready();
+    powerbox.inventory();
+    assert_eq!(powerbox.ask(&[], |mut command| command.set_shutdown(())).0, Outcome::Ok);
+    assert_eq!(heard(), "STOPPING=1");
+}
+
+#[test]
+fn a_reduced_node_says_so_to_everybody() {
+    let (node, powerbox) = Node::start_with(|command| {
+        command.arg("--reduced");
+    });
+    powerbox.fake.confine();
+    let (begin, _) = node.shell().receive().unwrap();
+    assert!(matches!(ToVat::decode(&begin).unwrap(), ToVat::Begin(begin) if begin.reduced));
+}
+
+/// What `a_stranger_is_turned_away` runs as another user: says whether the operator socket takes it.
+#[test]
+fn as_a_stranger() {
+    let Some(state) = std::env::var_os("STRANGER_STATE") else { return };
+    let shell = support::packets::Socket::connect(&std::path::Path::new(&state).join("operator")).unwrap();
+    println!("{}", if shell.receive().is_some() { "taken" } else { "turned away" });
+}
+
+#[test]
+fn a_stranger_is_turned_away() {
+    use std::os::unix::{fs::PermissionsExt, process::CommandExt};
+    if !support::is_root() {
+        eprintln!("not run: only root can try it as another user");
+        return;
+    }
+    let (node, _powerbox) = Node::ready();
+    // Even where somebody opened the state to all.
+    std::fs::set_permissions(node.state(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = node.folder.path().join("stranger");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let output = |uid: u32| {
+        let mut command = std::process::Command::new(&program);
+        command.uid(uid).gid(uid).current_dir("/").env("STRANGER_STATE", node.state());
+        let output = command.args(["--exact", "as_a_stranger", "--nocapture"]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(output(12_345).contains("turned away"));
+    assert!(output(0).contains("taken"));
+}
