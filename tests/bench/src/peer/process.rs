@@ -111,6 +111,11 @@ impl Pair {
         link(&mut self.client, &mut self.server, self.engine, links, objects, work)
     }
 
+    /// Processor time that both have used so far.
+    pub(crate) fn processor_time_ns(&mut self) -> Result<u64, String> {
+        Ok(self.client.nanoseconds(&Order::ProcessorTime)? + self.server.nanoseconds(&Order::ProcessorTime)?)
+    }
+
     /// Calls a second, of one block.
     pub(crate) fn rate(&mut self, calls: u32, depth: u32) -> Result<f64, String> {
         let nanoseconds = self.client.nanoseconds(&Order::Call(Load::Deep { calls, depth }))?;

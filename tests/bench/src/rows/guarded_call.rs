@@ -19,28 +19,28 @@ const RATE_BLOCK_CALLS: u32 = 20_000;
 /// Time of a call, one at a time.
 pub(super) fn latency(scale: Scale) -> Result<Outcome, String> {
     let block = |pair: &mut Pair| pair.client.times(&Order::Call(Load::OneAtATime { calls: LATENCY_BLOCK_CALLS }));
-    let parts = each_placement(|parts| scale.rounds(16, 60, parts), block, Part::of_medians)?;
+    let (parts, note) = each_placement(|parts| scale.rounds(16, 60, parts), block, Part::of_medians)?;
     Ok(Outcome {
         row: "guarded-call.latency".into(),
         aim: Aim::AtMost(1.1),
         unit: "us",
         against: AGAINST,
         parts,
-        note: String::new(),
+        note,
     })
 }
 
 /// Calls a second, 64 deep.
 pub(super) fn rate(scale: Scale) -> Result<Outcome, String> {
     let block = |pair: &mut Pair| Ok([pair.rate(RATE_BLOCK_CALLS, DEPTH)?].into_iter().collect());
-    let parts = each_placement(|parts| scale.rounds(8, 30, parts), block, Part::of_rates)?;
+    let (parts, note) = each_placement(|parts| scale.rounds(8, 30, parts), block, Part::of_rates)?;
     Ok(Outcome {
         row: "guarded-call.rate".into(),
         aim: Aim::AtLeast(0.9),
         unit: "calls/s",
         against: AGAINST,
         parts,
-        note: "p99: 99% of all blocks were at least so fast".into(),
+        note: format!("p99: 99% of all blocks were at least so fast; {note}"),
     })
 }
 
@@ -49,10 +49,10 @@ fn each_placement<Rounds: Iterator<Item = u32>>(
     rounds: impl Fn(usize) -> Rounds,
     block: impl Fn(&mut Pair) -> Result<Sample, String>,
     compared: impl Fn(&'static str, &Sample, &Sample) -> Part,
-) -> Result<Vec<Part>, String> {
+) -> Result<(Vec<Part>, String), String> {
     let mut subject = Pair::linked(Engine::Guarded)?;
     let mut baseline = Pair::linked(Engine::Bare)?;
-    let mut parts = Vec::new();
+    let (mut parts, mut processor_time_ratios) = (Vec::new(), Vec::new());
     let placements = Placement::all()?;
     for &placement in &placements {
         let (mut of_subject, mut of_baseline) = (Sample::default(), Sample::default());
@@ -60,11 +60,15 @@ fn each_placement<Rounds: Iterator<Item = u32>>(
             pair.pin(placement)?;
             pair.rate(WARM_UP_CALLS, DEPTH)?;
         }
+        let before = [subject.processor_time_ns()?, baseline.processor_time_ns()?];
         for _ in rounds(placements.len()) {
             of_subject.extend(&block(&mut subject)?);
             of_baseline.extend(&block(&mut baseline)?);
         }
+        let after = [subject.processor_time_ns()?, baseline.processor_time_ns()?];
         parts.push(compared(placement.name(), &of_subject, &of_baseline));
+        processor_time_ratios.push((after[0] - before[0]) as f64 / (after[1] - before[1]) as f64);
     }
-    Ok(parts)
+    let ratios: Vec<String> = processor_time_ratios.iter().map(|ratio| format!("{ratio:.2}x")).collect();
+    Ok((parts, format!("processor time of client and server against the baseline's: {}", ratios.join(", "))))
 }
