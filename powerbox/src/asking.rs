@@ -55,6 +55,12 @@ impl Core {
         };
         let standing = self.state.borrow().label(&instance, &label);
         if let LabelState::Granted(grant) = standing {
+            let mut live = self.live.borrow_mut();
+            if live.open.contains_key(&grant) {
+                // Its link may be closed already without the powerbox knowing: then the end of it opens another.
+                live.asked_again.insert(grant);
+            }
+            drop(live);
             self.open_soon(grant);
         }
         if let LabelState::Asked(Standing::Pending(request)) = standing {

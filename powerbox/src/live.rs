@@ -134,6 +134,10 @@ pub(crate) struct Live {
     pub ending: HashSet<u64>,
     /// Grants whose server was restarted, to be linked again.
     pub relink: HashSet<u64>,
+    /// Grants that their holder asked for while they had a link.
+    pub asked_again: HashSet<u64>,
+    /// Whether somebody waits to stop those that nothing uses.
+    pub watches_idle_folders: bool,
     /// The process for each folder.
     pub folders: HashMap<Folder, FolderLife>,
     /// What shells brought, by shell and the shell's number.

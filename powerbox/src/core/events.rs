@@ -136,6 +136,7 @@ impl Core {
         drop(live);
         self.bells.links.ring();
         let Some(closed) = closed.filter(|closed| closed.grant != 0) else { return };
+        let asked_again = self.live.borrow_mut().asked_again.remove(&closed.grant);
         let by_server = matches!(reason, EndReason::Restarted | EndReason::PeerLost | EndReason::Stopped)
             && self
                 .live
@@ -148,6 +149,8 @@ impl Core {
         }
         if reason == EndReason::Restarted {
             self.live.borrow_mut().relink.insert(closed.grant);
+        } else if asked_again && self.live.borrow().processes.contains_key(&closed.client) {
+            self.open_soon(closed.grant);
         }
         self.release_idle_folders();
     }
