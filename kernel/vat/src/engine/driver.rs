@@ -23,7 +23,9 @@ const ROUNDS: usize = 64;
 /// Rounds in which an ended link settles: enough to break every call of ours that waits.
 const LAST_ROUNDS: usize = 100_000;
 
-/// Wakes the task only when the engine is not being polled anyway.
+/// Wakes the task only when the engine is not being polled anyway. Handlers may be woken from other threads: one side
+/// says "woken" and looks for "polling", the other says "not polling" and looks for "woken", and one of the two must see
+/// what the other said. Only sequentially consistent operations promise that.
 struct Turn {
     woken: AtomicBool,
     polling: AtomicBool,
@@ -36,8 +38,8 @@ impl Wake for Turn {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        if !self.polling.load(Ordering::Acquire) {
+        self.woken.store(true, Ordering::SeqCst);
+        if !self.polling.load(Ordering::SeqCst) {
             self.task.wake();
         }
     }
@@ -123,8 +125,8 @@ impl Engine {
             self.finish();
             return Poll::Ready(self.state.ended());
         }
-        self.turn.polling.store(false, Ordering::Release);
-        if self.turn.woken.load(Ordering::Acquire) {
+        self.turn.polling.store(false, Ordering::SeqCst);
+        if self.turn.woken.load(Ordering::SeqCst) {
             // more to do; first others of the thread
             context.waker().wake_by_ref();
         }
