@@ -77,10 +77,14 @@ impl Core {
 
     /// Stops folders' processes that have been without a link for a while.
     pub(crate) fn release_idle_folders(self: &Rc<Self>) {
-        let idle = self.idle_folders();
-        if idle.is_empty() || self.stopping.get() {
+        if self.stopping.get() || self.live.borrow().watches_idle_folders {
             return;
         }
+        let idle = self.idle_folders();
+        if idle.is_empty() {
+            return;
+        }
+        self.live.borrow_mut().watches_idle_folders = true;
         let core = self.clone();
         spawn(async move {
             tokio::time::sleep(IDLE_PATIENCE).await;
@@ -89,6 +93,9 @@ impl Core {
                 core.live.borrow_mut().folders.remove(&folder);
                 core.stop_process(process, false);
             }
+            core.live.borrow_mut().watches_idle_folders = false;
+            // Those that became idle meanwhile get their own time.
+            core.release_idle_folders();
         });
     }
 
