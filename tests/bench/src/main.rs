@@ -72,7 +72,11 @@ fn measure(arguments: &Arguments) -> Result<bool, String> {
         return Ok(true);
     }
     let machine = machine::describe();
-    if arguments.json { eprintln!("{machine}") } else { println!("{machine}\n") }
+    if arguments.json {
+        eprintln!("{machine}")
+    } else {
+        println!("{machine}\n")
+    }
     let scale = if arguments.quick { Scale::Quick } else { Scale::Full };
     let measured: Vec<bool> = rows.into_iter().map(|row| run(row, scale, arguments.json)).collect();
     Ok(measured.into_iter().all(|measured| measured))

@@ -21,7 +21,8 @@ impl Wasmtime {
             .map(|peers| PathBuf::from(peers).join(PROGRAM))
             .unwrap_or_else(|| PathBuf::from(PROGRAM));
         let output = Command::new(&program).arg("--version").output();
-        let output = output.map_err(|error| format!("cannot run wasmtime ({error}); `cargo xtask bench` installs it"))?;
+        let output =
+            output.map_err(|error| format!("cannot run wasmtime ({error}); `cargo xtask bench` installs it"))?;
         let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
         let wasmtime = Self { program, folder, version };

@@ -52,11 +52,7 @@ pub(crate) async fn serve(engine: Engine, link: OwnedFd, work: Work, clock: Rc<S
     }
 }
 
-async fn serve_guarded(
-    transport: impl vat::Transport,
-    work: Work,
-    clock: Rc<SystemClock>,
-) -> Result<(), String> {
+async fn serve_guarded(transport: impl vat::Transport, work: Work, clock: Rc<SystemClock>) -> Result<(), String> {
     let bounds = Bounds::for_peer(vat::Peer::App);
     let serving = vat::serve(transport, &badge()?, bounds, clock, |exports| {
         let maker = Maker::Guarded(exports.clone());

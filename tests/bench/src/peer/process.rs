@@ -155,7 +155,8 @@ struct Kept {
 
 impl Kept {
     fn new() -> Result<Self, String> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| format!("cannot watch links: {error}"))?;
+        let epoll =
+            epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| format!("cannot watch links: {error}"))?;
         Ok(Self { epoll, ends: Vec::new() })
     }
 

@@ -22,7 +22,8 @@ pub(crate) const WORD: &str = "peer";
 /// Takes orders until the other end of the control socket is gone.
 pub(crate) fn run() -> Result<(), String> {
     crate::machine::raise_descriptor_limit()?;
-    let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| format!("no control socket: {error}"))?;
+    let socket =
+        std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| format!("no control socket: {error}"))?;
     let control = Control::new(UnixStream::from(socket));
     let replies = control.sender()?;
     let (orders, taken) = mpsc::unbounded_channel();

@@ -20,14 +20,7 @@ const RATE_BLOCK_CALLS: u32 = 20_000;
 pub(super) fn latency(scale: Scale) -> Result<Outcome, String> {
     let block = |pair: &mut Pair| pair.client.times(&Order::Call(Load::OneAtATime { calls: LATENCY_BLOCK_CALLS }));
     let (parts, note) = each_placement(|parts| scale.rounds(16, 60, parts), block, Part::of_medians)?;
-    Ok(Outcome {
-        row: "guarded-call.latency".into(),
-        aim: Aim::AtMost(1.1),
-        unit: "us",
-        against: AGAINST,
-        parts,
-        note,
-    })
+    Ok(Outcome { row: "guarded-call.latency".into(), aim: Aim::AtMost(1.1), unit: "us", against: AGAINST, parts, note })
 }
 
 /// Calls a second, 64 deep.

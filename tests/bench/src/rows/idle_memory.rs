@@ -1,11 +1,11 @@
 //! What something idle costs in memory.
 
 use super::Scale;
-use crate::outcome::{Aim, Outcome, Part};
-use crate::peer::{Engine, Load, Order, Pair, Work};
 use crate::machine::package;
 use crate::memory::share_bytes;
 use crate::node::Node;
+use crate::outcome::{Aim, Outcome, Part};
+use crate::peer::{Engine, Load, Order, Pair, Work};
 use crate::sample::Sample;
 use crate::wasmtime::Wasmtime;
 use rustix::process::{Pid, Signal, kill_process};
@@ -75,7 +75,10 @@ pub(super) fn app(scale: Scale) -> Result<Outcome, String> {
             Part::of_medians("the same component", &plain, &baseline),
             Part::of_medians("an app at its door", &resting, &baseline).aside(),
         ],
-        note: format!("{APPS} apps at once, shared memory counted once in all; without their shells; {}", wasmtime.version),
+        note: format!(
+            "{APPS} apps at once, shared memory counted once in all; without their shells; {}",
+            wasmtime.version
+        ),
     })
 }
 

@@ -27,7 +27,8 @@ pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
             pair.rate(calls, DEPTH)?;
         }
         for _ in scale.rounds(3, 12, placements.len()) {
-            for (pair, sample) in [&mut links, &mut connections, &mut guarded_connections].into_iter().zip(&mut samples) {
+            for (pair, sample) in [&mut links, &mut connections, &mut guarded_connections].into_iter().zip(&mut samples)
+            {
                 sample.push(processor_time_a_call_us(pair, calls)?);
             }
         }

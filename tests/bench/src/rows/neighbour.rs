@@ -50,7 +50,8 @@ pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
 }
 
 fn shared_service() -> Result<Neighbours, String> {
-    let mut neighbours = Neighbours { servers: vec![Peer::start()?], innocent: Peer::start()?, flooder: Peer::start()? };
+    let mut neighbours =
+        Neighbours { servers: vec![Peer::start()?], innocent: Peer::start()?, flooder: Peer::start()? };
     let server = &mut neighbours.servers[0];
     link(&mut neighbours.innocent, server, Engine::Guarded, 1, 0, Work::Answer)?;
     link(&mut neighbours.flooder, server, Engine::Guarded, 1, 0, Work::Answer)?;

@@ -99,7 +99,8 @@ impl Powerbox {
 
     /// Runs the compiler to its end.
     fn compile(&mut self, file: &Path) -> Result<(), String> {
-        let component = std::fs::File::open(file).map_err(|error| format!("cannot open {}: {error}", file.display()))?;
+        let component =
+            std::fs::File::open(file).map_err(|error| format!("cannot open {}: {error}", file.display()))?;
         let compiled = component::memory()?;
         let process = self.new_id();
         self.channel.start(&Wanted {
