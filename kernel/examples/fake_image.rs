@@ -1,7 +1,9 @@
-//! Stands in for every image in the kernel's own tests. It hands its door, and the powerbox's control channel, to the test over a
-//! socket and then does what it is told there, so that each test speaks both protocols itself. It does not confine itself.
+//! Stands in for every image in the kernel's own tests. It hands its door, and the powerbox's control channel, to the
+//! test over a socket and then does what it is told there, so that each test speaks both protocols itself. It does not
+//! confine itself.
 //!
-//! Told by two bytes: `x` and a code: exit; `o` and anything: write a line to standard error; `m` and a number: take so many MiB, answer + or -. End of stream: exit 0.
+//! Told by two bytes: `x` and a code: exit; `o` and anything: write a line to standard error; `m` and a number: take so
+//! many MiB, answer + or -. End of stream: exit 0.
 #![forbid(unsafe_code)]
 
 use std::fs::File;

@@ -17,6 +17,9 @@ use std::path::Path;
 const IMAGES: [&CStr; 4] = [c"latch-powerbox", c"latch-folder", c"latch-sandbox", c"latch-compile"];
 /// Descriptors of a process, by image: a socket for each link of a server, a few links and files for the others.
 const DESCRIPTORS: [u64; 4] = [16_384, 16_384, 1_024, 64];
+/// Threads of a process, by image, where hostile input runs: a few, and one a processor. Other images share their user with
+/// a person, whose processes would count.
+const THREADS: [u64; 4] = [0, 0, 256, 256];
 /// Namespaces of every process. A user namespace comes on top where the kernel is not root: it is what allows the others.
 const NAMESPACES: c_int =
     libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
@@ -108,8 +111,13 @@ impl Machine {
         let wanted = limit(plan.descriptors.into()).unwrap_or(DESCRIPTORS[index]);
         // Memory that it can write to, not address space: what is only reserved costs nothing.
         let (memory, time) = ((Resource::Data, limit(plan.memory_bytes)), (Resource::Cpu, limit(plan.cpu_seconds)));
-        for (resource, limit) in [(Resource::Core, Some(0)), (Resource::Nofile, Some(own.min(wanted))), memory, time] {
-            rustix::process::setrlimit(resource, Rlimit { current: limit, maximum: limit })?;
+        let alone = self.root || self.namespaces != 0;
+        let threads = (Resource::Nproc, limit(THREADS[index]).filter(|_| alone));
+        let files = (Resource::Nofile, Some(own.min(wanted)));
+        for (resource, limit) in [(Resource::Core, Some(0)), files, memory, time, threads] {
+            if limit.is_some() {
+                rustix::process::setrlimit(resource, Rlimit { current: limit, maximum: limit })?;
+            }
         }
         // Fails only where it leads a session already.
         let _ = rustix::process::setsid();

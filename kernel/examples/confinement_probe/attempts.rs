@@ -24,6 +24,9 @@ pub(crate) fn all(target: &Target) -> Vec<(String, Outcome)> {
     processes(target, &mut add);
     system(&mut add);
     writing(target, &mut add);
+    if matches!(target.profile, Profile::Sandbox | Profile::Compile) {
+        add("start 300 threads", threads(300));
+    }
     outcomes
 }
 
@@ -258,6 +261,12 @@ fn writing(target: &Target, add: Add<'_>) {
             add(&format!("write {path}{from}"), openat(place, path, libc::O_WRONLY | libc::O_CREAT));
         }
     }
+}
+
+/// They stay: whoever tries this ends soon.
+fn threads(count: usize) -> Outcome {
+    let start = |_| std::thread::Builder::new().stack_size(1 << 16).spawn(std::thread::park).map(drop);
+    (0..count).try_for_each(start).map_err(|_| Errno::PERM)
 }
 
 fn memory(target: &Target, add: Add<'_>) {

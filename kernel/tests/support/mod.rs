@@ -96,7 +96,11 @@ impl Fake {
 
     /// Whether it can have so much memory.
     pub fn can_take_mib(&mut self, mib: u8) -> bool {
-        self.driver.write_all(&[b'm', mib]).unwrap();
+        self.can(b'm', mib)
+    }
+
+    fn can(&mut self, what: u8, number: u8) -> bool {
+        self.driver.write_all(&[what, number]).unwrap();
         let mut answer = [0; 2];
         self.driver.read_exact(&mut answer).unwrap();
         answer[0] == b'+'
