@@ -119,9 +119,7 @@ impl Kernel {
         use command::Which;
         match command.which()? {
             Which::Start(start) => return self.start_wanted(start?, descriptors),
-            Which::Stop(stop) => {
-                return stop.map(|it| self.stop_process(it.get_process(), it.get_kill())).map_err(Into::into);
-            }
+            Which::Stop(stop) => return Ok(self.stop_process(stop.clone()?.get_process(), stop?.get_kill())),
             Which::Link(link) => return self.introduce(link?),
             Which::Cut(cut) => {
                 let cut = cut?;

@@ -188,6 +188,9 @@ impl Kernel {
 
     /// Ends a process at once; its exit is then seen like any other.
     pub(crate) fn kill(&mut self, process: u64, why: &str) {
+        if process == POWERBOX {
+            self.control.close(&mut self.poller);
+        }
         let Some(known) = self.processes.get_mut(&process) else { return };
         self.machine.say(&format!("{} ({process}) is killed: {why}", known.name));
         known.due = None;

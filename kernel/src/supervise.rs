@@ -34,7 +34,8 @@ impl Kernel {
             self.control = Control { channel: Some(channel), ..Control::default() };
             given.push(theirs);
         }
-        let (pid, pidfd) = self.machine.start(&plan, &given)?;
+        let started = self.machine.start(&plan, &given).inspect_err(|_| self.poller.forget(&door.socket, door.token));
+        let (pid, pidfd) = started?;
         let exit = self.poller.watch(&pidfd, Source::Exit(process), EventFlags::IN)?;
         let (setup, resources) = (plan.setup.clone(), plan.resources.len() as u16);
         let begin = ToVat::Begin(Begin { process, setup, resources, reduced: self.reduced });
