@@ -5,6 +5,7 @@ use rustix::io::FdFlags;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Where every process that the kernel starts finds its door.
@@ -36,12 +37,17 @@ pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// A descriptor that tokio watches. It must not block.
+/// A descriptor that tokio watches, for reading and writing. It must not block.
 ///
 /// # Errors
 /// The runtime cannot watch it.
 pub fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    watch_for(descriptor, Interest::READABLE | Interest::WRITABLE)
+}
+
+/// The same for one of both.
+pub(super) fn watch_for(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd gives the same open descriptor for as long as it lives, and AsyncFd hands out only shared
     // references to it here: nobody replaces it.
-    Ok(unsafe { AsyncFd::register(descriptor) }?)
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, interest) }?)
 }
