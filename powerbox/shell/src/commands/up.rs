@@ -1,5 +1,6 @@
 //! `latch up`
 
+use std::io::IsTerminal as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,6 +20,8 @@ use crate::text::escape;
 
 /// A node that recovers a long log still answers within this.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// After this a person wonders.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The parent ends as soon as its kernel has refused.
 const PARENT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often to look whether a node that somebody else starts is up.
@@ -88,6 +91,9 @@ fn start(state: &State, options: &Supervise) -> Outcome {
     let parent_process = parent.spawn().doing(|| "cannot start the kernel's parent".to_owned())?;
     drop(their_end);
 
+    if !wait_readable(&ready, PATIENCE) && std::io::stderr().is_terminal() {
+        eprintln!("latch: the node is getting ready; its log is {}", state.log_file().display());
+    }
     if await_ready(ready) {
         return Ok(());
     }

@@ -1,0 +1,141 @@
+//! What a person sees who runs an app on a terminal: the question, their answer, and that nothing else answers for
+//! them. The terminal is made by `script` (util-linux).
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use tests::node::Node;
+
+/// What stands where an answer is awaited.
+const CUE: &str = "n / never] ";
+
+/// `latch` on a terminal of its own.
+struct Terminal {
+    child: Child,
+    keyboard: ChildStdin,
+    screen: ChildStdout,
+    shown: String,
+}
+
+impl Terminal {
+    fn run(node: &Node, words: &str) -> Self {
+        let latch = tests::binaries().join("latch");
+        let command = format!("{} {words}", latch.display());
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).env("LATCH_STATE", node.state());
+        let spawned = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = spawned.expect("`script` of util-linux makes a terminal");
+        let keyboard = child.stdin.take().expect("its input is a pipe");
+        let screen = child.stdout.take().expect("its output is a pipe");
+        Self { child, keyboard, screen, shown: String::new() }
+    }
+
+    /// Reads until this is on the screen, and forgets all before it.
+    fn wait_for(&mut self, words: &str) -> String {
+        while !self.shown.contains(words) {
+            assert!(self.read() > 0, "it ended before {words:?} was shown:\n{}", self.shown);
+        }
+        let end = self.shown.find(words).expect("it was found") + words.len();
+        self.shown.drain(..end).collect()
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("the terminal takes keys");
+    }
+
+    /// Reads to the end: the rest of the screen, and the exit code.
+    fn end(mut self) -> (String, Option<i32>) {
+        while self.read() > 0 {}
+        let code = self.child.wait().expect("it ends").code();
+        (self.shown, code)
+    }
+
+    fn read(&mut self) -> usize {
+        let mut bytes = [0; 4096];
+        let count = self.screen.read(&mut bytes).unwrap_or(0);
+        self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        count
+    }
+}
+
+/// A node with `hello` installed, and a folder with one file.
+fn node() -> Node {
+    let node = Node::start();
+    std::fs::create_dir(node.scratch().join("given")).expect("room for a folder");
+    std::fs::write(node.scratch().join("given/kept.txt"), "kept\n").expect("room for a file");
+    node.expect(["install".as_ref(), tests::package("hello").as_os_str(), "--trust".as_ref()]);
+    node
+}
+
+fn given(node: &Node) -> String {
+    Path::new(node.scratch()).join("given").display().to_string()
+}
+
+#[test]
+fn a_request_is_asked_on_the_terminal_and_a_path_answers_it() {
+    let node = node();
+    let mut terminal = Terminal::run(&node, "run hello");
+    let question = terminal.wait_for(CUE);
+    assert!(question.contains("hello asks for a Directory, read-only, as \"folder\""), "{question}");
+    assert!(question.contains("in the app's own words: \"to show you what is in it\""), "{question}");
+    assert!(question.contains("host:PATH"), "the provider is not named:\n{question}");
+    terminal.type_in(&format!("{}\n", given(&node)));
+    let (rest, code) = terminal.end();
+    assert!(rest.contains("granted hello:folder") && rest.contains("kept.txt"), "{rest}");
+    assert_eq!(code, Some(0), "{rest}");
+}
+
+#[test]
+fn only_a_clear_answer_is_one() {
+    let node = node();
+    let mut terminal = Terminal::run(&node, "run hello");
+    // Typed before the question was there, and just keys: neither grants anything.
+    terminal.type_in("1\n");
+    for keys in ["\n", "y\n", "/no/such/folder\n", "7\n"] {
+        terminal.wait_for(CUE);
+        terminal.type_in(keys);
+    }
+    terminal.wait_for(CUE);
+    let grants = node.json(["grants"]);
+    assert_eq!(grants.as_array().map(Vec::len), Some(0), "{grants}");
+    terminal.type_in("n\n");
+    let (rest, code) = terminal.end();
+    assert_eq!(code, Some(3), "{rest}");
+}
+
+#[test]
+fn never_is_remembered() {
+    let node = node();
+    let mut terminal = Terminal::run(&node, "run hello");
+    terminal.wait_for(CUE);
+    terminal.type_in("never\n");
+    assert_eq!(terminal.end().1, Some(3));
+    // Nobody is asked this time.
+    let (shown, code) = Terminal::run(&node, "run hello").end();
+    assert!(!shown.contains(CUE), "asked again:\n{shown}");
+    assert_eq!(code, Some(3), "{shown}");
+}
+
+#[test]
+fn a_question_that_another_decides_is_taken_back() {
+    let node = node();
+    let mut terminal = Terminal::run(&node, "run hello");
+    terminal.wait_for(CUE);
+    let id = node.json(["requests"])[0]["id"].as_u64().expect("requests are numbered").to_string();
+    node.expect(["approve", &id, &format!("host:{},ro", given(&node))]);
+    let (rest, code) = terminal.end();
+    assert!(rest.contains("not asked any more") && rest.contains("kept.txt"), "{rest}");
+    assert_eq!(code, Some(0), "{rest}");
+}
+
+#[test]
+fn an_interrupt_while_asked_stops_the_app() {
+    let node = node();
+    let mut terminal = Terminal::run(&node, "run hello");
+    terminal.wait_for(CUE);
+    terminal.type_in("\u{3}");
+    let (rest, code) = terminal.end();
+    assert_eq!(code, Some(143), "{rest}");
+    let running = node.json(["ps"]);
+    assert_eq!(running.as_array().map(Vec::len), Some(0), "{running}");
+}
