@@ -116,9 +116,9 @@ fn folder(state: &State) -> Finding {
 fn read_only(path: &Path) -> Option<Finding> {
     let disk = rustix::fs::statvfs(path).ok()?;
     let text = || format!("{} is on a file system that is mounted read-only", path.display());
-    disk.f_flag
-        .contains(rustix::fs::StatVfsMountFlags::RDONLY)
-        .then(|| Finding::bad("state", text(), "mount it for writing, or use --state DIR: a node records what it grants"))
+    disk.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY).then(|| {
+        Finding::bad("state", text(), "mount it for writing, or use --state DIR: a node records what it grants")
+    })
 }
 
 /// Less than this free, and the record of the next decisions may not fit.

@@ -90,8 +90,13 @@ async fn with_node(context: &Context, command: Command) -> Outcome<u8> {
         Command::Get(command) => Box::pin(files::get::run(context, node, command)),
         Command::Rm(command) => Box::pin(files::rm::run(context, node, command)),
         // Done before a node was looked for.
-        Command::Up(_) | Command::Down(_) | Command::Doctor(_) | Command::New(_) | Command::Build(_)
-        | Command::Run(_) | Command::Supervise(_) => return Ok(0),
+        Command::Up(_)
+        | Command::Down(_)
+        | Command::Doctor(_)
+        | Command::New(_)
+        | Command::Build(_)
+        | Command::Run(_)
+        | Command::Supervise(_) => return Ok(0),
     };
     match work.await {
         Ok(()) => Ok(0),

@@ -61,6 +61,8 @@ pub(crate) fn interface_id(id: u64) -> String {
 }
 
 /// The names of methods.
-pub(crate) fn method_names(reader: capnp::Result<capnp::struct_list::Reader<'_, method::Owned>>) -> Outcome<Vec<String>> {
+pub(crate) fn method_names(
+    reader: capnp::Result<capnp::struct_list::Reader<'_, method::Owned>>,
+) -> Outcome<Vec<String>> {
     Ok(reader.map_err(Failure::from)?.iter().map(|method| Method::read_from(method).to_string()).collect())
 }

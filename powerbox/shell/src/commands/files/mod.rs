@@ -43,8 +43,20 @@ async fn open(context: &Context, node: &Node, target: &str, rights: Rights) -> O
 
 /// The words with which an object says what went wrong, for programs; people get the sentence after it.
 const ERROR_WORDS: [&str; 14] = [
-    "notFound", "exists", "notDirectory", "isDirectory", "notEmpty", "badPath", "leadsOut", "readOnly", "appendOnly",
-    "notPermitted", "noSpace", "tooLarge", "special", "io",
+    "notFound",
+    "exists",
+    "notDirectory",
+    "isDirectory",
+    "notEmpty",
+    "badPath",
+    "leadsOut",
+    "readOnly",
+    "appendOnly",
+    "notPermitted",
+    "noSpace",
+    "tooLarge",
+    "special",
+    "io",
 ];
 
 /// Tells what was being done with which path.
