@@ -1,0 +1,198 @@
+//! A node whose powerbox can be killed between any two of its steps, with apps that keep it busy.
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::ffi::OsString;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use tests::node::Node;
+
+/// What one call of the load adds to its file.
+pub(crate) const LINE_BYTES: u64 = 16;
+
+/// A node in which the app `append` is installed.
+pub(crate) struct Stage {
+    pub(crate) node: Node,
+}
+
+impl Stage {
+    /// Its powerbox has the fault points.
+    pub(crate) fn new() -> Self {
+        let stage = Self {
+            node: Node::start_with(|scratch| {
+                let libexec = libexec(scratch);
+                vec![OsString::from("--libexec"), libexec.into_os_string()]
+            }),
+        };
+        stage.node.expect(["install".as_ref(), tests::package("append").as_os_str(), "--trust".as_ref()]);
+        stage
+    }
+
+    /// A folder beside the state, made where it is not there.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.node.scratch().join(name);
+        std::fs::create_dir_all(&folder).expect("room for a folder");
+        folder
+    }
+
+    /// `label=offer` for a folder beside the state.
+    pub(crate) fn spec(&self, label: &str, name: &str, options: &str) -> String {
+        format!("{label}=host:{}{options}", self.folder(name).display())
+    }
+
+    /// Starts an app that adds lines to the file `lines` of its folder, which has the instance's name, and waits until it
+    /// does.
+    pub(crate) fn load(&self, instance: &str, depth: usize) {
+        let grant = self.spec("folder", instance, ",append");
+        let depth = depth.to_string();
+        let words = ["run", "append", "--detach", "--name", instance, "--grant", &grant, "--", "lines", &depth];
+        self.node.expect(words);
+        self.await_growth(instance, 0);
+    }
+
+    /// How many bytes the load of an instance has added.
+    pub(crate) fn added(&self, instance: &str) -> u64 {
+        std::fs::metadata(self.folder(instance).join("lines")).map_or(0, |file| file.len())
+    }
+
+    /// Waits until the load has added more.
+    pub(crate) fn await_growth(&self, instance: &str, beyond: u64) {
+        until(&format!("{instance} adds no lines"), || self.added(instance) > beyond);
+    }
+
+    /// Has the powerbox killed at the n-th pass of each of these points, one after the other.
+    pub(crate) fn arm(&self, faults: &[(&str, usize)]) {
+        let lines: String = faults.iter().map(|(point, pass)| format!("{point} {pass}\n")).collect();
+        let new = self.node.scratch().join("faults");
+        std::fs::write(&new, lines).expect("room for a file");
+        // The powerbox rewrites it: it is its own.
+        use std::os::unix::fs::MetadataExt;
+        let owner = std::fs::metadata(self.node.state().join("powerbox")).expect("the powerbox has a folder");
+        std::os::unix::fs::chown(&new, Some(owner.uid()), Some(owner.gid())).expect("a file can be given away");
+        std::fs::rename(&new, self.faults()).expect("the powerbox's folder takes a file");
+    }
+
+    /// Whether all that was armed has happened.
+    pub(crate) fn fired(&self) -> bool {
+        !self.faults().exists()
+    }
+
+    /// What has not happened does not happen any more; whether all had.
+    pub(crate) fn disarm(&self) -> bool {
+        std::fs::remove_file(self.faults()).is_err()
+    }
+
+    fn faults(&self) -> PathBuf {
+        self.node.state().join("powerbox/faults")
+    }
+
+    /// The processes of an image that run now, by `latch status`.
+    pub(crate) fn processes(&self, image: &str) -> Vec<i32> {
+        let status = self.node.json(["status"]);
+        let rows = status["processes"].as_array().expect("processes are listed");
+        let pids = rows.iter().filter(|row| row["image"] == image).filter_map(|row| row["pid"].as_i64());
+        pids.filter_map(|pid| i32::try_from(pid).ok()).collect()
+    }
+
+    /// How often processes of an image were started again, by `latch status`.
+    pub(crate) fn restarts(&self, image: &str) -> u64 {
+        let status = self.node.json(["status"]);
+        let rows = status["processes"].as_array().expect("processes are listed");
+        rows.iter().filter(|row| row["image"] == image).filter_map(|row| row["restarts"].as_u64()).sum()
+    }
+
+    /// The kernel, which no list of the node's shows.
+    pub(crate) fn kernel(&self) -> Option<i32> {
+        let state = self.node.state().into_os_string().into_encoded_bytes();
+        let is_it = |pid: &i32| {
+            let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = words.split(|byte| *byte == 0);
+            words.next().is_some_and(|name| name.ends_with(b"latch-kernel")) && words.any(|word| word == state)
+        };
+        numbers(Path::new("/proc")).into_iter().find(is_it)
+    }
+
+    /// Waits until the node answers, after its kernel or its powerbox was killed.
+    pub(crate) fn await_answer(&self) {
+        until("the node does not answer", || self.node.run(["status"]).status.success());
+    }
+
+    /// Stops the node in order and starts it again.
+    pub(crate) fn restart(&self) {
+        self.node.expect(["down"]);
+        self.node.up();
+    }
+}
+
+/// Waits for something that the node does by itself and tells nobody of.
+///
+/// # Panics
+/// Long after it should have happened: a test that waits for ever tells nothing.
+pub(crate) fn until(what: &str, happened: impl Fn() -> bool) {
+    const LOOKS: usize = 3_000;
+    for _ in 0..LOOKS {
+        if happened() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("{what}");
+}
+
+/// Kills a process at once, and returns when it is gone. Whether it was there.
+pub(crate) fn kill(pid: i32) -> bool {
+    let Some(process) = Pid::from_raw(pid) else { return false };
+    let Ok(handle) = pidfd_open(process, PidfdFlags::empty()) else { return false };
+    if pidfd_send_signal(&handle, Signal::KILL).is_err() {
+        return false;
+    }
+    poll(&mut [PollFd::new(&handle, PollFlags::IN)], None).expect("a handle can be waited for");
+    true
+}
+
+/// Stops a process where it is, or lets it go on; returns when it has.
+pub(crate) fn pause(pid: i32, paused: bool) {
+    let process = Pid::from_raw(pid).expect("a process");
+    let signal = if paused { Signal::STOP } else { Signal::CONT };
+    rustix::process::kill_process(process, signal).expect("it is ours to stop");
+    let threads = PathBuf::from(format!("/proc/{pid}/task"));
+    let is_paused = |thread: i32| {
+        let text = std::fs::read_to_string(threads.join(format!("{thread}/stat"))).unwrap_or_default();
+        text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    };
+    until("a process does not heed a signal", || {
+        numbers(&threads).into_iter().all(|thread| is_paused(thread) == paused)
+    });
+}
+
+fn numbers(folder: &Path) -> Vec<i32> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// A folder with the binaries under test, but for the powerbox, which is built with its fault points.
+fn libexec(scratch: &Path) -> PathBuf {
+    let folder = scratch.join("libexec");
+    std::fs::create_dir(&folder).expect("room for a folder");
+    for name in ["latch-kernel", "latch-folder", "latch-sandbox", "latch-compile"] {
+        symlink(tests::binaries().join(name), folder.join(name)).expect("room for a link");
+    }
+    symlink(faulted_powerbox(), folder.join("latch-powerbox")).expect("room for a link");
+    folder
+}
+
+/// Built here, once, in a folder of its own: nothing else may ever be linked with it.
+fn faulted_powerbox() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = tests::checkout().join("target/faults");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--package", "powerbox", "--features", "faults", "--target-dir"]).arg(&target);
+        let built = build.current_dir(tests::checkout()).stdin(Stdio::null()).status().expect("cargo runs");
+        assert!(built.success(), "the powerbox with its fault points was not built");
+        target.join("debug/latch-powerbox")
+    })
+}

@@ -1,0 +1,144 @@
+//! Seeded kills of everything, under load.
+
+use crate::ledger::{Ledger, Slot};
+use crate::points::{all, grant_of};
+use crate::seed::{Draw, rounds};
+use crate::stage::{LINE_BYTES, Stage, kill};
+use std::collections::BTreeMap;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+/// Between two orderly starts of the node; few, as the pauses before new starts double.
+const STEPS_A_LIFE: usize = 8;
+const LIVES: usize = 8;
+/// Instances that add lines all the time, and are granted and revoked.
+const INSTANCES: [&str; 3] = ["one", "two", "three"];
+const LABELS: [&str; 2] = ["folder", "other"];
+
+/// What goes wrong in a step.
+#[derive(Debug)]
+enum Disaster {
+    Nothing,
+    Point(&'static str, usize),
+    Kill(&'static str, Duration),
+    /// The command itself.
+    Shell(Duration),
+}
+
+fn disaster(draw: &mut Draw) -> Disaster {
+    let moment = Duration::from_micros(draw.below(20_000) as u64);
+    match draw.below(16) {
+        0 => Disaster::Nothing,
+        1 | 2 => Disaster::Kill("powerbox", moment),
+        3 | 4 => Disaster::Kill("folder", moment),
+        5 => Disaster::Kill("sandbox", moment),
+        6 => Disaster::Kill("kernel", moment),
+        7 => Disaster::Shell(moment),
+        _ => Disaster::Point(draw.pick::<&str>(&all()), 1 + draw.below(3)),
+    }
+}
+
+struct Storm {
+    stage: Stage,
+    ledger: Ledger,
+    /// How long the file of a revoked folder was when the revocation was acknowledged.
+    closed: BTreeMap<&'static str, u64>,
+}
+
+impl Storm {
+    fn step(&mut self, draw: &mut Draw) {
+        let (instance, label) = (*draw.pick(&INSTANCES), *draw.pick(&LABELS));
+        let slot: Slot = (instance.into(), label.into());
+        let revoked = self.ledger.alive(&slot).filter(|_| draw.below(3) > 0);
+        let disaster = disaster(draw);
+        println!("{} {slot:?}: {disaster:?}", if revoked.is_some() { "revoke" } else { "grant" });
+        if let Disaster::Point(point, pass) = disaster {
+            self.stage.arm(&[(point, pass)]);
+        }
+        let victim = match disaster {
+            Disaster::Kill("kernel", _) => self.stage.kernel(),
+            Disaster::Kill(image, _) => {
+                let running = self.stage.processes(image);
+                (!running.is_empty()).then(|| *draw.pick(&running))
+            }
+            _ => None,
+        };
+        let command = match revoked {
+            Some(grant) => self.stage.node.spawn(["revoke", &grant.to_string()]),
+            None => {
+                self.closed.remove(instance);
+                let folder = if label == "folder" { instance } else { label };
+                let options = if label == "folder" { ",append" } else { ",ro" };
+                self.stage.node.spawn(["grant", instance, &self.stage.spec(label, folder, options)])
+            }
+        };
+        if let Disaster::Kill(_, moment) | Disaster::Shell(moment) = disaster {
+            std::thread::sleep(moment);
+            let victim = victim.unwrap_or_else(|| i32::try_from(command.id()).expect("a process number"));
+            kill(victim);
+        }
+        let output = command.wait_with_output().expect("it ends");
+        self.stage.disarm();
+        self.stage.await_answer();
+        match (output.status.success(), revoked) {
+            (false, _) => self.ledger.doubt(&slot),
+            (true, None) => self.ledger.granted(&slot, grant_of(&String::from_utf8_lossy(&output.stdout))),
+            (true, Some(grant)) => {
+                self.ledger.revoked(&slot, grant);
+                if label == "folder" {
+                    self.closed.insert(instance, self.stage.added(instance));
+                }
+            }
+        }
+    }
+
+    fn judge(&mut self, when: &str) {
+        self.ledger.judge(&self.stage.node, when);
+        for (instance, size) in &self.closed {
+            let now = self.stage.added(instance);
+            // What was being written when the link was cut is written to its end.
+            assert!(
+                now <= size + LINE_BYTES,
+                "{when}: the folder of {instance} was revoked at {size}, and is at {now}"
+            );
+        }
+    }
+
+    /// A search over more than it can end with soon, whose output nobody reads to its end.
+    fn search(&self, number: usize) -> Child {
+        let name = format!("search{number}");
+        let grant = self.stage.spec("folder", "searched", ",ro");
+        let mut run = self.stage.node.latch(["run", "search", "--name", &name, "--grant", &grant, "--", "needle"]);
+        run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("latch runs")
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_in_a_storm() {
+    let mut draw = Draw::of(1);
+    let stage = Stage::new();
+    stage.node.expect(["install".as_ref(), tests::package("search").as_os_str()]);
+    let text = "needle and some more words to make a line of it\n".repeat(1_000);
+    for number in 0..50 {
+        std::fs::write(stage.folder("searched").join(format!("{number}.txt")), &text).expect("room for a file");
+    }
+    INSTANCES.iter().for_each(|instance| stage.load(instance, 16));
+    let mut storm = Storm { stage, ledger: Ledger::default(), closed: BTreeMap::new() };
+    for (instance, label) in INSTANCES.iter().flat_map(|instance| LABELS.map(|label| (*instance, label))) {
+        storm.ledger.doubt(&(instance.to_owned(), label.to_owned()));
+    }
+    storm.judge("before the storm");
+    for life in 0..LIVES * rounds() {
+        let searches: Vec<Child> = (0..2).map(|number| storm.search(2 * life + number)).collect();
+        for _ in 0..STEPS_A_LIFE {
+            storm.step(&mut draw);
+        }
+        storm.judge(&format!("life {life}"));
+        for mut search in searches {
+            kill(i32::try_from(search.id()).expect("a process number"));
+            drop(search.wait());
+        }
+        storm.stage.restart();
+        storm.judge(&format!("after life {life}"));
+    }
+}
