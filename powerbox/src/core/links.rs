@@ -214,7 +214,11 @@ impl Core {
             .await;
         let failed = match done {
             Ok(done) if done.outcome == Outcome::Ok => {
-                fault::point("link.made");
+                if grant == 0 {
+                    fault::point("session.made");
+                } else {
+                    fault::point("link.made");
+                }
                 return Ok(());
             }
             Ok(done) if done.outcome == Outcome::Tombstone => {

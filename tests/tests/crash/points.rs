@@ -34,6 +34,7 @@ const STEPS: &[(&[(&str, usize)], Act, After)] = &[
     (&[("log.written", 1)], Grant, Alive),
     (&[("log.synced", 1)], Grant, Alive),
     (&[("grant.durable", 1)], Grant, Alive),
+    (&[("session.made", 1)], Grant, Ended),
     (&[("link.leased", 1)], Grant, Alive),
     (&[("link.made", 1)], Grant, Alive),
     (&[("revoke.begun", 1)], Revoke, Alive),
