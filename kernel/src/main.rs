@@ -21,7 +21,7 @@ mod usage;
 
 use crate::kernel::Kernel;
 use crate::shells::{Operators, SOCKET};
-use crate::state::{Refusal, failed};
+use crate::state::{REFUSED, Refusal, failed};
 use capnp::message::Builder;
 use schema::kernel_capnp::{Image, Outcome};
 use schema::setup_capnp::powerbox_setup;
@@ -32,9 +32,9 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: latch-kernel --state DIR [--libexec DIR] [--reduced] [--ready-fd N]";
 
 fn main() -> ExitCode {
-    let Err(refusal) = run() else { return ExitCode::SUCCESS };
-    eprintln!("latch-kernel: {}", refusal.text);
-    ExitCode::from(refusal.code)
+    let Err((code, text)) = run() else { return ExitCode::SUCCESS };
+    eprintln!("latch-kernel: {text}");
+    ExitCode::from(code)
 }
 
 fn run() -> Result<(), Refusal> {
@@ -42,7 +42,7 @@ fn run() -> Result<(), Refusal> {
     let mut words = std::env::args_os().skip(1);
     while let Some(word) = words.next() {
         let word = word.to_string_lossy().into_owned();
-        let wrong = || Refusal::new(format!("{word} means nothing here, or lacks its value\n{USAGE}"));
+        let wrong = || (REFUSED, format!("{word} means nothing here, or lacks its value\n{USAGE}"));
         match word.as_str() {
             "--reduced" => reduced = true,
             "--state" => folder = Some(words.next().ok_or_else(wrong)?),
@@ -54,7 +54,7 @@ fn run() -> Result<(), Refusal> {
             _ => return Err(wrong()),
         }
     }
-    let folder = folder.ok_or_else(|| Refusal::new(format!("no state folder given\n{USAGE}")))?;
+    let folder = folder.ok_or_else(|| (REFUSED, format!("no state folder given\n{USAGE}")))?;
     let beside = || Some(std::env::current_exe().ok()?.parent()?.to_path_buf());
     // Relative names on the command line mean what they meant where it was typed.
     let libexec = std::path::absolute(libexec.or_else(beside).unwrap_or_default()).map_err(failed("the images"))?;
@@ -62,7 +62,7 @@ fn run() -> Result<(), Refusal> {
     let machine = spawn::Machine::examine(state.log, &libexec).map_err(failed("cannot start processes"))?;
     if !machine.has(Image::Powerbox) {
         let place = libexec.display();
-        return Err(Refusal::new(format!("there is no latch-powerbox in {place}: install it there, or say --libexec")));
+        return Err((REFUSED, format!("there is no latch-powerbox in {place}: install it there, or say --libexec")));
     }
     let powerbox_folder = state::powerbox_folder(machine.root)?;
     let operators = Operators::open(state.uid).map_err(failed("cannot open the operator socket"))?;
@@ -78,7 +78,7 @@ fn run() -> Result<(), Refusal> {
     kernel.ready = ready;
     let (outcome, detail, _) = kernel.begin_powerbox(setup, powerbox_folder);
     if outcome != Outcome::Ok {
-        return Err(Refusal::new(format!("the powerbox: {detail}")));
+        return Err((REFUSED, format!("the powerbox: {detail}")));
     }
     let ended = kernel.run().map_err(failed("cannot wait for events"));
     // Nobody should find a socket that no one listens to; the lock goes with this process.

@@ -20,9 +20,9 @@ const DESCRIPTORS: [u64; 4] = [16_384, 16_384, 1_024, 64];
 /// Threads of a process, by image, where hostile input runs: a few, and one a processor. Other images share their user with
 /// a person, whose processes would count.
 const THREADS: [u64; 4] = [0, 0, 256, 256];
-/// Namespaces of every process. A user namespace comes on top where the kernel is not root: it is what allows the others.
-const NAMESPACES: c_int =
-    libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+/// Namespaces without anything in them. As root the kernel moves into such ones itself, once, and its processes are born
+/// there: a network namespace for each would be most of the time that a start takes.
+const EMPTY: c_int = libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
 /// What a child keeps until it has confined itself: to change its root.
 const KEPT: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SYS_CHROOT];
 /// The exit code of a child that could not become its image; why is in the kernel's log.
@@ -43,16 +43,18 @@ impl Machine {
     /// Opens the images, once: a path that is swapped later changes nothing. Finds out by trying what else is possible.
     pub(crate) fn examine(log: File, libexec: &Path) -> io::Result<Machine> {
         let root = rustix::process::geteuid().is_root();
-        let wanted = if root { NAMESPACES } else { NAMESPACES | libc::CLONE_NEWUSER };
+        // For others than root a user namespace, one for each process, is what allows all others.
+        let wanted = match root {
+            true if sys::unshare(EMPTY).is_ok() => libc::CLONE_NEWNS,
+            true => libc::CLONE_NEWNS | EMPTY,
+            false => libc::CLONE_NEWNS | EMPTY | libc::CLONE_NEWUSER,
+        };
         let namespaces = match sys::clone(wanted) {
             Ok(None) => sys::exit(0),
             Ok(Some((_, pidfd))) => reap(&pidfd).map(|_| wanted)?,
             Err(_) => 0,
         };
-        let lacks = [
-            (!root, "user ids of their own for processes (the kernel does not run as root)"),
-            (namespaces == 0, "namespaces for processes"),
-        ];
+        let lacks = [(!root, "users of their own for processes"), (namespaces == 0, "namespaces for processes")];
         let mut missing: Vec<String> = lacks.iter().filter(|it| it.0).map(|it| it.1.to_owned()).collect();
         let mut images = [const { None }; 4];
         for (image, name) in images.iter_mut().zip(IMAGES) {

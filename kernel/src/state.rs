@@ -10,24 +10,15 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Exit codes: something is refused; another kernel runs on this state.
-const REFUSED: u8 = 1;
+pub(crate) const REFUSED: u8 = 1;
 const IN_USE: u8 = 3;
 
-/// Why the kernel does not start: what, why, what next.
-pub(crate) struct Refusal {
-    pub text: String,
-    pub code: u8,
-}
-
-impl Refusal {
-    pub(crate) fn new(text: String) -> Refusal {
-        Refusal { text, code: REFUSED }
-    }
-}
+/// Why the kernel does not start: the exit code; what, why, what next.
+pub(crate) type Refusal = (u8, String);
 
 /// Says what failed.
 pub(crate) fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl Fn(E) -> Refusal {
-    move |error| Refusal::new(format!("{what}: {error}"))
+    move |error| (REFUSED, format!("{what}: {error}"))
 }
 
 pub(crate) struct State {
@@ -45,18 +36,18 @@ pub(crate) fn open(folder: &Path) -> Result<State, Refusal> {
     let metadata = std::fs::metadata(".").map_err(&failed)?;
     let (uid, mode, me) = (metadata.uid(), metadata.mode() & 0o777, rustix::process::geteuid());
     if mode & 0o077 != 0 {
-        return Err(Refusal::new(format!(
-            "the state {shown} is open to other users (mode {mode:o}): say chmod 700 {shown}, after a look at who may have changed it"
-        )));
+        let text =
+            format!("the state {shown} is open to other users (mode {mode:o}): look who changed it, then chmod 700 it");
+        return Err((REFUSED, text));
     }
     if uid != me.as_raw() && !me.is_root() {
-        return Err(Refusal::new(format!("the state {shown} belongs to user {uid}: start as that user")));
+        return Err((REFUSED, format!("the state {shown} belongs to user {uid}: start as that user")));
     }
     let private = |name: &str| File::options().create(true).append(true).mode(0o600).open(name).map_err(&failed);
     let (lock, log) = (private("lock")?, private("kernel.log")?);
     if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         let text = format!("another kernel runs on the state {shown}: use that one, or stop it with latch down");
-        return Err(Refusal { text, code: IN_USE });
+        return Err((IN_USE, text));
     }
     // Each link is a descriptor. Where the limit cannot be raised, `busy` comes sooner.
     let limit = getrlimit(Resource::Nofile);
@@ -78,10 +69,11 @@ pub(crate) fn powerbox_folder(root: bool) -> Result<OwnedFd, Refusal> {
     let folder = File::from(rustix::fs::open(NAME, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?);
     let owner = folder.metadata().map_err(&failed)?.uid();
     if owner != expected {
-        return Err(Refusal::new(format!(
+        let text = format!(
             "the folder {NAME} of the state belongs to user {owner} and is needed by {expected}: start the node as who made \
              the state, or give it over with chown -R {expected}:{expected} {NAME}"
-        )));
+        );
+        return Err((REFUSED, text));
     }
     Ok(folder.into())
 }

@@ -10,8 +10,7 @@ use rustix::event::epoll::EventFlags;
 use schema::kernel_capnp::Outcome;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::UnixDatagram;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use vat::door::{Begin, Confinement, ToVat};
@@ -186,15 +185,9 @@ impl Kernel {
     }
 }
 
-/// Tells systemd, where it asked to be told (`sd_notify`).
+/// Tells systemd, where it asked to be told (`sd_notify`, by a socket with a path). One that is gone needs no word.
 fn notify_supervisor(state: &str) {
-    let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
-    let address = match path.strip_prefix('@') {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(&path),
-    };
-    if let (false, Ok(socket), Ok(address)) = (path.is_empty(), UnixDatagram::unbound(), address) {
-        // A supervisor that is gone needs no word.
-        let _ = socket.send_to_addr(state.as_bytes(), &address);
+    if let (Some(path), Ok(socket)) = (std::env::var_os("NOTIFY_SOCKET"), UnixDatagram::unbound()) {
+        let _ = socket.send_to(state.as_bytes(), path);
     }
 }

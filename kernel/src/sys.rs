@@ -61,6 +61,12 @@ pub(crate) fn file_handle(file: BorrowedFd<'_>) -> Vec<u8> {
     }
 }
 
+/// Moves the kernel into new namespaces, which it must not have threads for.
+pub(crate) fn unshare(namespaces: c_int) -> Result<()> {
+    // SAFETY: no pointers; descriptors and working folder stay as they are with these flags.
+    check(c_long::from(unsafe { libc::unshare(namespaces) })).map(drop)
+}
+
 /// Makes a child with its own copy of everything, in new namespaces. The child gets nothing, the parent its pid and pidfd.
 pub(crate) fn clone(namespaces: c_int) -> Result<Option<(u32, OwnedFd)>> {
     let mut pidfd: c_int = -1;

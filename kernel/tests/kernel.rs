@@ -60,6 +60,11 @@ fn a_process_is_born_with_a_door_and_nothing_else() {
     assert_eq!(fake.variables, 0);
     // 0, 1, 2, the door; while it counted: its copy of the door, the socket to this test, and the folder it read.
     assert_eq!(fake.open, 7);
+    let pid = powerbox.inventory().processes[1].2;
+    for namespace in ["mnt", "net", "ipc", "uts", "cgroup"] {
+        let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{namespace}")).unwrap();
+        assert_ne!(of(&pid.to_string()), of("self"), "{namespace}");
+    }
     if support::is_root() {
         assert_eq!((powerbox.fake.uid, fake.uid), (2_000_000_000, 2_000_000_001));
         let other = started(&node, &mut powerbox, &sandbox(&node, 11));
