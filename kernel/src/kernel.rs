@@ -77,6 +77,7 @@ pub(crate) struct Kernel {
     pub ready: Option<File>,
     pub stopping: bool, // the node was told to stop
     pub over: bool,
+    pub refused: Option<String>, // why the state cannot be used, if so
     pub buffer: Vec<u8>,
 }
 
@@ -91,7 +92,7 @@ impl Kernel {
         poller.watch(&signals, Source::Signals, EventFlags::IN)?;
         poller.watch(&operators.socket, Source::Operators, EventFlags::IN)?;
         let (links, control, buffer) = (Links::default(), Control::default(), vec![0; PACKET_LIMIT_BYTES]);
-        let (ready, stopping, over) = (None, false, false);
+        let (ready, stopping, over, refused) = (None, false, false, None);
         Ok(Kernel {
             machine,
             poller,
@@ -104,6 +105,7 @@ impl Kernel {
             ready,
             stopping,
             over,
+            refused,
             buffer,
         })
     }

@@ -84,5 +84,5 @@ fn run() -> Result<(), Refusal> {
     // Nobody should find a socket that no one listens to; the lock goes with this process.
     let _ = rustix::fs::unlink(SOCKET);
     drop(state.lock);
-    ended
+    kernel.refused.map_or(ended, |why| Err((REFUSED, why)))
 }

@@ -18,6 +18,8 @@ use vat::words::EndReason;
 
 /// A process has so long to confine itself.
 const CONFINE_GRACE: Duration = Duration::from_secs(30);
+/// The powerbox's exit code for a state that it cannot use; its last word says why.
+const UNUSABLE_STATE: i32 = 78;
 /// How long a process that was told to stop may take.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -99,6 +101,10 @@ impl Kernel {
         if let Some(Life { door, exit, .. }) = &ended {
             self.poller.forget(&door.socket, door.token);
             exit.iter().for_each(|(pidfd, token)| self.poller.forget(pidfd, *token));
+        }
+        if process == POWERBOX && code == UNUSABLE_STATE {
+            // No new start makes it better.
+            (self.over, self.refused) = (true, Some(known.last.clone()));
         }
         let again = known.plan.as_ref().is_some_and(|plan| plan.restart) && !known.stopping && !self.stopping;
         known.failures = backoff::failures(known.failures, ran_for);
