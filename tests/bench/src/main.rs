@@ -6,6 +6,7 @@ mod component;
 mod machine;
 mod memory;
 mod node;
+mod operator;
 mod outcome;
 mod peer;
 mod place;
@@ -73,9 +74,9 @@ fn measure(arguments: &Arguments) -> Result<bool, String> {
     }
     let machine = machine::describe();
     if arguments.json {
-        eprintln!("{machine}")
+        eprintln!("{machine}");
     } else {
-        println!("{machine}\n")
+        println!("{machine}\n");
     }
     let scale = if arguments.quick { Scale::Quick } else { Scale::Full };
     let measured: Vec<bool> = rows.into_iter().map(|row| run(row, scale, arguments.json)).collect();

@@ -3,7 +3,7 @@
 use rustix::process::Pid;
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,13 @@ impl Node {
     /// `latch` with these words, for this node.
     pub(crate) fn latch<Word: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = Word>) -> Command {
         let mut command = Command::new(crate::machine::binaries().join("latch"));
-        command.env("LATCH_STATE", self.folder.path().join("state")).args(words);
+        command.env("LATCH_STATE", self.state()).args(words);
         command
+    }
+
+    /// Where the node keeps its state.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
     }
 
     /// Runs `latch` to its end, which must be success; what it printed.
@@ -81,7 +86,7 @@ impl Node {
     }
 
     fn with_log(&self, why: &str) -> String {
-        let log = std::fs::read_to_string(self.folder.path().join("state/kernel.log")).unwrap_or_default();
+        let log = std::fs::read_to_string(self.state().join("kernel.log")).unwrap_or_default();
         if log.is_empty() { why.to_owned() } else { format!("{why}\nthe kernel's log:\n{log}") }
     }
 }
