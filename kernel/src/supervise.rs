@@ -104,7 +104,7 @@ impl Kernel {
         }
         if process == POWERBOX && code == UNUSABLE_STATE {
             // No new start makes it better.
-            (self.over, self.refused) = (true, Some(known.last.clone()));
+            (self.over, self.refused, known.stopping) = (true, Some(known.last.clone()), true);
         }
         let again = known.plan.as_ref().is_some_and(|plan| plan.restart) && !known.stopping && !self.stopping;
         known.failures = backoff::failures(known.failures, ran_for);

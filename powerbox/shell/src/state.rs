@@ -57,7 +57,8 @@ impl State {
     /// Makes the folder, for its owner only.
     pub(crate) fn prepare(&self) -> Outcome {
         let made = DirBuilder::new().recursive(true).mode(STATE_MODE).create(&self.path);
-        made.doing(|| format!("cannot make the node's folder {}", self.path.display()))
+        let made = made.doing(|| format!("cannot make the node's folder {}", self.path.display()));
+        made.map_err(|failure| failure.next("latch doctor, or use another place: latch --state DIR up"))
     }
 
     /// Opens the kernel's log to write at its end.
