@@ -128,7 +128,7 @@ impl Core {
     }
 
     /// Waits until what the last link of a grant did not use has come back, or counts it as used.
-    async fn lease_settled(&self, grant: u64) -> Result<(), Problem> {
+    async fn lease_settled(self: &Rc<Self>, grant: u64) -> Result<(), Problem> {
         /// A service reports the end of a link at once; one that is slower than this is stuck.
         const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
         let outstanding = || self.state.borrow().grants.get(grant).and_then(|node| node.lease);
@@ -140,6 +140,7 @@ impl Core {
             && let Some(lease) = outstanding()
         {
             self.commit(THE_NODE, Record::Lost(lease)).await?;
+            self.lease_came_back(grant);
         }
         Ok(())
     }

@@ -37,6 +37,7 @@ impl Core {
         self.adopt_links(&inventory).await?;
         fault::point("recovery.adopted");
         self.settle_lost_leases()?;
+        self.end_what_is_used_up();
         self.adopt_processes();
         self.end_uses_of_gone_shells();
         let position = self.with_log(crate::log::Log::position);
@@ -198,6 +199,16 @@ impl Core {
             self.record(THE_NODE, Record::Lost(lease))?;
         }
         Ok(())
+    }
+
+    /// The last of a budget may have been settled, just now or before a crash, without anyone there to end its grant.
+    fn end_what_is_used_up(self: &Rc<Self>) {
+        let settled: Vec<u64> = {
+            let state = self.state.borrow();
+            let alive = state.grants.iter().filter(|(_, node)| node.ended.is_none() && node.lease.is_none());
+            alive.map(|(grant, _)| *grant).collect()
+        };
+        settled.into_iter().for_each(|grant| self.lease_came_back(grant));
     }
 
     /// Runs that ended meanwhile are recorded as ended; processes that nobody knows are stopped.
