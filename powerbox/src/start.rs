@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::sync::mpsc;
-use vat::confine::{Allow, Profile, enter};
+use vat::confine::{Allow, ConfineError, Profile, enter};
 use vat::native::{Born, CONTROL_DESCRIPTOR, take_inherited};
 use vat::words::Rights;
 
@@ -18,8 +18,8 @@ use crate::problem::Problem;
 use crate::sessions;
 use crate::state::State;
 
-/// The state cannot be used: nothing gets better by starting again (`EX_CONFIG`).
-const UNUSABLE_STATE: u8 = 78;
+/// The state or the machine cannot be used: nothing gets better by starting again (`EX_CONFIG`).
+const UNUSABLE: u8 = 78;
 /// Something failed that a new start may get over.
 const FAILED: u8 = 1;
 /// Folders of the powerbox's own.
@@ -51,14 +51,20 @@ fn begin(mut born: Born) -> io::Result<ExitCode> {
     let state = born.take_resource("state").ok_or_else(none)?;
     let confinement = {
         let allow = Allow { folder: Some((state.descriptor.as_fd(), Rights::ALL)), reduced: born.is_reduced() };
-        enter(Profile::Powerbox, allow).inspect_err(|error| born.last(&error.to_string())).map_err(io::Error::other)?
+        match enter(Profile::Powerbox, allow) {
+            Ok(confinement) => confinement,
+            Err(error) => {
+                born.last(&refusal(&error));
+                return Ok(ExitCode::from(UNUSABLE));
+            }
+        }
     };
     drop(state);
     let (log, state, index, warnings) = match read_state(Path::new(".")) {
         Ok(read) => read,
         Err(error) => {
             born.last(&error.to_string());
-            return Ok(ExitCode::from(UNUSABLE_STATE));
+            return Ok(ExitCode::from(UNUSABLE));
         }
     };
     // Only now: the node counts as ready when its powerbox is confined and has a state that can be used.
@@ -85,6 +91,16 @@ fn begin(mut born: Born) -> io::Result<ExitCode> {
         })?;
         live(core, jobs).await
     })?
+}
+
+/// Why this machine does not confine the powerbox, and what to do.
+fn refusal(error: &ConfineError) -> String {
+    match error {
+        ConfineError::Missing(_) => {
+            format!("{error}. Allow that with `latch up --reduced`, or use a Linux with Landlock or user namespaces")
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Everything that the core's thread does, until it is told to stop.

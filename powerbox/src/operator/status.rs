@@ -112,6 +112,9 @@ fn look(core: &Core) -> Status {
     own.confined = true;
     own.restarts = live.own_restarts;
     own.confinement = core.confinement.clone();
+    let mut warnings = core.warnings.borrow().clone();
+    warnings.extend(unconfined(&own));
+    warnings.extend(live.processes.values().filter_map(unconfined));
     let powerbox = std::iter::once((0, own));
     let rows = powerbox.chain(live.processes.iter().map(|(number, process)| (*number, process.clone()))).map(
         |(number, process)| Row {
@@ -121,19 +124,9 @@ fn look(core: &Core) -> Status {
             process,
         },
     );
-    let mut warnings = core.warnings.borrow().clone();
     for (instance, times) in &live.unannounced {
         warnings.push(format!("{instance} asked {times} times for what its package does not announce"));
     }
-    let unconfined: Vec<String> = live
-        .processes
-        .values()
-        .filter(|process| !process.confinement.missing.is_empty())
-        .map(|process| {
-            format!("{} runs without {}", plain(&process.name, PATH_LIMIT), process.confinement.missing.join(", "))
-        })
-        .collect();
-    warnings.extend(unconfined);
     Status {
         started_at_ms: state.started_at_ms,
         rows: rows.collect(),
@@ -150,6 +143,13 @@ fn look(core: &Core) -> Status {
         },
         warnings,
     }
+}
+
+/// What a process should have around it and has not.
+fn unconfined(process: &Process) -> Option<String> {
+    let missing = &process.confinement.missing;
+    let text = || format!("{} runs without {}", plain(&process.name, PATH_LIMIT), missing.join(", "));
+    (!missing.is_empty()).then(text)
 }
 
 pub(super) async fn doctor(

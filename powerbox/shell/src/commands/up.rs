@@ -12,7 +12,7 @@ use rustix::io::FdFlags;
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::failure::{Doing as _, Failure, Outcome};
-use crate::node::{self, run_on_node};
+use crate::node::{self, Node, run_on_node};
 use crate::output;
 use crate::state::{Holder, State, wait_readable};
 use crate::supervise::{Supervise, kernel_command};
@@ -66,7 +66,16 @@ pub(crate) fn run(state: &State, command: Up) -> Outcome {
         return Err(Failure::new(format!("cannot start {}", options.kernel.display())).because(error));
     }
     start(state, &options)?;
+    for warning in warnings(state) {
+        eprintln!("latch: warning: {}", escape::line(&warning));
+    }
     output::line(&format!("the node is up ({})", state.path().display()))
+}
+
+/// What a person should know of a node that has just started. One that is too busy to say tells it in `latch status`.
+fn warnings(state: &State) -> Vec<String> {
+    let asked = run_on_node(async { Node::connect(state).await?.status().await });
+    asked.and_then(|status| status).map(|status| status.warnings).unwrap_or_default()
 }
 
 /// Starts the parent, which starts the kernel, and waits until the kernel takes shells.
