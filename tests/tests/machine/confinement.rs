@@ -1,8 +1,8 @@
 //! Machines that cannot confine as they should: without Landlock, without root, without user namespaces.
 
 use crate::support::{complaints, does_not_start, explained, furnish, grant, process, search};
-use std::os::unix::fs::{PermissionsExt, chown};
-use tests::machine::{alone, show, without_landlock, without_user_namespaces};
+use std::os::unix::fs::chown;
+use tests::machine::{alone, without_landlock, without_user_namespaces};
 use tests::node::Node;
 
 const NOBODY: u32 = 65_534;
@@ -30,7 +30,9 @@ fn without_landlock_the_empty_root_carries_and_the_doctor_says_so() {
     alone(|| {
         without_landlock();
         let node = Node::prepare_in(&std::env::temp_dir());
-        node.up();
+        let warned = node.run(["up"]);
+        let told = String::from_utf8_lossy(&warned.stderr);
+        assert!(told.contains("warning: powerbox runs without landlock"), "{told}");
         furnish(&node);
         // a folder of somebody's, so that its service need not be root
         hand_over(&node);
@@ -72,7 +74,7 @@ fn the_main_job_works_without_root() {
         let powerbox = process(&node, "powerbox");
         assert_eq!(powerbox["uid"], NOBODY);
         assert_eq!(powerbox["missing"].as_array().map(Vec::len), Some(0), "{powerbox}");
-        explained(&node, "machine", "user ids of their own", "as root");
+        explained(&node, "machine", "of their own for processes", "as root");
         let cut = node.json(["revoke", "search:folder"]);
         assert!(cut["unconfirmed"].as_array().is_some_and(Vec::is_empty), "{cut}");
         assert_eq!(node.json(["log", "--verify"])["ok"], true);
@@ -91,9 +93,12 @@ fn without_user_namespaces_landlock_carries_and_without_both_only_reduced_starts
         explained(&node, "machine", "namespaces for processes", "user namespaces");
         node.expect(["down"]);
         without_landlock();
-        does_not_start(&node, &["this machine offers no empty root and no landlock"]);
+        does_not_start(&node, &["this machine offers no empty root and no landlock", "latch up --reduced"]);
         explained(&node, "node", "this machine offers no", "latch up");
-        node.expect(["up", "--reduced"]);
+        let warned = node.run(["up", "--reduced"]);
+        assert!(warned.status.success());
+        let told = String::from_utf8_lossy(&warned.stderr);
+        assert!(told.contains("warning: powerbox runs without empty root, landlock"), "{told}");
         search(&node);
         explained(&node, "confinement", "--reduced", "without --reduced");
         let warnings = node.json(["status"])["warnings"].to_string();

@@ -1,6 +1,6 @@
 //! Starting twice, being killed, coming back.
 
-use crate::support::{does_not_start, furnish, grant, holder, kill, nothing_lost, process, search};
+use crate::support::{await_end, does_not_start, furnish, grant, holder, kill, nothing_lost, process, search, watch};
 use std::process::{Command, Stdio};
 use tests::node::Node;
 
@@ -50,14 +50,11 @@ fn what_a_killed_node_leaves_behind_is_no_hindrance() {
     furnish(&node);
     search(&node);
     let kernel = holder(&node, "lock");
-    let powerbox = process(&node, "powerbox")["pid"].as_u64().expect("it runs");
-    let powerbox = rustix::process::Pid::from_raw(i32::try_from(powerbox).expect("a process")).expect("a process");
-    let powerbox = rustix::process::pidfd_open(powerbox, rustix::process::PidfdFlags::empty()).expect("it runs");
+    let powerbox = watch(process(&node, "powerbox")["pid"].as_u64().expect("it runs"));
     // first who would start it again
     kill(holder(&node, "supervisor"));
     kill(kernel);
-    let mut ended = [rustix::event::PollFd::new(&powerbox, rustix::event::PollFlags::IN)];
-    rustix::event::poll(&mut ended, None).expect("its end can be waited for");
+    await_end(&powerbox);
     assert!(node.state().join("operator").exists() && node.state().join("lock").exists(), "nothing was left behind");
     let told = node.refused(["status"]);
     assert!(told.contains("not running") && told.contains("latch up"), "{told}");

@@ -75,6 +75,8 @@ fn a_state_that_belongs_to_somebody_else_is_refused() {
         node.up();
         let told = other.refused(["grants"]);
         assert!(told.contains("only its owner and root"), "{told}");
+        // which is not its to stop
+        drop(other.with_state(node.scratch().join("none")));
     });
 }
 

@@ -1,8 +1,6 @@
 //! Damage to what the node keeps. The index is rebuilt and that is said; the log is never changed or believed.
 
-use crate::support::{
-    contents, does_not_start, explained, furnish, kill, nothing_lost, powerbox, process, search,
-};
+use crate::support::{contents, does_not_start, explained, furnish, kill, nothing_lost, powerbox, process, search};
 use serde_json::Value;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,17 @@
 //! What these tests do with a node again and again.
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use serde_json::Value;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tests::node::Node;
+
+/// What `search` was compiled to, by its file's name: once for all nodes of these tests.
+static COMPILED: Mutex<Vec<(OsString, Vec<u8>)>> = Mutex::new(Vec::new());
 
 /// Puts `search` and a folder with one match into a node.
 pub(crate) fn furnish(node: &Node) {
@@ -11,7 +20,18 @@ pub(crate) fn furnish(node: &Node) {
     std::fs::write(project.join("a.txt"), "a needle\n").expect("room for a file");
     let package = node.scratch().join("search.latch");
     std::fs::copy(tests::package("search"), &package).expect("room for a package");
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = powerbox(node).join("compiled");
+    let owner = std::fs::metadata(&folder).expect("the node has a place for it");
+    for (name, bytes) in compiled.iter() {
+        std::fs::write(folder.join(name), bytes).expect("room for it");
+        chown(folder.join(name), Some(owner.uid()), Some(owner.gid())).expect("it can be given to the powerbox");
+    }
     node.expect(["install".as_ref(), package.as_os_str(), "--trust".as_ref()]);
+    if compiled.is_empty() {
+        let files = contents(&folder).into_iter();
+        *compiled = files.map(|(path, bytes)| (path.file_name().expect("a name").to_owned(), bytes)).collect();
+    }
 }
 
 /// What `--grant` takes to give `search` the folder read-only.
@@ -93,7 +113,6 @@ pub(crate) fn process(node: &Node, image: &str) -> Value {
 
 /// The process that holds the lock on this file of the state.
 pub(crate) fn holder(node: &Node, lock: &str) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
     let inode = std::fs::metadata(node.state().join(lock)).expect("a lock").ino().to_string();
     let locks = std::fs::read_to_string("/proc/locks").expect("locks are listed");
     let line = locks.lines().find(|line| line.contains("FLOCK") && line.contains(&format!(":{inode} ")));
@@ -101,9 +120,21 @@ pub(crate) fn holder(node: &Node, lock: &str) -> u64 {
     line.split_whitespace().nth(4).expect("a process").parse().expect("a number")
 }
 
+/// What can be waited for until a process has ended.
+pub(crate) fn watch(pid: u64) -> OwnedFd {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a process")).expect("a process");
+    rustix::process::pidfd_open(pid, PidfdFlags::empty()).expect("it runs")
+}
+
+pub(crate) fn await_end(process: &OwnedFd) {
+    poll(&mut [PollFd::new(process, PollFlags::IN)], None).expect("its end can be waited for");
+}
+
+/// Kills a process, and returns when it has ended.
 pub(crate) fn kill(pid: u64) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a process")).expect("a process");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+    let process = watch(pid);
+    rustix::process::pidfd_send_signal(&process, Signal::KILL).expect("it runs");
+    await_end(&process);
 }
 
 /// Nothing was lost: this grant is there, the log is whole.
