@@ -60,7 +60,7 @@ impl Core {
         let mut result = Cut { cut_after: begun.elapsed(), links: count(links.len()), ..Cut::default() };
         fault::point("revoke.cut");
         let recorded = match cut {
-            Ok(()) => self.record_end(by, &ending, reason, detail).await,
+            Ok(()) => self.record_end(by, &ending, reason, detail).await.map_err(|problem| unrecorded(&problem)),
             Err(problem) => Err(problem),
         };
         {
@@ -180,6 +180,14 @@ impl Core {
             }
         });
     }
+}
+
+/// What is true of grants that the kernel has cut and the log does not know about.
+fn unrecorded(problem: &Problem) -> Problem {
+    Problem::refused(format!(
+        "everything is cut, but that is not recorded: {problem}. The cut holds for as long as this node runs, and is \
+         recorded as soon as that works: mend the disk before the node stops, or what was cut is granted again then"
+    ))
 }
 
 fn count(length: usize) -> u32 {

@@ -10,6 +10,8 @@ use crate::record::Record;
 
 /// How often the index and the usage log follow, and the log is signed.
 const PERIOD: Duration = Duration::from_secs(5);
+/// How long an answer may take from here to a shell: a hundred times what it takes.
+const ANSWER_GRACE: Duration = Duration::from_millis(100);
 
 impl Core {
     /// Keeps index, checkpoints and usage up to date; never returns.
@@ -57,6 +59,8 @@ impl Core {
         loop {
             if let Reached::Failed(why) = reached.borrow_and_update().clone() {
                 self.last_word(&why).await;
+                // Whoever waits for a record is told so, before the links go with this process.
+                tokio::time::sleep(ANSWER_GRACE).await;
                 return why;
             }
             self.bells.records.ring();
