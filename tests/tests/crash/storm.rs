@@ -10,7 +10,9 @@ use std::time::Duration;
 
 /// Between two orderly starts of the node; few, as the pauses before new starts double.
 const STEPS_A_LIFE: usize = 8;
-const LIVES: usize = 8;
+const LIVES: usize = 30;
+/// At least so many of the steps kill something; a point that the step does not pass kills nothing.
+const KILLS: usize = 150;
 /// Instances that add lines all the time, and are granted and revoked.
 const INSTANCES: [&str; 3] = ["one", "two", "three"];
 const LABELS: [&str; 2] = ["folder", "other"];
@@ -25,7 +27,18 @@ enum Disaster {
     Shell(Duration),
 }
 
-fn disaster(draw: &mut Draw) -> Disaster {
+/// What is passed again and again whatever is done, and what the act itself passes.
+fn points(revokes: bool) -> Vec<&'static str> {
+    let about = |point: &&str| match point.split_once('.').map_or("", |(subject, _)| subject) {
+        "grant" | "link" => !revokes,
+        "revoke" => revokes,
+        "log" | "session" => true,
+        _ => false,
+    };
+    all().into_iter().filter(about).collect()
+}
+
+fn disaster(draw: &mut Draw, revokes: bool) -> Disaster {
     let moment = Duration::from_micros(draw.below(20_000) as u64);
     match draw.below(16) {
         0 => Disaster::Nothing,
@@ -34,7 +47,7 @@ fn disaster(draw: &mut Draw) -> Disaster {
         5 => Disaster::Kill("sandbox", moment),
         6 => Disaster::Kill("kernel", moment),
         7 => Disaster::Shell(moment),
-        _ => Disaster::Point(draw.pick::<&str>(&all()), 1 + draw.below(3)),
+        _ => Disaster::Point(draw.pick::<&str>(&points(revokes)), 1 + draw.below(2) * draw.below(2)),
     }
 }
 
@@ -43,6 +56,8 @@ struct Storm {
     ledger: Ledger,
     /// How long the file of a revoked folder was when the revocation was acknowledged.
     closed: BTreeMap<&'static str, u64>,
+    /// How many processes of the node were killed.
+    kills: usize,
 }
 
 impl Storm {
@@ -50,7 +65,7 @@ impl Storm {
         let (instance, label) = (*draw.pick(&INSTANCES), *draw.pick(&LABELS));
         let slot: Slot = (instance.into(), label.into());
         let revoked = self.ledger.alive(&slot).filter(|_| draw.below(3) > 0);
-        let disaster = disaster(draw);
+        let disaster = disaster(draw, revoked.is_some());
         println!("{} {slot:?}: {disaster:?}", if revoked.is_some() { "revoke" } else { "grant" });
         if let Disaster::Point(point, pass) = disaster {
             self.stage.arm(&[(point, pass)]);
@@ -78,7 +93,12 @@ impl Storm {
             kill(victim);
         }
         let output = command.wait_with_output().expect("it ends");
-        self.stage.disarm();
+        let killed = match disaster {
+            Disaster::Point(..) => self.stage.disarm(),
+            Disaster::Kill(..) => victim.is_some(),
+            Disaster::Nothing | Disaster::Shell(_) => false,
+        };
+        self.kills += usize::from(killed);
         self.stage.await_answer();
         match (output.status.success(), revoked) {
             (false, _) => self.ledger.doubt(&slot),
@@ -123,7 +143,7 @@ fn nothing_acknowledged_is_lost_in_a_storm() {
         std::fs::write(stage.folder("searched").join(format!("{number}.txt")), &text).expect("room for a file");
     }
     INSTANCES.iter().for_each(|instance| stage.load(instance, 16));
-    let mut storm = Storm { stage, ledger: Ledger::default(), closed: BTreeMap::new() };
+    let mut storm = Storm { stage, ledger: Ledger::default(), closed: BTreeMap::new(), kills: 0 };
     for (instance, label) in INSTANCES.iter().flat_map(|instance| LABELS.map(|label| (*instance, label))) {
         storm.ledger.doubt(&(instance.to_owned(), label.to_owned()));
     }
@@ -141,4 +161,6 @@ fn nothing_acknowledged_is_lost_in_a_storm() {
         storm.stage.restart();
         storm.judge(&format!("after life {life}"));
     }
+    println!("{} kills", storm.kills);
+    assert!(storm.kills >= KILLS, "only {} kills", storm.kills);
 }
