@@ -184,6 +184,11 @@ impl Future for Guarding {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<capnp::Result<()>> {
         let this = &mut *self;
+        // A call that goes on after a wait may be about to do the next thing: it asks once more, since nobody may have
+        // looked since the link was cut.
+        if matches!(this.phase, Phase::Running(_)) {
+            this.state.is_hung_up();
+        }
         if let Some(error) = this.stopped() {
             this.close();
             return Poll::Ready(Err(error));
