@@ -33,6 +33,7 @@ pub(crate) fn find(name: &str) -> Option<fn() -> ExitCode> {
 }
 
 fn endless_loop() -> ExitCode {
+    crate::say("begun");
     let mut number = 0_u64;
     loop {
         number = black_box(number.wrapping_add(1));
@@ -54,6 +55,7 @@ fn long_but_polite() -> ExitCode {
 }
 
 fn memory() -> ExitCode {
+    crate::say("begun");
     let mut kept: Vec<Vec<u8>> = Vec::new();
     loop {
         kept.push(black_box(vec![1; 1 << 20]));

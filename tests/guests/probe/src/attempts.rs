@@ -64,7 +64,7 @@ pub(crate) fn on_the_door() -> Vec<Attempt> {
     vec![Attempt::new("write to links of others", outcome)]
 }
 
-async fn read(folder: &directory::Client, path: &[u8]) -> capnp::Result<String> {
+pub(crate) async fn read(folder: &directory::Client, path: &[u8]) -> capnp::Result<String> {
     let mut open = folder.open_file_request();
     open.get().set_path(path);
     open.get().init_rights().set_read(true);

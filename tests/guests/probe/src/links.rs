@@ -30,7 +30,8 @@ async fn next<C: capnp::capability::FromClientHook>(guest: &Guest, carries: Carr
     loop {
         match guest.next().await {
             Arrival::Link(delivery) if delivery.carries == carries => {
-                let connected = link::connect(delivery.stream, Bounds::for_peer(peer), Rc::new(GuestClock::new(guest.clone())));
+                let connected =
+                    link::connect(delivery.stream, Bounds::for_peer(peer), Rc::new(GuestClock::new(guest.clone())));
                 guest.spawn(async move {
                     connected.driving.await;
                 });

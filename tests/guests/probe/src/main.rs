@@ -1,11 +1,14 @@
 //! Tries to reach more than it was given: by calls that it makes up itself, over the bare door and the bare generated
 //! interfaces, so that nothing of the SDK stands between it and the system.
 //!
+//! With the argument `neighbour` it is innocent, and lives beside hostile apps.
+//!
 //! Prints one line for each attempt: `name: refused: why`, or `name: REACHED: what`. The exit code is 0 where all were refused.
 #![forbid(unsafe_code)]
 
 mod attempts;
 mod links;
+mod neighbour;
 
 use attempts::Attempt;
 use vat::guest::{HostDoor, WasiDoor};
@@ -13,6 +16,10 @@ use vat::guest::{HostDoor, WasiDoor};
 fn main() {
     let outcome = vat::guest::run(Box::new(WasiDoor), |guest| async move {
         let (session, folder) = links::obtain(&guest).await?;
+        if std::env::args().nth(1).as_deref() == Some("neighbour") {
+            neighbour::answer_lines(&session, &folder).await?;
+            return Ok(Vec::new());
+        }
         let mut tried = attempts::on_the_folder(&folder).await;
         tried.extend(attempts::on_the_session(&session).await);
         tried.extend(attempts::on_the_door());
