@@ -219,8 +219,9 @@ fn read_usage(usage: usage::Reader<'_>, self_reported: bool) -> Reported {
     // A reason of a newer schema is no accusation.
     let misbehaved = usage.get_last() && usage.get_end_reason() == Ok(EndReason::Misbehaved);
     Reported {
-        misbehaved: misbehaved
-            .then(|| usage.get_end_detail().map_or_else(|_| String::new(), |text| words(text, crate::words::REASON_LIMIT))),
+        misbehaved: misbehaved.then(|| {
+            usage.get_end_detail().map_or_else(|_| String::new(), |text| words(text, crate::words::REASON_LIMIT))
+        }),
         link: usage.get_link(),
         grant: usage.get_grant(),
         totals: crate::usage::Totals {

@@ -45,13 +45,7 @@ impl Core {
     }
 
     /// A session that was served has ended; why it was ended from this side, if so.
-    pub(crate) async fn session_ended(
-        self: &Rc<Self>,
-        link: u64,
-        process: u64,
-        who: &Who,
-        misbehaved: Option<String>,
-    ) {
+    pub(crate) async fn session_ended(self: &Rc<Self>, link: u64, process: u64, who: &Who, misbehaved: Option<String>) {
         let _ = self.door.ended(link).await;
         let Some(detail) = misbehaved else { return };
         let name = match who {
