@@ -91,7 +91,6 @@ impl Permits {
     /// The call will not start.
     pub(crate) fn leave(&self, ticket: &Ticket) {
         ticket.gone.set(true);
-        self.drop_gone();
         self.wake_first();
     }
 
@@ -102,8 +101,9 @@ impl Permits {
         }
     }
 
-    /// Something changed: the first in the queue looks again.
+    /// Something changed: the first in the queue that is still wanted looks again.
     pub(crate) fn wake_first(&self) {
+        self.drop_gone();
         let first = self.queue.borrow().front().cloned();
         if let Some(waker) = first.and_then(|ticket| ticket.waker.borrow_mut().take()) {
             waker.wake();
@@ -122,6 +122,31 @@ mod tests {
 
     fn call(size_bytes: usize) -> Option<Rc<Call>> {
         Some(Rc::new(Call { size_bytes, ..Call::default() }))
+    }
+
+    #[test]
+    fn a_call_that_left_from_the_middle_does_not_swallow_the_wake_up_of_the_next() {
+        struct Flag(std::sync::atomic::AtomicBool);
+        impl std::task::Wake for Flag {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+            }
+        }
+        let permits = permits(1, 1_000);
+        let running = permits.try_start(None).unwrap();
+        let (first, left, last) = (permits.queue(None), permits.queue(None), permits.queue(None));
+        let flag = std::sync::Arc::new(Flag(false.into()));
+        let waker = Waker::from(flag.clone());
+        for ticket in [&first, &left] {
+            assert!(permits.poll_start(ticket, true, Waker::noop()).is_none());
+        }
+        assert!(permits.poll_start(&last, true, &waker).is_none());
+        permits.leave(&left);
+        permits.give_back(&running);
+        let running = permits.poll_start(&first, true, Waker::noop()).unwrap();
+        permits.give_back(&running);
+        assert!(flag.0.load(std::sync::atomic::Ordering::SeqCst), "the last was not woken");
+        assert!(permits.poll_start(&last, true, &waker).is_some());
     }
 
     #[test]
