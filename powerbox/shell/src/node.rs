@@ -268,10 +268,14 @@ impl Doorway {
             return Err("it closed the door".to_owned());
         }
         let (sender, receiver) = oneshot::channel();
-        self.waiting.borrow_mut().insert(wanted, sender);
+        self.waiting.borrow_mut().insert(wanted.clone(), sender);
         match tokio::time::timeout(timeout, receiver).await {
             Ok(Ok(link)) => Ok(link),
             Ok(Err(_)) => Err("it closed the door".to_owned()),
+            Err(_) if wanted == Wanted::Powerbox => Err(format!(
+                "nothing came within {} s: it has no room for one more command, or its powerbox cannot start",
+                timeout.as_secs()
+            )),
             Err(_) => Err(format!("nothing came within {} s", timeout.as_secs())),
         }
     }
