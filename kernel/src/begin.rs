@@ -1,15 +1,11 @@
 //! Carrying out `start`: which image, with what, as whom.
 
-use crate::control::{Answer, no, ok, text};
 use crate::folders::{Identity, group_of, run_as};
-use crate::kernel::{Kernel, POWERBOX, Plan, Process};
-use crate::links::near_limit;
-use schema::kernel_capnp::{Image, Outcome, start};
-use std::os::fd::OwnedFd;
-use std::rc::Rc;
-use vat::door::{DoorError, Resource, ResourceKind};
+use crate::prelude::*;
+use capnp::message::Builder;
+use schema::kernel_capnp::start;
+use schema::setup_capnp::powerbox_setup;
 use vat::socket::DESCRIPTORS_LIMIT;
-use vat::words::clip;
 
 /// The powerbox's user, always the same, so that its files keep their owner. Clear of the range that systemd gives out.
 pub(crate) const POWERBOX_UID: u32 = 2_000_000_000;
@@ -18,30 +14,27 @@ const NAME_LIMIT_BYTES: usize = 96;
 
 impl Kernel {
     pub(crate) fn start_wanted(&mut self, start: start::Reader<'_>, given: Vec<OwnedFd>) -> Result<Answer, DoorError> {
-        let (process, image, claims, named) =
-            (start.get_process(), start.get_image()?, start.get_claims()?, start.get_resources()?);
-        if self.processes.contains_key(&process) {
-            return Ok(ok());
-        }
-        let fits = named.len() as usize == given.len() && given.len() + claims.len() as usize <= DESCRIPTORS_LIMIT;
-        if image == Image::Powerbox || !fits || self.stopping {
-            return Ok(no(Outcome::Refused, "nothing is started like that, or any more"));
-        }
-        if !self.machine.has(image) {
-            return Ok(no(Outcome::Refused, "its image is not installed"));
-        }
-        if given.iter().any(near_limit) {
-            return Ok(no(Outcome::Busy, "the kernel's limit of descriptors is near"));
-        }
-        if claims.iter().any(|claim| !self.operators.claims.contains_key(&claim)) {
-            return Ok(no(Outcome::Unknown, "a resource is not there: its shell may be gone"));
+        let (process, image, named) = (start.get_process(), start.get_image()?, start.get_resources()?);
+        let claims: Vec<u64> = start.get_claims()?.iter().collect();
+        let fits = named.len() as usize == given.len() && given.len() + claims.len() <= DESCRIPTORS_LIMIT;
+        let refused = match () {
+            () if self.processes.contains_key(&process) => Some(ok()),
+            () if !fits || image == Image::Powerbox => Some(no(Outcome::Refused, "nothing is started like that")),
+            () if self.stopping => Some(no(Outcome::Refused, "the node is stopping")),
+            () if !self.machine.has(image) => Some(no(Outcome::Refused, "its image is not installed")),
+            () if given.iter().any(near_limit) => Some(no(Outcome::Busy, "the kernel's limit of descriptors is near")),
+            () if claims.iter().all(|claim| self.operators.claims.contains_key(claim)) => None,
+            () => Some(no(Outcome::Unknown, "a resource is not there: its shell may be gone")),
+        };
+        if let Some(refused) = refused {
+            return Ok(refused);
         }
         let mut resources = Vec::new();
         for (resource, descriptor) in named.iter().zip(given) {
             resources.push((Resource::read_from(resource)?, Rc::new(descriptor)));
         }
         let mut person = (start.get_run_as(), None);
-        for claim in claims.iter().filter_map(|claim| self.operators.claims.remove(&claim)) {
+        for claim in claims.iter().filter_map(|claim| self.operators.claims.remove(claim)) {
             person = (claim.identity.0, Some(claim.identity.1));
             resources.push((folder(claim.path), claim.descriptor));
         }
@@ -63,16 +56,15 @@ impl Kernel {
         let (memory_bytes, cpu_seconds) = (limits.get_memory_bytes(), limits.get_cpu_seconds());
         let (descriptors, restart, output) = (limits.get_descriptors(), start.get_restart(), start.get_output());
         let plan = Plan { image, setup, resources, restart, memory_bytes, cpu_seconds, descriptors, output, identity };
-        Ok(self.begin(process, clip(&name, NAME_LIMIT_BYTES), plan))
+        let begun = self.begin(process, clip(&name, NAME_LIMIT_BYTES), plan);
+        Ok(begun.map_or_else(|error| no(Outcome::Busy, format!("it could not be started: {error}")), |()| ok()))
     }
 
     /// Enters a process into the table and starts it.
-    fn begin(&mut self, process: u64, name: &str, plan: Plan) -> Answer {
+    fn begin(&mut self, process: u64, name: &str, plan: Plan) -> std::io::Result<()> {
         let (name, identity) = (name.to_owned(), plan.identity);
         self.processes.insert(process, Process { name, identity, plan: Some(Rc::new(plan)), ..Process::default() });
-        let Err(error) = self.start(process) else { return ok() };
-        self.processes.remove(&process);
-        no(Outcome::Busy, format!("it could not be started: {error}"))
+        self.start(process).inspect_err(|_| drop(self.processes.remove(&process)))
     }
 
     /// A user that no other process has, where there can be several.
@@ -86,11 +78,15 @@ impl Kernel {
     }
 
     /// The first start of the powerbox, which therefore gets the first user.
-    pub(crate) fn begin_powerbox(&mut self, setup: Vec<u8>, state: OwnedFd) -> Answer {
+    pub(crate) fn begin_powerbox(&mut self, state: OwnedFd) -> std::io::Result<()> {
+        let mut message = Builder::new_default();
+        let mut setup = message.init_root::<powerbox_setup::Builder<'_>>();
+        fill!(setup, set_state_uid(self.operators.state_uid), set_reduced(self.reduced));
+        setup.set_kernel_missing(self.machine.missing.as_slice()).map_err(std::io::Error::other)?;
+        let setup = vat::door::packet::pack::<powerbox_setup::Owned>(&message).map_err(std::io::Error::other)?;
         let state = (Resource { name: "state".to_owned(), ..folder(String::new()) }, Rc::new(state));
-        let (image, resources, identity, restart, output) =
-            (Image::Powerbox, vec![state], self.free_identity(), true, true);
-        let (memory_bytes, cpu_seconds, descriptors) = (0, 0, 0);
+        let (image, resources, identity) = (Image::Powerbox, vec![state], self.free_identity());
+        let (restart, output, memory_bytes, cpu_seconds, descriptors) = (true, true, 0, 0, 0);
         let plan = Plan { image, setup, resources, restart, memory_bytes, cpu_seconds, descriptors, output, identity };
         self.begin(POWERBOX, "powerbox", plan)
     }

@@ -1,16 +1,13 @@
 //! A SEQPACKET socket with a queue of messages that wait for room: every door, and the control channel. Sending never
 //! blocks and never fails: the end of who is gone is seen otherwise.
 
-use crate::poller::{Poller, Source};
-use rustix::event::epoll::EventFlags;
+use crate::prelude::*;
 use rustix::io::{Errno, Result};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
-use std::time::Instant;
-use vat::socket::{Packet, receive_with, send};
+use std::os::fd::BorrowedFd;
+use vat::socket::{receive_with, send};
 
 /// The other end closed, or sent what no honest end sends: a packet over the limit, or too many descriptors.
 pub(crate) struct Closed;
@@ -20,8 +17,9 @@ pub(crate) struct Channel {
     pub token: u64,
     waiting: VecDeque<(Vec<u8>, Vec<Rc<OwnedFd>>)>,
     pub waiting_bytes: usize,
-    pub held: bool,                     // while set, everything waits: its process is not confined yet
-    pub blocked_since: Option<Instant>, // since when the other end has taken nothing although something waits for it
+    pub held: bool, // while set, everything waits: its process is not confined yet
+    /// Since when the other end has taken nothing although something waits for it.
+    pub blocked_since: Option<Instant>,
 }
 
 impl Channel {

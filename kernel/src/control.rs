@@ -1,22 +1,17 @@
 //! The control channel: commands of the powerbox, and the events it is told of.
 
-use crate::channel::{Channel, Closed};
-use crate::kernel::{DOOR_LIMIT, Kernel, PACKETS_A_TURN, POWERBOX};
-use crate::poller::Poller;
+use crate::prelude::*;
 use capnp::message::Builder;
-use schema::kernel_capnp::{Image, Outcome, command, event, page};
-use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use schema::kernel_capnp::{command, event, page};
 use vat::door::packet::{pack, unpack};
-use vat::door::{DoorError, Notice, ToVat};
-use vat::socket::Packet;
-use vat::words::clip;
 
 /// Events that wait for the powerbox, in bytes: more than a node with 20,000 links makes when all of them end at once
 /// (about 100 bytes each). A powerbox that lets more gather is started again and reads the inventory instead.
 const EVENTS_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 /// With so much waiting, no further command is read: answers and events stay in proportion.
 const COMMANDS_PAUSE_BYTES: usize = 256 * 1024;
+/// Commands carried out in a turn, so that they keep nobody waiting.
+const COMMANDS_A_TURN: usize = 64;
 const DETAIL_LIMIT_BYTES: usize = 1_000;
 /// Rows on a page. A process has a name of at most 96 bytes and 56 of fields: a page stays under half a packet.
 const ROWS: usize = 150;
@@ -33,16 +28,8 @@ pub(crate) use fill;
 #[derive(Default)]
 pub(crate) struct Control {
     pub channel: Option<Channel>,
-    pub told: bool,          // it has asked for the inventory: from then on it is told what changes
-    pub pages: Vec<Vec<u8>>, // the inventory as of that moment
-}
-
-impl Control {
-    pub(crate) fn close(&mut self, poller: &mut Poller) {
-        if let Some(channel) = std::mem::take(self).channel {
-            poller.forget(&channel.socket, channel.token);
-        }
-    }
+    told: bool,          // it has asked for the inventory: from then on it is told what changes
+    pages: Vec<Vec<u8>>, // the inventory as of that moment
 }
 
 /// How a command went: outcome, detail, count.
@@ -56,7 +43,18 @@ pub(crate) fn no(outcome: Outcome, detail: impl Into<String>) -> Answer {
     (outcome, detail.into(), 0)
 }
 
+/// A text of a command, which is the powerbox's and within a packet.
+pub(crate) fn text(reader: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, DoorError> {
+    Ok(reader?.to_str().map_err(|error| DoorError::Malformed(error.to_string()))?.to_owned())
+}
+
 impl Kernel {
+    pub(crate) fn close_control(&mut self) {
+        if let Some(channel) = std::mem::take(&mut self.control).channel {
+            self.poller.forget(&channel.socket, channel.token);
+        }
+    }
+
     /// Tells the powerbox. While there is none, or before it has asked for the inventory, there is nobody to tell.
     pub(crate) fn emit(&mut self, write: impl FnOnce(event::Builder<'_>)) {
         self.emit_with(vec![], write);
@@ -73,7 +71,7 @@ impl Kernel {
         }
     }
 
-    pub(crate) fn tell(&mut self, bytes: Vec<u8>, descriptors: Vec<Rc<OwnedFd>>) {
+    fn tell(&mut self, bytes: Vec<u8>, descriptors: Vec<Rc<OwnedFd>>) {
         let Some(channel) = &mut self.control.channel else { return };
         channel.send(bytes, descriptors, &self.poller);
         if channel.waiting_bytes > EVENTS_LIMIT_BYTES {
@@ -83,17 +81,17 @@ impl Kernel {
 
     /// Reads commands and carries them out, in order.
     pub(crate) fn commanded(&mut self) {
-        for _ in 0..PACKETS_A_TURN {
+        for _ in 0..COMMANDS_A_TURN {
             let Some(channel) = &mut self.control.channel else { return };
             channel.flush(&self.poller);
             if channel.waiting_bytes > COMMANDS_PAUSE_BYTES {
                 return;
             }
             match channel.receive(&mut self.buffer) {
-                Ok(Some(received)) => self.command(received),
+                Ok(Some(packet)) => self.command(packet),
                 Ok(None) => return,
                 Err(Closed) => {
-                    self.control.close(&mut self.poller);
+                    self.close_control();
                     return self.door_closed(POWERBOX);
                 }
             }
@@ -137,8 +135,7 @@ impl Kernel {
                 }
             }
             Which::Notice(notice) => {
-                let notice = notice?;
-                let (process, notice) = (notice.get_process(), Notice::read_from(notice.get_notice()?)?);
+                let (process, notice) = (notice.clone()?.get_process(), Notice::read_from(notice?.get_notice()?)?);
                 if !self.processes.contains_key(&process) {
                     return Ok(no(Outcome::Unknown, "there is no such process"));
                 }
@@ -154,12 +151,11 @@ impl Kernel {
         Ok(ok())
     }
 
-    /// Sends a page of the inventory: every process, link and tombstone, which a powerbox that was started (again) reads first.
-    /// All pages show the moment of the first request; what changes after it follows as events.
-    pub(crate) fn list(&mut self, cursor: u64) -> Result<(), DoorError> {
+    /// Sends a page of the inventory: every process, link and tombstone, which a powerbox that was started (again)
+    /// reads first. All pages show the moment of the first request; what changes after it follows as events.
+    fn list(&mut self, cursor: u64) -> Result<(), DoorError> {
         if cursor == 0 {
-            self.control.pages = self.picture()?;
-            self.control.told = true;
+            (self.control.pages, self.control.told) = (self.picture()?, true);
         }
         let page = usize::try_from(cursor).ok().and_then(|cursor| self.control.pages.get(cursor)).cloned();
         page.into_iter().for_each(|page| self.tell(page, vec![]));
@@ -204,14 +200,7 @@ impl Kernel {
                 Ok(())
             })?;
         }
-        for rows in tombstones.chunks(ROWS) {
-            add(&|mut page| page.set_tombstones(rows))?;
-        }
+        tombstones.chunks(ROWS).try_for_each(|rows| add(&|mut page| page.set_tombstones(rows)))?;
         Ok(pages)
     }
-}
-
-/// A text of a command, which is the powerbox's and within a packet.
-pub(crate) fn text(reader: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, DoorError> {
-    Ok(reader?.to_str().map_err(|error| DoorError::Malformed(error.to_string()))?.to_owned())
 }

@@ -1,11 +1,8 @@
 //! Host folders: what makes a folder the same folder after a restart, and as whom its service runs.
 
-use crate::control::{fill, text};
-use crate::sys;
+use crate::prelude::*;
 use rustix::fs::{FileType, Mode, OFlags, fstat, fstatvfs};
 use schema::kernel_capnp::folder_identity;
-use std::os::fd::{AsFd, OwnedFd};
-use vat::door::DoorError;
 
 /// The group of a user that is not in the host's own list.
 const NO_GROUP: u32 = 65_534;
@@ -20,9 +17,13 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// Of a descriptor that must be a folder.
     pub(crate) fn of(folder: &OwnedFd, path: String) -> rustix::io::Result<Identity> {
-        let (file_system, handle) = (fstatvfs(folder)?.f_fsid, sys::file_handle(folder.as_fd()));
-        Ok(Identity { path, file_system, handle, inode: fstat(folder)?.st_ino })
+        let (status, file_system) = (fstat(folder)?, fstatvfs(folder)?.f_fsid);
+        if !FileType::from_raw_mode(status.st_mode).is_dir() {
+            return Err(rustix::io::Errno::NOTDIR);
+        }
+        Ok(Identity { path, file_system, handle: sys::file_handle(folder.as_fd()), inode: status.st_ino })
     }
 
     /// Opens the path again. Refuses what is another folder by now.
@@ -47,10 +48,6 @@ impl Identity {
     }
 }
 
-pub(crate) fn is_folder(descriptor: &OwnedFd) -> bool {
-    fstat(descriptor).is_ok_and(|status| FileType::from_raw_mode(status.st_mode).is_dir())
-}
-
 /// As whom a folder's service runs, when the kernel can choose: as the person who offered it; if that is the superuser,
 /// as the folder's owner. If that is the superuser too, the service itself refuses to go on without every wall.
 pub(crate) fn run_as(person: u32, folder: &OwnedFd) -> rustix::io::Result<u32> {
@@ -66,8 +63,7 @@ pub(crate) fn group_of(user: u32) -> u32 {
 /// The group in a line `name:password:user:group:…`, if it is this user's.
 fn entry(line: &str, user: u32) -> Option<u32> {
     let mut fields = line.split(':').skip(2);
-    let listed: u32 = fields.next()?.parse().ok()?;
-    let group = fields.next()?.parse().ok()?;
+    let (listed, group) = (fields.next()?.parse::<u32>().ok()?, fields.next()?.parse().ok()?);
     (listed == user).then_some(group)
 }
 

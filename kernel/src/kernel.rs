@@ -1,22 +1,12 @@
 //! The kernel's state, its one loop, and what is said at doors.
 
-use crate::channel::{Channel, Closed};
 use crate::control::Control;
 use crate::links::Links;
-use crate::poller::{Poller, Source};
+use crate::prelude::*;
 use crate::shells::Operators;
 use crate::spawn::Machine;
-use crate::{supervise, sys};
-use rustix::event::epoll::EventFlags;
 use rustix::process::{Signal, pidfd_send_signal};
-use schema::kernel_capnp::Image;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
-use std::time::{Duration, Instant};
-use vat::door::{FromVat, PACKET_LIMIT_BYTES, Resource, ToVat};
-use vat::socket::Packet;
+use vat::door::{FromVat, PACKET_LIMIT_BYTES};
 
 /// The powerbox's process number.
 pub(crate) const POWERBOX: u64 = 0;
@@ -26,8 +16,8 @@ const DOOR_GRACE: Duration = Duration::from_secs(10);
 pub(crate) const DOOR_LIMIT: usize = 64;
 /// Notices that wait at one door. What is lost beyond shows as the end of the stream all the same.
 pub(crate) const NOTICES_LIMIT: usize = 1_024;
-/// Packets taken from one channel in a turn, so that none keeps the others waiting.
-pub(crate) const PACKETS_A_TURN: usize = 64;
+/// Packets taken from one door in a turn, so that none keeps the others waiting.
+const PACKETS_A_TURN: usize = 64;
 
 /// How to start a process, the first time and again.
 pub(crate) struct Plan {
@@ -73,52 +63,31 @@ pub(crate) struct Kernel {
     pub control: Control,
     pub operators: Operators,
     signals: OwnedFd,
-    pub reduced: bool, // less confinement than usual is allowed
-    pub ready: Option<File>,
-    pub stopping: bool, // the node was told to stop
-    pub over: bool,
-    pub refused: Option<String>, // why the state cannot be used, if so
+    pub reduced: bool,       // less confinement than usual is allowed
+    pub ready: Option<File>, // where to say that the node takes operators
+    pub stopping: bool,      // the node was told to stop
     pub buffer: Vec<u8>,
 }
 
-/// The life of a process, if it runs.
-pub(crate) fn life(processes: &mut BTreeMap<u64, Process>, process: u64) -> Option<&mut Life> {
-    processes.get_mut(&process)?.life.as_mut()
-}
-
 impl Kernel {
-    pub(crate) fn new(machine: Machine, operators: Operators, reduced: bool) -> std::io::Result<Kernel> {
-        let (mut poller, signals, processes) = (Poller::new()?, sys::stop_signals()?, BTreeMap::new());
+    pub(crate) fn new(machine: Machine, uid: u32, reduced: bool, ready: Option<File>) -> std::io::Result<Kernel> {
+        let (mut poller, operators, signals) = (Poller::new()?, Operators::open(uid)?, sys::stop_signals()?);
         poller.watch(&signals, Source::Signals, EventFlags::IN)?;
         poller.watch(&operators.socket, Source::Operators, EventFlags::IN)?;
-        let (links, control, buffer) = (Links::default(), Control::default(), vec![0; PACKET_LIMIT_BYTES]);
-        let (ready, stopping, over, refused) = (None, false, false, None);
-        Ok(Kernel {
-            machine,
-            poller,
-            processes,
-            links,
-            control,
-            operators,
-            signals,
-            reduced,
-            ready,
-            stopping,
-            over,
-            refused,
-            buffer,
-        })
+        let (processes, links, control, stopping) = Default::default();
+        let buffer = vec![0; PACKET_LIMIT_BYTES];
+        Ok(Kernel { machine, poller, processes, links, control, operators, signals, reduced, ready, stopping, buffer })
     }
 
-    /// Runs the node until it was stopped in order.
+    /// Runs the node until it was stopped in order. Shells need not go first.
     pub(crate) fn run(&mut self) -> std::io::Result<()> {
-        while !self.over {
+        while !self.stopping || self.processes.values().any(|known| known.plan.is_some()) {
             let next = self.processes.keys().filter_map(|process| self.due(*process)).min();
             for token in self.poller.wait(next)? {
                 match self.poller.source(token) {
                     Some(Source::Signals) => {
-                        // The content does not matter: each of these signals means the same.
-                        let _ = rustix::io::read(&self.signals, &mut [0; 1024]);
+                        // Once is enough, and which one it was does not matter.
+                        self.poller.forget(&self.signals, token);
                         self.stop_node();
                     }
                     Some(Source::Operators) => self.admit(),
@@ -156,22 +125,32 @@ impl Kernel {
         self.kill(process, why);
     }
 
+    /// The next packet at a door, if there is one.
+    pub(crate) fn next_said(&mut self, process: u64) -> Result<Option<Packet>, Closed> {
+        let life = self.processes.get(&process).and_then(|known| known.life.as_ref());
+        life.map_or(Ok(None), |life| life.door.receive(&mut self.buffer))
+    }
+
     /// Reads a door, and sends what waits for it.
     fn heard(&mut self, process: u64) {
         for _ in 0..PACKETS_A_TURN {
-            let Some(life) = life(&mut self.processes, process) else { return };
-            match life.door.receive(&mut self.buffer) {
-                Ok(Some(received)) => self.said(process, received),
-                Ok(None) => return life.door.flush(&self.poller),
+            match self.next_said(process) {
+                Ok(Some(packet)) => self.said(process, packet),
+                Ok(None) => break,
                 Err(Closed) => return self.door_closed(process),
             }
+        }
+        if let Some(life) = self.processes.get_mut(&process).and_then(|known| known.life.as_mut()) {
+            life.door.flush(&self.poller);
         }
     }
 
     /// Puts a message into a door, if fewer than `limit` wait there.
     pub(crate) fn deliver(&mut self, process: u64, message: &ToVat, rides: Vec<Rc<OwnedFd>>, limit: usize) -> bool {
-        let life = life(&mut self.processes, process).filter(|life| life.door.has_room(limit));
-        let (Some(life), Ok(bytes)) = (life, message.encode()) else { return false };
+        let life = self.processes.get_mut(&process).and_then(|known| known.life.as_mut());
+        let (Some(life), Ok(bytes)) = (life.filter(|life| life.door.has_room(limit)), message.encode()) else {
+            return false;
+        };
         life.door.send(bytes, rides, &self.poller);
         true
     }
@@ -182,7 +161,7 @@ impl Kernel {
         match &known.life {
             Some(life) if known.plan.is_some() => {
                 self.poller.forget(&life.door.socket, life.door.token);
-                known.due = Some(Instant::now() + supervise::STOP_GRACE);
+                known.due = Some(Instant::now() + crate::supervise::STOP_GRACE);
             }
             _ => self.gone(process, 0),
         }
@@ -191,7 +170,7 @@ impl Kernel {
     /// Ends a process at once; its exit is then seen like any other.
     pub(crate) fn kill(&mut self, process: u64, why: &str) {
         if process == POWERBOX {
-            self.control.close(&mut self.poller);
+            self.close_control();
         }
         let Some(known) = self.processes.get_mut(&process) else { return };
         self.machine.say(&format!("{} ({process}) is killed: {why}", known.name));
@@ -215,7 +194,7 @@ impl Kernel {
         match FromVat::decode(&bytes) {
             Ok(FromVat::Confined(confinement)) if !shell => self.confined(process, &confinement),
             Ok(FromVat::Ended { link }) => self.link_confirmed(process, link),
-            Ok(FromVat::Resource(resource)) if shell => self.resource_offered(process, &resource, descriptors),
+            Ok(FromVat::Resource(resource)) if shell => self.resource_offered(process, resource, descriptors),
             Ok(FromVat::Last(last)) => known.last = last,
             Ok(_) => self.kill(process, "said at its door what is not for it to say"),
             Err(error) => self.kill(process, &format!("sent its door what is no message: {error}")),

@@ -1,18 +1,11 @@
 //! Links: made, closed, cut, confirmed, ended with their process. Of each the kernel keeps a duplicate of the server end:
 //! through it a link is cut without anybody's consent.
 
-use crate::control::{Answer, fill, no, ok, text};
-use crate::kernel::{DOOR_LIMIT, Kernel, NOTICES_LIMIT};
-use crate::poller::{Poller, Source};
-use crate::sys;
-use rustix::event::epoll::EventFlags;
+use crate::prelude::*;
 use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, socketpair, sockopt};
-use schema::kernel_capnp::{Outcome, link};
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::rc::Rc;
-use vat::door::{Carries, DoorError, Notice, Role, ToVat};
-use vat::words::EndReason;
+use schema::kernel_capnp::link;
+use std::collections::BTreeSet;
+use vat::door::{Carries, Role};
 
 /// What each direction of a link holds at most (the system doubles it and counts its own overhead): enough for streams
 /// of 64 KiB chunks to overlap.
@@ -124,30 +117,24 @@ impl Kernel {
         let (id, grant, server, client) =
             (wanted.get_link(), wanted.get_grant(), wanted.get_server(), wanted.get_client());
         let (carries, label) = (wanted.get_carries()?, text(wanted.get_label())?);
-        if self.links.is_open(id) {
-            return Ok(ok());
-        }
-        if self.links.table.contains_key(&id) || self.links.tombstones.contains(&grant) {
-            return Ok(no(Outcome::Tombstone, "it was cut"));
-        }
-        if server == client {
-            return Ok(no(Outcome::Refused, "a process is not linked to itself"));
-        }
-        for process in [server, client] {
-            match self.processes.get(&process).map(|known| &known.life) {
-                None => return Ok(no(Outcome::Unknown, format!("there is no process {process}"))),
-                Some(Some(life)) if life.door.has_room(DOOR_LIMIT) => {}
-                Some(_) => return Ok(no(Outcome::Busy, "a door is full, or its process is being started again")),
-            }
+        let ready = |known: &Process| known.life.as_ref().is_some_and(|life| life.door.has_room(DOOR_LIMIT));
+        let refused = match [server, client].map(|process| self.processes.get(&process)) {
+            _ if self.links.is_open(id) => Some(ok()),
+            _ if self.links.table.contains_key(&id) => Some(no(Outcome::Tombstone, "it was cut")),
+            _ if self.links.tombstones.contains(&grant) => Some(no(Outcome::Tombstone, "its grant was cut")),
+            _ if server == client => Some(no(Outcome::Refused, "a process is not linked to itself")),
+            [Some(server), Some(client)] if ready(server) && ready(client) => None,
+            [Some(_), Some(_)] => Some(no(Outcome::Busy, "a door is full, or its process is being started again")),
+            _ => Some(no(Outcome::Unknown, "there is no such process")),
+        };
+        if let Some(refused) = refused {
+            return Ok(refused);
         }
         let link = Link { grant, carries, server, client, label: label.clone(), open: None };
-        let made = self.links.make(id, link, &mut self.poller);
-        let [server_end, client_end] = match made {
-            Ok(ends) if !near_limit(&ends[1]) => ends,
-            _ => {
-                self.links.end(id, false, &mut self.poller);
-                return Ok(no(Outcome::Busy, "the kernel's limit of descriptors is near"));
-            }
+        let made = self.links.make(id, link, &mut self.poller).ok().filter(|[_, last]| !near_limit(last));
+        let Some([server_end, client_end]) = made else {
+            self.links.end(id, false, &mut self.poller);
+            return Ok(no(Outcome::Busy, "the kernel's limit of descriptors is near"));
         };
         let ends = [
             (server, Role::Server, server_end, wanted.get_server_badge()?),
@@ -178,7 +165,8 @@ impl Kernel {
             let Some(link) = self.links.table.get(&id) else { continue };
             let (ends, label, raw) = ([link.client, link.server], link.label.clone(), link.carries == Carries::Raw);
             for process in ends {
-                self.notify(process, Notice { link: id, label: label.clone(), reason, detail: detail.to_owned() });
+                let notice = Notice { link: id, label: label.clone(), reason, detail: detail.to_owned() };
+                self.deliver(process, &ToVat::Notice(notice), vec![], NOTICES_LIMIT);
             }
             // Bytes have no calls that could still start: nothing is left to confirm.
             if raw {
@@ -186,11 +174,6 @@ impl Kernel {
             }
         }
         known as u64
-    }
-
-    /// Tells a process why a link ended. Best effort: the end of the stream says that it did.
-    fn notify(&mut self, process: u64, notice: Notice) {
-        self.deliver(process, &ToVat::Notice(notice), vec![], NOTICES_LIMIT);
     }
 
     /// A server says that no call of a cut link starts any more. Of other links it may say what it likes.
@@ -218,7 +201,8 @@ impl Kernel {
                     let other = if served { link.client } else { link.server };
                     // Only who served it comes back for the other end.
                     let reason = if !served && reason == EndReason::Restarted { EndReason::PeerLost } else { reason };
-                    self.notify(other, Notice { link: id, label: link.label, reason, detail: format!("{name} ended") });
+                    let notice = Notice { link: id, label: link.label, reason, detail: format!("{name} ended") };
+                    self.deliver(other, &ToVat::Notice(notice), vec![], NOTICES_LIMIT);
                     self.tell_ended(id, link.grant, reason);
                 }
             }

@@ -4,7 +4,6 @@
 //! One thread over epoll: the parent-death signal that ends every child with the kernel follows the thread that forked.
 #![deny(unsafe_code)]
 
-mod backoff;
 mod begin;
 mod channel;
 mod control;
@@ -19,22 +18,36 @@ mod supervise;
 mod sys;
 mod usage;
 
-use crate::kernel::Kernel;
-use crate::shells::{Operators, SOCKET};
+/// What nearly every file uses.
+mod prelude {
+    pub(crate) use crate::channel::{Channel, Closed};
+    pub(crate) use crate::control::{Answer, fill, no, ok, text};
+    pub(crate) use crate::kernel::{DOOR_LIMIT, Kernel, Life, NOTICES_LIMIT, POWERBOX, Plan, Process};
+    pub(crate) use crate::links::near_limit;
+    pub(crate) use crate::poller::{Poller, Source};
+    pub(crate) use crate::sys;
+    pub(crate) use rustix::event::epoll::EventFlags;
+    pub(crate) use schema::kernel_capnp::{Image, Outcome};
+    pub(crate) use std::collections::BTreeMap;
+    pub(crate) use std::fs::File;
+    pub(crate) use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+    pub(crate) use std::rc::Rc;
+    pub(crate) use std::time::{Duration, Instant};
+    pub(crate) use vat::door::{DoorError, Notice, Resource, ResourceKind, ToVat};
+    pub(crate) use vat::socket::Packet;
+    pub(crate) use vat::words::{EndReason, clip};
+}
+
+use crate::prelude::*;
 use crate::state::{REFUSED, Refusal, failed};
-use capnp::message::Builder;
-use schema::kernel_capnp::{Image, Outcome};
-use schema::setup_capnp::powerbox_setup;
-use std::fs::File;
 use std::path::Path;
-use std::process::ExitCode;
 
 const USAGE: &str = "usage: latch-kernel --state DIR [--libexec DIR] [--reduced] [--ready-fd N]";
 
-fn main() -> ExitCode {
-    let Err((code, text)) = run() else { return ExitCode::SUCCESS };
+fn main() -> std::process::ExitCode {
+    let Err((code, text)) = run() else { return std::process::ExitCode::SUCCESS };
     eprintln!("latch-kernel: {text}");
-    ExitCode::from(code)
+    code.into()
 }
 
 fn run() -> Result<(), Refusal> {
@@ -48,8 +61,8 @@ fn run() -> Result<(), Refusal> {
             "--state" => folder = Some(words.next().ok_or_else(wrong)?),
             "--libexec" => libexec = Some(words.next().ok_or_else(wrong)?.into()),
             "--ready-fd" => {
-                let number = words.next().and_then(|it| it.to_str()?.parse::<u32>().ok()).ok_or_else(wrong)?;
-                ready = Some(File::options().write(true).open(format!("/proc/self/fd/{number}")).map_err(|_| wrong())?);
+                let path = format!("/proc/self/fd/{}", words.next().unwrap_or_default().to_string_lossy());
+                ready = Some(File::options().write(true).open(path).map_err(|_| wrong())?);
             }
             _ => return Err(wrong()),
         }
@@ -58,31 +71,16 @@ fn run() -> Result<(), Refusal> {
     let beside = || Some(std::env::current_exe().ok()?.parent()?.to_path_buf());
     // Relative names on the command line mean what they meant where it was typed.
     let libexec = std::path::absolute(libexec.or_else(beside).unwrap_or_default()).map_err(failed("the images"))?;
-    let state = state::open(Path::new(&folder))?;
-    let machine = spawn::Machine::examine(state.log, &libexec).map_err(failed("cannot start processes"))?;
+    let (state_uid, log, _lock) = state::open(Path::new(&folder))?;
+    let machine = spawn::Machine::examine(log, &libexec).map_err(failed("cannot start processes"))?;
     if !machine.has(Image::Powerbox) {
-        let place = libexec.display();
-        return Err((REFUSED, format!("there is no latch-powerbox in {place}: install it there, or say --libexec")));
+        return Err((REFUSED, format!("no latch-powerbox in {libexec:?}: install it there, or say --libexec")));
     }
     let powerbox_folder = state::powerbox_folder(machine.root)?;
-    let operators = Operators::open(state.uid).map_err(failed("cannot open the operator socket"))?;
-
-    let mut message = Builder::new_default();
-    let mut setup = message.init_root::<powerbox_setup::Builder<'_>>();
-    setup.set_state_uid(state.uid);
-    setup.set_reduced(reduced);
-    setup.set_kernel_missing(machine.missing.as_slice()).map_err(failed("setup"))?;
-    let setup = vat::door::packet::pack::<powerbox_setup::Owned>(&message).map_err(failed("setup"))?;
-
-    let mut kernel = Kernel::new(machine, operators, reduced).map_err(failed("cannot wait for events"))?;
-    kernel.ready = ready;
-    let (outcome, detail, _) = kernel.begin_powerbox(setup, powerbox_folder);
-    if outcome != Outcome::Ok {
-        return Err((REFUSED, format!("the powerbox: {detail}")));
-    }
+    let mut kernel = Kernel::new(machine, state_uid, reduced, ready).map_err(failed("cannot take operators"))?;
+    kernel.begin_powerbox(powerbox_folder).map_err(failed("the powerbox"))?;
     let ended = kernel.run().map_err(failed("cannot wait for events"));
-    // Nobody should find a socket that no one listens to; the lock goes with this process.
-    let _ = rustix::fs::unlink(SOCKET);
-    drop(state.lock);
-    kernel.refused.map_or(ended, |why| Err((REFUSED, why)))
+    // Nobody should find a socket that no one listens to. The lock goes with this process.
+    let _ = rustix::fs::unlink(shells::SOCKET);
+    ended
 }

@@ -1,11 +1,9 @@
 //! What the kernel waits for: descriptors by token. Tokens are never used twice: a late event of something that is gone
 //! finds nothing.
 
-use rustix::event::epoll::{self, EventData, EventFlags};
+use crate::prelude::*;
+use rustix::event::epoll::{self, EventData};
 use rustix::io::{Errno, Result};
-use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
 
 /// Readiness taken in one turn; what is left over is there in the next.
 const EVENTS_LIMIT: usize = 256;
@@ -23,13 +21,13 @@ pub(crate) enum Source {
 
 pub(crate) struct Poller {
     epoll: OwnedFd,
-    sources: HashMap<u64, Source>,
+    sources: BTreeMap<u64, Source>,
     last_token: u64,
 }
 
 impl Poller {
     pub(crate) fn new() -> Result<Poller> {
-        Ok(Poller { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, sources: HashMap::new(), last_token: 0 })
+        Ok(Poller { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, sources: BTreeMap::new(), last_token: 0 })
     }
 
     /// Watches a descriptor and returns its token.

@@ -1,29 +1,20 @@
 //! The operator socket: shells come through it, and bring folders and files.
 
-use crate::channel::Channel;
-use crate::control::fill;
-use crate::folders::{Identity, is_folder};
-use crate::kernel::{DOOR_LIMIT, Kernel, Life, Process};
-use crate::links::near_limit;
-use crate::poller::Source;
+use crate::folders::Identity;
+use crate::prelude::*;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
-use std::rc::Rc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use vat::door::{Begin, Resource, ResourceKind, ToVat};
+use std::time::{SystemTime, UNIX_EPOCH};
+use vat::door::Begin;
 
 /// The name of the socket in the state folder.
 pub(crate) const SOCKET: &str = "operator";
 /// Shells have numbers with this bit set, which the powerbox never chooses.
 const SHELL: u64 = 1 << 63;
-/// Numbers for shells in one second: a kernel that is started anew goes on above those of the one before.
-const SHELLS_A_SECOND: u64 = 1 << 20;
-/// Shells at a time.
+/// Numbers in one second: a kernel that is started anew goes on above those of the one before.
+const NUMBERS_A_SECOND: u64 = 1 << 20;
+/// Shells at a time; folders that they brought and nobody claimed yet; connections that wait to be accepted.
 const SHELLS_LIMIT: usize = 128;
-/// Folders that shells brought and nobody claimed yet.
 const CLAIMS_LIMIT: usize = 256;
-/// Connections that wait to be accepted.
 const BACKLOG: i32 = 64;
 
 /// A folder that a shell brought, and who did.
@@ -35,9 +26,8 @@ pub(crate) struct Claim {
 
 pub(crate) struct Operators {
     pub socket: OwnedFd,
-    state_uid: u32, // besides uid 0, only this user's shells are taken
-    last_shell: u64,
-    last_resource: u64,
+    pub state_uid: u32, // besides uid 0, only this user's shells are taken
+    last_number: u64,
     pub claims: BTreeMap<u64, Claim>,
 }
 
@@ -53,8 +43,8 @@ impl Operators {
         rustix::fs::chmod(SOCKET, rustix::fs::Mode::from_raw_mode(0o666))?;
         rustix::net::listen(&socket, BACKLOG)?;
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let last_shell = SHELL | seconds.wrapping_mul(SHELLS_A_SECOND);
-        Ok(Operators { socket, state_uid, last_shell, last_resource: 0, claims: BTreeMap::new() })
+        let last_number = seconds.wrapping_mul(NUMBERS_A_SECOND);
+        Ok(Operators { socket, state_uid, last_number, claims: BTreeMap::new() })
     }
 }
 
@@ -70,8 +60,8 @@ impl Kernel {
         if !operator || shells >= SHELLS_LIMIT || near_limit(&socket) || self.stopping {
             return self.machine.say(&format!("a shell of user {uid} was turned away"));
         }
-        self.operators.last_shell += 1;
-        let process = self.operators.last_shell;
+        self.operators.last_number += 1;
+        let process = self.operators.last_number | SHELL;
         let Ok(door) = Channel::over(socket, &mut self.poller, Source::Door(process)) else { return };
         let life = Some(Life { pid, exit: None, door, confined: true, since: Instant::now() });
         let shell = Process { name: "shell".to_owned(), life, identity: (uid, gid), ..Process::default() };
@@ -85,29 +75,28 @@ impl Kernel {
         self.emit(|event| fill!(event.init_shell(), set_process(process), set_pid(pid), set_uid(uid), set_gone(gone)));
     }
 
-    /// A shell brought a descriptor: a folder is kept until it is claimed, anything else goes to the powerbox.
-    pub(crate) fn resource_offered(&mut self, shell: u64, resource: &Resource, descriptors: Vec<OwnedFd>) {
+    /// A shell brought a descriptor: a folder is kept until it is claimed, a file goes to the powerbox.
+    pub(crate) fn resource_offered(&mut self, shell: u64, resource: Resource, mut descriptors: Vec<OwnedFd>) {
         let Some(who) = self.processes.get(&shell).map(|known| known.identity) else { return };
-        let folder = resource.kind == ResourceKind::Folder;
-        let Ok([descriptor]) = <[OwnedFd; 1]>::try_from(descriptors) else {
+        let (Some(descriptor), true) = (descriptors.pop(), descriptors.is_empty()) else {
             return self.kill(shell, "sent a resource without exactly one descriptor");
         };
-        if folder != is_folder(&descriptor) || self.operators.claims.len() >= CLAIMS_LIMIT || near_limit(&descriptor) {
+        let folder = Identity::of(&descriptor, resource.path).ok();
+        let claimed = resource.kind == ResourceKind::Folder;
+        if folder.is_some() != claimed || self.operators.claims.len() >= CLAIMS_LIMIT || near_limit(&descriptor) {
             return self.kill(shell, "sent something else than it said, or more than there is room for");
         }
-        let path = resource.path.clone();
-        let identity = if folder { Identity::of(&descriptor, path.clone()) } else { Ok(Identity::default()) };
-        let Ok(identity) = identity else { return self.kill(shell, "brought a folder that cannot be examined") };
-        self.operators.last_resource += 1;
-        let (number, mut rides) = (self.operators.last_resource, vec![Rc::new(descriptor)]);
-        if let Some(descriptor) = rides.pop_if(|_| folder) {
-            self.operators.claims.insert(number, Claim { path, descriptor, identity: who });
+        self.operators.last_number += 1;
+        let (number, folder, mut rides) =
+            (self.operators.last_number, folder.unwrap_or_default(), vec![Rc::new(descriptor)]);
+        if let Some(descriptor) = rides.pop_if(|_| claimed) {
+            self.operators.claims.insert(number, Claim { path: folder.path.clone(), descriptor, identity: who });
         }
         self.emit_with(rides, |event| {
             let mut offered = event.init_resource();
             fill!(offered, set_resource(number), set_shell(shell), set_token(resource.token), set_kind(resource.kind));
             offered.set_uid(who.0);
-            identity.write_to(offered.init_folder());
+            folder.write_to(offered.init_folder());
         });
     }
 }

@@ -1,49 +1,41 @@
 //! Processes: started, confined, ended, started again, stopped in order.
 
-use crate::channel::Channel;
-use crate::control::{Answer, Control, fill, no, ok};
-use crate::kernel::{Kernel, Life, NOTICES_LIMIT, POWERBOX, life};
-use crate::poller::Source;
+use crate::prelude::*;
 use crate::spawn::reap;
-use crate::{backoff, sys};
-use rustix::event::epoll::EventFlags;
-use schema::kernel_capnp::Outcome;
-use std::io::Write;
-use std::os::fd::AsFd;
+use std::io::{Error, Result, Write};
 use std::os::unix::net::UnixDatagram;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
-use vat::door::{Begin, Confinement, ToVat};
-use vat::words::EndReason;
+use vat::door::{Begin, Confinement};
 
 /// A process has so long to confine itself.
 const CONFINE_GRACE: Duration = Duration::from_secs(30);
-/// The powerbox's exit code for a state that it cannot use; its last word says why.
-const UNUSABLE_STATE: i32 = 78;
 /// How long a process that was told to stop may take.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
+/// The first pause after a failure, each further one being twice as long; and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Who ran for so long has not failed at starting: the count begins anew.
+const STEADY: Duration = Duration::from_secs(10);
 
 impl Kernel {
     /// Gives a process its next life: its door, in which it finds how it begins, and nothing else.
-    pub(crate) fn start(&mut self, process: u64) -> std::io::Result<()> {
+    pub(crate) fn start(&mut self, process: u64) -> Result<()> {
         let Some(plan) = self.processes.get(&process).and_then(|known| known.plan.clone()) else { return Ok(()) };
         let (mut door, theirs) = Channel::pair(&mut self.poller, Source::Door(process))?;
         sys::pass_rights(door.socket.as_fd(), false);
         let mut given = vec![theirs];
         if process == POWERBOX {
             let (channel, theirs) = Channel::pair(&mut self.poller, Source::Control)?;
-            self.control = Control { channel: Some(channel), ..Control::default() };
+            self.control.channel = Some(channel);
             given.push(theirs);
         }
         let started = self.machine.start(&plan, &given).inspect_err(|_| self.poller.forget(&door.socket, door.token));
         let (pid, pidfd) = started?;
         let exit = self.poller.watch(&pidfd, Source::Exit(process), EventFlags::IN)?;
         let (setup, resources) = (plan.setup.clone(), plan.resources.len() as u16);
-        let begin = ToVat::Begin(Begin { process, setup, resources, reduced: self.reduced });
-        let given =
-            plan.resources.iter().map(|(it, descriptor)| (ToVat::Resource(it.clone()), vec![Rc::clone(descriptor)]));
-        for (message, descriptors) in std::iter::once((begin, vec![])).chain(given) {
-            door.send(message.encode().map_err(std::io::Error::other)?, descriptors, &self.poller);
+        let begin = (ToVat::Begin(Begin { process, setup, resources, reduced: self.reduced }), vec![]);
+        let resources = plan.resources.iter().map(|(it, rides)| (ToVat::Resource(it.clone()), vec![Rc::clone(rides)]));
+        for (message, rides) in std::iter::once(begin).chain(resources) {
+            door.send(message.encode().map_err(Error::other)?, rides, &self.poller);
         }
         door.held = true;
         if let Some(known) = self.processes.get_mut(&process) {
@@ -61,21 +53,18 @@ impl Kernel {
         let Some(life) = known.life.as_mut().filter(|life| !life.confined) else {
             return self.kill(process, "said twice that it is confined");
         };
-        life.confined = true;
-        life.door.held = false;
+        (life.confined, life.door.held) = (true, false);
         life.door.flush(&self.poller);
-        if !known.stopping {
-            known.due = None;
-        }
+        known.due = known.due.filter(|_| known.stopping);
         let (pid, uid) = (life.pid, known.identity.0);
         self.emit(|event| {
             let mut said = event.init_confined();
             confinement.write_to(said.reborrow().init_confinement());
             fill!(said, set_process(process), set_pid(pid), set_uid(uid));
         });
-        if let Some(ready) = self.ready.take_if(|_| process == POWERBOX) {
+        if let Some(mut ready) = self.ready.take_if(|_| process == POWERBOX) {
             // Who does not listen any more does not need to know.
-            let _ = (&ready).write_all(b"READY\n");
+            let _ = ready.write_all(b"READY\n");
             notify_supervisor("READY=1");
             self.machine.say("ready");
         }
@@ -83,12 +72,11 @@ impl Kernel {
 
     /// A process ended. Its last messages are read before anything is concluded from that.
     pub(crate) fn died(&mut self, process: u64) {
-        let Some(Life { exit: Some((pidfd, _)), .. }) = life(&mut self.processes, process) else { return };
+        let life = self.processes.get(&process).and_then(|known| known.life.as_ref());
+        let Some(Life { exit: Some((pidfd, _)), .. }) = life else { return };
         let code = reap(pidfd).unwrap_or(-1);
-        while let Some(life) = life(&mut self.processes, process)
-            && let Ok(Some(received)) = life.door.receive(&mut self.buffer)
-        {
-            self.said(process, received);
+        while let Ok(Some(packet)) = self.next_said(process) {
+            self.said(process, packet);
         }
         self.gone(process, code);
     }
@@ -97,19 +85,14 @@ impl Kernel {
     pub(crate) fn gone(&mut self, process: u64, code: i32) {
         let Some(known) = self.processes.get_mut(&process) else { return };
         let ended = known.life.take();
-        let ran_for = ended.as_ref().map_or(Duration::ZERO, |life| life.since.elapsed());
         if let Some(Life { door, exit, .. }) = &ended {
             self.poller.forget(&door.socket, door.token);
             exit.iter().for_each(|(pidfd, token)| self.poller.forget(pidfd, *token));
         }
-        if process == POWERBOX && code == UNUSABLE_STATE {
-            // No new start makes it better.
-            (self.over, self.refused, known.stopping) = (true, Some(known.last.clone()), true);
-        }
         let again = known.plan.as_ref().is_some_and(|plan| plan.restart) && !known.stopping && !self.stopping;
-        known.failures = backoff::failures(known.failures, ran_for);
-        let pause = backoff::pause(known.failures, process == POWERBOX);
-        known.due = again.then(|| Instant::now() + pause);
+        known.failures = failures(known.failures, ended.as_ref().map_or(Duration::ZERO, |life| life.since.elapsed()));
+        let wait = if again { pause(known.failures, process == POWERBOX) } else { Duration::ZERO };
+        known.due = again.then(|| Instant::now() + wait);
         let reason = match (again, known.stopping) {
             (true, _) => EndReason::Restarted,
             (false, true) => EndReason::Stopped,
@@ -122,18 +105,17 @@ impl Kernel {
         }
         self.end_links_of(process, reason, &name);
         if process == POWERBOX {
-            self.control.close(&mut self.poller);
+            self.close_control();
             self.operators.claims.clear();
         }
         if shell {
             return self.tell_shell(process, ended.map_or(0, |life| life.pid), uid, true);
         }
         self.machine.say(&format!("{name} ({process}) ended with {code} {last}"));
-        let backoff_ms = if again { pause.as_millis() as u32 } else { 0 };
         self.emit(|event| {
             let mut exited = event.init_exited();
             fill!(exited, set_process(process), set_code(code), set_last(last.as_str()), set_will_restart(again));
-            fill!(exited, set_backoff_ms(backoff_ms), set_restarts(restarts));
+            fill!(exited, set_backoff_ms(wait.as_millis() as u32), set_restarts(restarts));
         });
         self.check_stop();
     }
@@ -150,9 +132,7 @@ impl Kernel {
 
     /// Stops one process for good.
     pub(crate) fn stop_process(&mut self, process: u64, kill: bool) -> Answer {
-        let Some(known) = self.processes.get_mut(&process) else {
-            return no(Outcome::Unknown, "there is no such process");
-        };
+        let Some(known) = self.processes.get_mut(&process) else { return no(Outcome::Unknown, "there is no such one") };
         known.stopping = true;
         known.due = Some(Instant::now() + STOP_GRACE);
         match (&known.life, kill) {
@@ -166,29 +146,37 @@ impl Kernel {
 
     /// Begins to stop the node. Again is nothing new.
     pub(crate) fn stop_node(&mut self) {
-        if std::mem::replace(&mut self.stopping, true) {
-            return;
+        if !std::mem::replace(&mut self.stopping, true) {
+            self.machine.say("stopping");
+            notify_supervisor("STOPPING=1");
+            self.emit(|mut event| event.set_stopping(()));
+            for process in self.processes.keys().copied().filter(|process| *process != POWERBOX).collect::<Vec<_>>() {
+                self.stop_process(process, false);
+            }
+            self.check_stop();
         }
-        self.machine.say("stopping");
-        notify_supervisor("STOPPING=1");
-        self.emit(|mut event| event.set_stopping(()));
-        for process in self.processes.keys().copied().filter(|process| *process != POWERBOX).collect::<Vec<_>>() {
-            self.stop_process(process, false);
-        }
-        self.check_stop();
     }
 
-    /// The powerbox is told last, so that it can still record how the others ended. Shells need not go first.
+    /// The powerbox is told last, so that it can still record how the others ended.
     fn check_stop(&mut self) {
-        if !self.stopping || self.processes.iter().any(|(id, known)| *id != POWERBOX && known.plan.is_some()) {
-            return;
-        }
-        match self.processes.get(&POWERBOX) {
-            None => self.over = true,
-            Some(powerbox) if !powerbox.stopping => drop(self.stop_process(POWERBOX, false)),
-            Some(_) => {}
+        let others = self.processes.iter().any(|(id, known)| *id != POWERBOX && known.plan.is_some());
+        let told = self.processes.get(&POWERBOX).is_none_or(|powerbox| powerbox.stopping);
+        if self.stopping && !others && !told {
+            self.stop_process(POWERBOX, false);
         }
     }
+}
+
+/// How many failures in a row this one makes.
+fn failures(before: u32, ran_for: Duration) -> u32 {
+    if ran_for >= STEADY { 1 } else { before.saturating_add(1) }
+}
+
+/// The pause before the next start. The powerbox comes back at once after its first failure: while it is away nobody
+/// can be granted or refused anything.
+fn pause(failures: u32, powerbox: bool) -> Duration {
+    let Some(doublings) = failures.max(1).checked_sub(1 + u32::from(powerbox)) else { return Duration::ZERO };
+    FIRST_PAUSE.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(LONGEST_PAUSE)
 }
 
 /// Tells systemd, where it asked to be told (`sd_notify`, by a socket with a path). One that is gone needs no word.
@@ -197,3 +185,6 @@ fn notify_supervisor(state: &str) {
         let _ = socket.send_to(state.as_bytes(), path);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,28 +1,23 @@
 //! Every `unsafe` of the kernel: the system calls that have no safe binding.
 #![allow(unsafe_code)]
 
-use libc::{c_int, c_long};
+use std::convert::Infallible;
 use std::ffi::CStr;
 use std::io::{Error, Result};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
 
 /// `SO_PASSRIGHTS`, from Linux 6.16: whether a socket takes descriptors.
-const SO_PASSRIGHTS: c_int = 83;
-/// Descriptors of the kernel's that a child needs get at least this number, clear of those that the child is given.
-const LIFTED: RawFd = 16;
+const SO_PASSRIGHTS: libc::c_int = 83;
 
-fn check(result: c_long) -> Result<c_long> {
+fn check(result: libc::c_int) -> Result<libc::c_int> {
     if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
-}
-
-/// Another descriptor of the same, where no child's own will be.
-pub(crate) fn lift(descriptor: impl AsFd) -> Result<OwnedFd> {
-    Ok(rustix::io::fcntl_dupfd_cloexec(descriptor, LIFTED)?)
 }
 
 /// Sets whether a socket takes descriptors. Machines that do not know it are as before: no error.
 pub(crate) fn pass_rights(socket: BorrowedFd<'_>, allowed: bool) {
-    let value = c_int::from(allowed);
+    let value = libc::c_int::from(allowed);
     let length = size_of_val(&value) as libc::socklen_t;
     // SAFETY: value lives through the call and has that length.
     unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_PASSRIGHTS, (&raw const value).cast(), length) };
@@ -30,17 +25,17 @@ pub(crate) fn pass_rights(socket: BorrowedFd<'_>, allowed: bool) {
 
 /// A descriptor that reads as the signals that ask for an orderly stop, which no longer interrupt anything.
 pub(crate) fn stop_signals() -> Result<OwnedFd> {
-    // SAFETY: the set is initialised by sigemptyset before any other use, and lives through every call; the
-    // descriptor is new.
+    // SAFETY: the set is initialised by sigemptyset before any other use and lives through every call; the descriptor
+    // is new.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
             libc::sigaddset(&raw mut set, signal);
         }
-        check(c_long::from(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut())))?;
-        let number = check(c_long::from(libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)))?;
-        Ok(OwnedFd::from_raw_fd(number as RawFd))
+        check(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()))?;
+        let number = check(libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
+        Ok(OwnedFd::from_raw_fd(number))
     }
 }
 
@@ -55,59 +50,41 @@ pub(crate) fn file_handle(file: BorrowedFd<'_>) -> Vec<u8> {
     let (number, at, to) = (file.as_raw_fd(), libc::AT_EMPTY_PATH, (&raw mut handle).cast());
     // SAFETY: the header says how many bytes follow it, and they do; everything lives through the call.
     let result = unsafe { libc::name_to_handle_at(number, c"".as_ptr(), to, &raw mut mount, at) };
-    match handle.1.get(..handle.0.handle_bytes as usize) {
-        Some(bytes) if result == 0 => [&handle.0.handle_type.to_le_bytes(), bytes].concat(),
-        _ => Vec::new(),
+    let bytes = handle.1.get(..handle.0.handle_bytes as usize).filter(|_| result == 0);
+    bytes.map_or_else(Vec::new, |bytes| [&handle.0.handle_type.to_le_bytes(), bytes].concat())
+}
+
+/// Moves this process, which must have no threads, into new namespaces.
+pub(crate) fn unshare(namespaces: libc::c_int) -> Result<()> {
+    // SAFETY: no pointers; with these flags descriptors and working folder stay as they are.
+    check(unsafe { libc::unshare(namespaces) }).map(drop)
+}
+
+/// Starts a child that becomes something else than the command by itself, or ends.
+pub(crate) fn start(
+    command: &mut Command,
+    mut become_it: impl FnMut() -> Result<Infallible> + Send + Sync + 'static,
+) -> Result<Child> {
+    // SAFETY: the kernel has one thread, so the child is an ordinary copy of it, in which everything may be done.
+    unsafe { command.pre_exec(move || become_it().map(drop)) }.spawn()
+}
+
+/// In a child: makes these descriptors its 3, 4, …; every other but the standard ones closes when it executes its image.
+pub(crate) fn give(descriptors: &[RawFd]) -> Result<()> {
+    let mut next = 3;
+    for descriptor in descriptors {
+        // SAFETY: what had that number is used by nobody in this copy from here on.
+        next = 1 + check(unsafe { libc::dup2(*descriptor, next) })?;
     }
-}
-
-/// Moves the kernel into new namespaces, which it must not have threads for.
-pub(crate) fn unshare(namespaces: c_int) -> Result<()> {
-    // SAFETY: no pointers; descriptors and working folder stay as they are with these flags.
-    check(c_long::from(unsafe { libc::unshare(namespaces) })).map(drop)
-}
-
-/// Makes a child with its own copy of everything, in new namespaces. The child gets nothing, the parent its pid and pidfd.
-pub(crate) fn clone(namespaces: c_int) -> Result<Option<(u32, OwnedFd)>> {
-    let mut pidfd: c_int = -1;
-    // SAFETY: all zeroes is a valid value of these plain numbers.
-    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.flags = u64::from((libc::CLONE_PIDFD | namespaces).cast_unsigned());
-    arguments.pidfd = (&raw mut pidfd) as u64;
-    arguments.exit_signal = libc::SIGCHLD as u64;
-    // SAFETY: memory is not shared and there is one thread: the child is an ordinary copy that may go on like the parent.
-    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of_val(&arguments)) })?;
-    // SAFETY: in the parent it is a new descriptor that nobody else knows.
-    Ok((pid != 0).then(|| (pid as u32, unsafe { OwnedFd::from_raw_fd(pidfd) })))
-}
-
-/// Ends a child that could not become what it should, without running anything of the parent's.
-pub(crate) fn exit(code: c_int) -> ! {
-    // SAFETY: ends the process.
-    unsafe { libc::_exit(code) }
-}
-
-/// In a child: makes these lifted descriptors its 0, 1, …; every other closes when it executes its image.
-pub(crate) fn give(descriptors: &[OwnedFd]) -> Result<()> {
-    for (number, descriptor) in (0..).zip(descriptors) {
-        // SAFETY: what had that number is the parent's, and used by nobody in this copy from here on.
-        check(c_long::from(unsafe { libc::dup2(descriptor.as_raw_fd(), number) }))?;
-    }
-    let flags = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: no pointers, and nothing is closed yet.
-    check(unsafe { libc::syscall(libc::SYS_close_range, descriptors.len(), c_int::MAX, flags) }).map(drop)
+    check(unsafe { libc::close_range(next as u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) }).map(drop)
 }
 
 /// In a child: executes an image, with its name as the only argument and no environment. Returns why not.
-pub(crate) fn execute(image: &OwnedFd, name: &CStr) -> Error {
+pub(crate) fn execute(image: RawFd, name: &CStr) -> Error {
     let (arguments, environment) = ([name.as_ptr(), std::ptr::null()], [std::ptr::null::<libc::c_char>()]);
-    let (number, path, flags) = (image.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH);
-    // SAFETY: the set is initialised by sigemptyset; the lists end with null and live through the call.
-    unsafe {
-        let mut none = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
-        libc::syscall(libc::SYS_execveat, number, path, arguments.as_ptr(), environment.as_ptr(), flags);
-    }
+    let (path, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+    // SAFETY: the lists end with null and live through the call.
+    unsafe { libc::syscall(libc::SYS_execveat, image, path, arguments.as_ptr(), environment.as_ptr(), flags) };
     Error::last_os_error()
 }

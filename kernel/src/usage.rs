@@ -1,8 +1,6 @@
 //! What processes use, as the system counts it.
 
-use crate::control::{Answer, fill, no, ok};
-use crate::kernel::{Kernel, POWERBOX};
-use schema::kernel_capnp::Outcome;
+use crate::prelude::*;
 
 /// What one tick of processor time is in the system's tables: fixed at 100 a second for all programs.
 const TICK_US: u64 = 10_000;

@@ -1,0 +1,162 @@
+//! The powerbox and the node as a whole: lost and found again, started, refused, stopped.
+
+use super::*;
+
+#[test]
+fn a_powerbox_that_is_killed_finds_everything_in_the_inventory() {
+    let (node, mut powerbox) = Node::ready();
+    let (server, client) = linked(&node, &mut powerbox);
+    let (mut server_end, mut client_end) = (server.link().1, client.link().1);
+    assert_eq!(powerbox.cut(&[70]), 0);
+    let shell = node.shell();
+    let Event::Shell { process: number, gone: false, .. } = powerbox.next() else { panic!() };
+    let pid = powerbox.inventory().processes[0].2;
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), rustix::process::Signal::KILL)
+        .unwrap();
+
+    let mut powerbox = node.powerbox();
+    powerbox.fake.confine();
+    client_end.write_all(b"meanwhile").unwrap();
+    let mut heard = [0; 9];
+    server_end.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"meanwhile", "open grants work on");
+    let rows = powerbox.inventory();
+    assert_eq!((rows.links, rows.tombstones), (vec![(5, 7, 10, 20)], vec![70]));
+    let numbers: Vec<u64> = rows.processes.iter().map(|row| row.0).collect();
+    assert_eq!(numbers, [0, 10, 20, number]);
+    assert!(rows.processes[3].4 && !rows.processes[2].4);
+
+    // The shell is still connected, and can be linked anew.
+    let begin = ToVat::decode(&shell.receive().unwrap().0).unwrap();
+    assert!(matches!(begin, ToVat::Begin(begin) if begin.process == number));
+    assert_eq!(powerbox.link_carrying(Carries::Session, 1000, 0, 0, number), Outcome::Ok);
+    assert!(matches!(ToVat::decode(&shell.receive().unwrap().0).unwrap(), ToVat::Link(link) if link.id == 1000));
+    assert_eq!(powerbox.fake.link().0.role, Role::Server);
+}
+
+#[test]
+fn a_large_inventory_comes_in_pages() {
+    let (node, mut powerbox) = Node::ready();
+    let (server, client) = linked(&node, &mut powerbox);
+    let mut ends = vec![server.link().1, client.link().1];
+    for link in 100..600 {
+        assert_eq!(powerbox.link(link, link, 10, 20), Outcome::Ok);
+        ends.extend([server.link().1, client.link().1]);
+    }
+    let tombs: Vec<u64> = (5000..9000).collect();
+    assert_eq!(powerbox.cut(&tombs), 0);
+    let rows = powerbox.inventory();
+    let numbers: Vec<u64> = rows.links.iter().map(|row| row.0).collect();
+    let expected: Vec<u64> = std::iter::once(5).chain(100..600).collect();
+    assert_eq!((numbers, rows.tombstones), (expected, tombs));
+
+    // A cut of all of them at once shuts every one.
+    let grants: Vec<u64> = (100..600).collect();
+    assert_eq!(powerbox.cut(&grants), 500);
+    for mut end in ends.split_off(2) {
+        assert_eq!(rest(&mut end), b"");
+    }
+}
+
+#[test]
+fn a_powerbox_that_babbles_is_started_again() {
+    let (node, powerbox) = Node::ready();
+    powerbox.send_raw(b"no command");
+    let mut powerbox = node.powerbox();
+    powerbox.fake.confine();
+    assert_eq!(powerbox.inventory().processes.len(), 1);
+}
+
+#[test]
+fn a_second_kernel_on_a_state_is_refused() {
+    let (node, _powerbox) = Node::ready();
+    let second = support::kernel(&node.state(), &node.folder.path().join("libexec")).output().unwrap();
+    assert_eq!(second.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another kernel"));
+    assert!(node.shell().receive().is_some(), "the first works on");
+}
+
+#[test]
+fn a_state_that_others_can_enter_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let refused = support::kernel(folder.path(), folder.path()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("mode 755") && said.contains("chmod 700"), "{said}");
+}
+
+#[test]
+fn without_images_it_says_where_it_looked() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = support::kernel(&folder.path().join("state"), folder.path()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no latch-powerbox"));
+}
+
+#[test]
+fn a_stop_is_orderly() {
+    let (mut node, mut powerbox) = Node::ready();
+    let (mut server, mut client) = linked(&node, &mut powerbox);
+    let _ends = (server.link(), client.link());
+    let pid = rustix::process::Pid::from_child(&node.kernel);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(powerbox.next(), Event::Stopping);
+    assert_eq!(server.hear().0, ToVat::Stop);
+    assert_eq!(client.hear().0, ToVat::Stop);
+    assert_eq!(powerbox.start(&sandbox(&node, 50)), Outcome::Refused);
+    server.exit(0);
+    powerbox
+        .until(|event| matches!(event, Event::Exited { process: 10, code: 0, will_restart: false, .. }).then_some(()));
+    client.exit(0);
+    powerbox.until(|event| matches!(event, Event::Exited { process: 20, .. }).then_some(()));
+    assert_eq!(powerbox.fake.hear().0, ToVat::Stop, "the powerbox is told last");
+    powerbox.fake.exit(0);
+    drop(powerbox);
+    assert_eq!(node.exit_code(), Some(0));
+    assert!(!node.state().join("operator").exists());
+    assert!(node.log().contains("powerbox (0) ended with 0"), "its end is left to itself: {}", node.log());
+}
+
+#[test]
+fn the_powerbox_can_stop_the_node_and_who_does_not_stop_is_killed() {
+    let (mut node, mut powerbox) = Node::ready();
+    let _stubborn = linked(&node, &mut powerbox);
+    assert_eq!(powerbox.ask(&[], |mut command| command.set_shutdown(())).0, Outcome::Ok);
+    powerbox.until(|event| matches!(event, Event::Exited { process: 10, code: -9, .. }).then_some(()));
+    powerbox.fake.exit(0);
+    assert_eq!(node.exit_code(), Some(0));
+}
+
+#[test]
+fn the_supervisor_is_told_of_readiness_and_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let supervisor = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    supervisor.set_read_timeout(Some(support::packets::PATIENCE)).unwrap();
+    let (mut node, mut powerbox) = Node::start_with(|command| {
+        command.env("NOTIFY_SOCKET", &socket);
+    });
+    powerbox.fake.confine();
+    let heard = || {
+        let mut buffer = [0; 64];
+        let length = supervisor.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    assert_eq!(heard(), "READY=1");
+    node.await_ready();
+    powerbox.inventory();
+    assert_eq!(powerbox.ask(&[], |mut command| command.set_shutdown(())).0, Outcome::Ok);
+    assert_eq!(heard(), "STOPPING=1");
+}
+
+#[test]
+fn a_reduced_node_says_so_to_everybody() {
+    let (node, powerbox) = Node::start_with(|command| {
+        command.arg("--reduced");
+    });
+    powerbox.fake.confine();
+    let (begin, _) = node.shell().receive().unwrap();
+    assert!(matches!(ToVat::decode(&begin).unwrap(), ToVat::Begin(begin) if begin.reduced));
+}
