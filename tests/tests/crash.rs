@@ -12,6 +12,8 @@ mod stage;
 
 #[path = "crash/budget.rs"]
 mod budget;
+#[path = "crash/kinds.rs"]
+mod kinds;
 #[path = "crash/points.rs"]
 mod points;
 #[path = "crash/quiet.rs"]
