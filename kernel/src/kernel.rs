@@ -63,9 +63,10 @@ pub(crate) struct Kernel {
     pub control: Control,
     pub operators: Operators,
     signals: OwnedFd,
-    pub reduced: bool,       // less confinement than usual is allowed
-    pub ready: Option<File>, // where to say that the node takes operators
-    pub stopping: bool,      // the node was told to stop
+    pub reduced: bool,           // less confinement than usual is allowed
+    pub ready: Option<File>,     // where to say that the node takes operators
+    pub stopping: bool,          // the node was told to stop
+    pub refused: Option<String>, // why the state cannot be used, if so
     pub buffer: Vec<u8>,
 }
 
@@ -74,9 +75,22 @@ impl Kernel {
         let (mut poller, operators, signals) = (Poller::new()?, Operators::open(uid)?, sys::stop_signals()?);
         poller.watch(&signals, Source::Signals, EventFlags::IN)?;
         poller.watch(&operators.socket, Source::Operators, EventFlags::IN)?;
-        let (processes, links, control, stopping) = Default::default();
+        let (processes, links, control, stopping, refused) = Default::default();
         let buffer = vec![0; PACKET_LIMIT_BYTES];
-        Ok(Kernel { machine, poller, processes, links, control, operators, signals, reduced, ready, stopping, buffer })
+        Ok(Kernel {
+            machine,
+            poller,
+            processes,
+            links,
+            control,
+            operators,
+            signals,
+            reduced,
+            ready,
+            stopping,
+            refused,
+            buffer,
+        })
     }
 
     /// Runs the node until it was stopped in order. Shells need not go first.

@@ -82,5 +82,5 @@ fn run() -> Result<(), Refusal> {
     let ended = kernel.run().map_err(failed("cannot wait for events"));
     // Nobody should find a socket that no one listens to. The lock goes with this process.
     let _ = rustix::fs::unlink(shells::SOCKET);
-    ended
+    kernel.refused.map_or(ended, |why| Err((REFUSED, why)))
 }

@@ -6,6 +6,8 @@ use std::io::{Error, Result, Write};
 use std::os::unix::net::UnixDatagram;
 use vat::door::{Begin, Confinement};
 
+/// The powerbox's exit code for a state that it cannot use; its last word says why.
+const UNUSABLE_STATE: i32 = 78;
 /// A process has so long to confine itself.
 const CONFINE_GRACE: Duration = Duration::from_secs(30);
 /// How long a process that was told to stop may take.
@@ -89,7 +91,9 @@ impl Kernel {
             self.poller.forget(&door.socket, door.token);
             exit.iter().for_each(|(pidfd, token)| self.poller.forget(pidfd, *token));
         }
-        let again = known.plan.as_ref().is_some_and(|plan| plan.restart) && !known.stopping && !self.stopping;
+        let unusable = process == POWERBOX && code == UNUSABLE_STATE;
+        let restarts = known.plan.as_ref().is_some_and(|plan| plan.restart);
+        let again = restarts && !unusable && !known.stopping && !self.stopping;
         known.failures = failures(known.failures, ended.as_ref().map_or(Duration::ZERO, |life| life.since.elapsed()));
         let wait = if again { pause(known.failures, process == POWERBOX) } else { Duration::ZERO };
         known.due = again.then(|| Instant::now() + wait);
@@ -117,6 +121,11 @@ impl Kernel {
             fill!(exited, set_process(process), set_code(code), set_last(last.as_str()), set_will_restart(again));
             fill!(exited, set_backoff_ms(wait.as_millis() as u32), set_restarts(restarts));
         });
+        if unusable {
+            // No new start makes it better.
+            self.refused = Some(last);
+            self.stop_node();
+        }
         self.check_stop();
     }
 

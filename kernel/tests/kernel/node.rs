@@ -160,3 +160,22 @@ fn a_reduced_node_says_so_to_everybody() {
     let (begin, _) = node.shell().receive().unwrap();
     assert!(matches!(ToVat::decode(&begin).unwrap(), ToVat::Begin(begin) if begin.reduced));
 }
+
+#[test]
+fn a_state_that_the_powerbox_cannot_use_ends_the_node_and_says_why() {
+    let (mut node, mut powerbox) = Node::start_with(|command| {
+        command.stderr(std::process::Stdio::piped());
+    });
+    powerbox.fake.confine();
+    node.await_ready();
+    powerbox.inventory();
+    let mut service = started(&node, &mut powerbox, &sandbox(&node, 10));
+    powerbox.fake.say(&FromVat::Last("the log was written by a newer version".into()));
+    powerbox.fake.exit(78);
+    assert_eq!(service.hear().0, ToVat::Stop);
+    service.exit(0);
+    assert_eq!(node.exit_code(), Some(1));
+    let mut said = String::new();
+    node.kernel.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("a newer version"), "{said}");
+}
