@@ -1,6 +1,8 @@
 //! Machines that lack something. What is taken away is taken from one thread and from what it starts, so that tests
 //! beside it have the whole machine, and nothing is left when it has ended.
 
+#![expect(clippy::expect_used, reason = "a test whose machine cannot be made has failed")]
+
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::thread::UnshareFlags;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
