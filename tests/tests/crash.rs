@@ -2,6 +2,7 @@
 //! acknowledged before is judged by a record of the test's own.
 //!
 //! `LATCH_SEED` sets where the kills come, `LATCH_CRASH_ROUNDS` how many times as many there are.
+#![allow(clippy::expect_used, reason = "a test that cannot go on says why and ends")]
 
 #[path = "crash/ledger.rs"]
 mod ledger;
