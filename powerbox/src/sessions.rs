@@ -66,7 +66,11 @@ pub async fn serve_all(mut incoming: mpsc::UnboundedReceiver<Incoming>, core: Ha
     while let Some(arrived) = incoming.recv().await {
         let Ok(stream) = Stream::new(arrived.socket) else { continue };
         let session = Session { core: core.clone(), who: arrived.who.clone(), process: arrived.process };
-        let serving = serve(stream, &arrived.badge, Bounds::for_session(), clock.clone(), move |exports| {
+        let bounds = match arrived.who {
+            Who::App { .. } => Bounds::for_app_session(),
+            Who::Service | Who::Shell { .. } => Bounds::for_session(),
+        };
+        let serving = serve(stream, &arrived.badge, bounds, clock.clone(), move |exports| {
             exports.export::<session::Client, _>(session).client
         });
         drop(tokio::task::spawn_local(until_ended(serving, core.clone(), arrived.link, arrived.process, arrived.who)));

@@ -51,6 +51,12 @@ pub const HELD_LIMIT: usize = 8_192;
 /// Bytes of calls received and not finished: a full pipeline of the largest.
 pub const HELD_LIMIT_BYTES: usize = RUNNING_LIMIT * MESSAGE_LIMIT_BYTES;
 
+/// The largest message of an app's session: a list of everything that a package can announce is 16 KiB.
+pub const SESSION_MESSAGE_BYTES: usize = ENVELOPE_LIMIT_BYTES;
+
+/// Calls of an app's session received and not finished: it can wait for each decision many times over.
+pub const SESSION_HELD_LIMIT: usize = 1_024;
+
 /// Calls that wait on each other's results in a chain. The engine resolves such a chain by recursion, so this guards
 /// the stack.
 pub const PIPELINE_DEPTH_LIMIT: usize = 64;
@@ -136,6 +142,21 @@ impl Bounds {
             Peer::Service | Peer::Shell | Peer::Powerbox => References::Any,
         };
         Bounds { references, ..Bounds::LARGEST }
+    }
+
+    /// For the powerbox's end of an app's session: data only, and only little of it. What any number of apps could make
+    /// the powerbox hold together is everyone's loss.
+    #[must_use]
+    pub const fn for_app_session() -> Bounds {
+        Bounds {
+            message_bytes: SESSION_MESSAGE_BYTES,
+            running_bytes: RUNNING_LIMIT * SESSION_MESSAGE_BYTES,
+            held: SESSION_HELD_LIMIT,
+            held_bytes: RUNNING_LIMIT * SESSION_MESSAGE_BYTES,
+            outgoing_soft_bytes: SESSION_MESSAGE_BYTES,
+            outgoing_bytes: SESSION_MESSAGE_BYTES + (RUNNING_LIMIT + 1) * SESSION_MESSAGE_BYTES,
+            ..Bounds::for_session()
+        }
     }
 
     /// For the powerbox's end of a session: what comes in is data only.
