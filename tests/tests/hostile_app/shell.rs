@@ -99,16 +99,12 @@ fn out_of_band_data_stops_nobody_from_cutting() {
         let (_operator_door, operator) = operator_link(&state).await;
         let (_door, link, grant) = folder_link(&state, &folder).await;
         for socket in [&operator, &link] {
-            for _ in 0..10 {
-                // A mark, and something behind it. What is taken of it does not matter.
-                let _ = rustix::net::send(socket, b"!", SendFlags::OOB | SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-            }
+            // A mark in the stream: an ordinary read stops there. Where the system refuses it, so much the better.
+            let _ = rustix::net::send(socket, b"!", SendFlags::OOB | SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         }
         scene.all_is_well();
-        let cut = scene.node.run(["revoke", &format!("#{grant}"), "--json"]);
-        let cut = String::from_utf8_lossy(&cut.stdout).into_owned() + &String::from_utf8_lossy(&cut.stderr);
-        // It may have been cut as garbage before; never is anything left that nobody confirms.
-        assert!(!cut.contains("folder (this host)"), "{cut}");
+        let cut = scene.node.json(["revoke", &format!("#{grant}")]);
+        assert_eq!(cut["unconfirmed"].as_array().map(Vec::len), Some(0), "{cut}");
         let mut polled = [PollFd::new(&link, PollFlags::RDHUP)];
         poll(&mut polled, None).expect("it can be waited for");
     });
