@@ -118,7 +118,7 @@ impl Engine {
         let mut inner = Context::from_waker(&waker);
         self.state.flush(&mut inner);
         self.wait_patiently(&mut inner);
-        if self.state.is_deaf() && !self.turn.woken.load(Ordering::Acquire) {
+        if self.state.is_deaf() && !self.state.is_paused() && !self.turn.woken.load(Ordering::Acquire) {
             self.state.end(crate::words::EndReason::Closed, String::new());
         }
         if self.state.is_ended() {
@@ -126,7 +126,7 @@ impl Engine {
             return Poll::Ready(self.state.ended());
         }
         self.turn.polling.store(false, Ordering::SeqCst);
-        if self.turn.woken.load(Ordering::SeqCst) {
+        if self.turn.woken.load(Ordering::SeqCst) || self.state.is_paused() {
             // more to do; first others of the thread
             context.waker().wake_by_ref();
         }

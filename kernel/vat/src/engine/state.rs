@@ -44,6 +44,7 @@ pub(crate) struct LinkState {
     probe: Cell<Option<Rc<Call>>>,
     /// Messages that may still be read in this turn.
     turn_left: Cell<usize>,
+    paused: Cell<bool>,
 }
 
 /// Messages of one link that are read before others of the thread get their turn.
@@ -75,6 +76,7 @@ impl LinkState {
             deaf: Cell::new(false),
             probe: Cell::new(None),
             turn_left: Cell::new(TURN_MESSAGES),
+            paused: Cell::new(false),
         })
     }
 
@@ -148,8 +150,17 @@ impl LinkState {
         }
     }
 
+    /// A new turn begins: messages are read again.
     pub(crate) fn begin_turn(&self) {
         self.turn_left.set(TURN_MESSAGES);
+        if self.paused.replace(false) {
+            self.wake_receiver();
+        }
+    }
+
+    /// Whether the turn ended with messages left to read.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.get()
     }
 
     // --- what comes in ---
@@ -164,7 +175,8 @@ impl LinkState {
                 return Poll::Ready(Ok(Received::Finish(finish)));
             }
             if self.turn_left.get() == 0 {
-                context.waker().wake_by_ref();
+                self.paused.set(true);
+                *self.receiver.borrow_mut() = Some(context.waker().clone());
                 return Poll::Pending;
             }
             let next = {
