@@ -31,7 +31,11 @@ fn a_bad_package_is_refused_and_leaves_nothing_behind() {
         Case::new("not a component", forge.signed(b"\0asm\x01\0\0\0".to_vec()), "component"),
         Case::new("text for a component", forge.signed(b"#!/bin/sh\nrm -rf /\n".to_vec()), "component"),
         Case::new("damaged component", forge.signed(forge.component_cut_short()), "component"),
-        Case::new("wrong world", std::fs::read(tests::package("network")).expect("the package is built"), "wasi:sockets"),
+        Case::new(
+            "wrong world",
+            std::fs::read(tests::package("network")).expect("the package is built"),
+            "wasi:sockets",
+        ),
         Case::new("100 MB of junk", vec![0x5a; 100_000_000], "not a package"),
     ];
     cases.extend(forge.truncations().map(|(at, bytes)| Case::new(format!("cut at {at}"), bytes, "truncated")));

@@ -112,7 +112,9 @@ struct Disk {
 
 impl Disk {
     fn write(&mut self, batch: &[u8]) -> std::io::Result<()> {
-        crate::fault::point_amid("log.torn", || drop(self.file.write_all_at(&batch[..batch.len() / 2], self.end_offset)));
+        crate::fault::point_amid("log.torn", || {
+            drop(self.file.write_all_at(&batch[..batch.len() / 2], self.end_offset))
+        });
         self.file.write_all_at(batch, self.end_offset)?;
         crate::fault::point("log.written");
         self.end_offset += batch.len() as u64;
