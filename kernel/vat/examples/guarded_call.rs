@@ -36,7 +36,11 @@ impl byte_stream::Server for Echo {
         Ok(())
     }
 
-    async fn end(self: Rc<Self>, _: byte_stream::EndParams, mut results: byte_stream::EndResults) -> Result<(), capnp::Error> {
+    async fn end(
+        self: Rc<Self>,
+        _: byte_stream::EndParams,
+        mut results: byte_stream::EndResults,
+    ) -> Result<(), capnp::Error> {
         results.get().set_total(1);
         Ok(())
     }
@@ -94,9 +98,10 @@ async fn serve(socket: UnixStream, guarded: bool) -> Result<(), Box<dyn Error>> 
     if guarded {
         let clock = SystemClock::new();
         let badge = badge(&clock);
-        let serving = vat::serve(Stream::new(socket)?, &badge, Bounds::for_peer(Peer::App), Rc::new(clock), |exports| {
-            exports.export::<byte_stream::Client, _>(Echo).client
-        });
+        let serving =
+            vat::serve(Stream::new(socket)?, &badge, Bounds::for_peer(Peer::App), Rc::new(clock), |exports| {
+                exports.export::<byte_stream::Client, _>(Echo).client
+            });
         serving.await;
     } else {
         let root: byte_stream::Client = capnp_rpc::new_client(Echo);
@@ -108,7 +113,8 @@ async fn serve(socket: UnixStream, guarded: bool) -> Result<(), Box<dyn Error>> 
 /// Nanoseconds of each call one at a time, and calls a second 64 deep.
 async fn measure(socket: UnixStream, guarded: bool) -> Result<(Vec<u64>, f64), Box<dyn Error>> {
     let root = if guarded {
-        let connected = vat::connect(Stream::new(socket)?, Bounds::for_peer(Peer::Service), Rc::new(SystemClock::new()));
+        let connected =
+            vat::connect(Stream::new(socket)?, Bounds::for_peer(Peer::Service), Rc::new(SystemClock::new()));
         tokio::task::spawn_local(connected.driving);
         byte_stream::Client::new(connected.root.hook)
     } else {

@@ -49,7 +49,8 @@ pub fn interface(id: u64) -> Option<&'static Interface> {
 impl fmt::Display for Method {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = interface(self.interface);
-        match known.and_then(|interface| interface.methods.get(usize::from(self.ordinal)).map(|name| (interface, name))) {
+        match known.and_then(|interface| interface.methods.get(usize::from(self.ordinal)).map(|name| (interface, name)))
+        {
             Some((interface, method)) => write!(formatter, "{}.{method}", interface.name),
             None => match known {
                 Some(interface) => write!(formatter, "{}.{}", interface.name, self.ordinal),

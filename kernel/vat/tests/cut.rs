@@ -5,10 +5,10 @@
 
 mod common;
 
+use capnp::ErrorKind;
 use common::keeper::{ACT, HANG, NOOP};
 use common::raw::Raw;
 use common::world::{BUFFER_BYTES, World, badge};
-use capnp::ErrorKind;
 use vat::bounds::RUNNING_LIMIT;
 use vat::testing::pair;
 use vat::{Bounds, EndReason, Peer};
@@ -51,7 +51,11 @@ fn a_server_that_was_paused_starts_nothing_of_what_came_meanwhile() {
         for question in 1..=DEEP as u32 {
             assert!(raw.call(question, 0, NOOP, &[]), "all of it lies in the link");
         }
-        if discards { cutter.cut() } else { cutter.shut() }
+        if discards {
+            cutter.cut()
+        } else {
+            cutter.shut()
+        }
         world.settle();
         assert_eq!(link.keeper.started.get(), 0);
         assert_eq!(link.ended.take().unwrap().reason, EndReason::Closed);

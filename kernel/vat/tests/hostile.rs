@@ -5,12 +5,12 @@
 
 mod common;
 
+use capnp_rpc::rpc_capnp::{call, disembargo, message, return_};
 use common::keeper::{
     ANOTHER, BYTES, CALL_IT, FORWARD, GIVE_BACK, GIVE_BACK_LATER, HANG, KEEPER, NOOP, PUT, SAME, SAME_LATER,
 };
 use common::raw::{Raw, Reference, write_payload};
 use common::world::{BUFFER_BYTES, BothEnds, ServedLink, World, badge};
-use capnp_rpc::rpc_capnp::{call, disembargo, message, return_};
 use std::sync::mpsc;
 use std::time::Duration;
 use vat::bounds::{
@@ -325,7 +325,8 @@ fn an_embargo_on_what_is_not_the_peers_own_ends_the_link() {
 fn results_that_go_elsewhere_are_refused() {
     watched(|| {
         for elsewhere in [
-            (|mut to: call::send_results_to::Builder<'_>| to.set_yourself(())) as fn(call::send_results_to::Builder<'_>),
+            (|mut to: call::send_results_to::Builder<'_>| to.set_yourself(()))
+                as fn(call::send_results_to::Builder<'_>),
             |to| drop(to.init_third_party()),
         ] {
             let mut scene = Scene::app();

@@ -4,12 +4,12 @@
 
 mod common;
 
+use capnp::ErrorKind;
+use capnp::capability::FromClientHook;
 use common::keeper::{
     ANOTHER, BYTES, CALL_IT, FAIL, GIVE_BACK, HANG, KEEPER, KeeperClient, NOOP, PANIC, PUT, SAME, SAME_LATER,
 };
 use common::world::{World, badge};
-use capnp::ErrorKind;
-use capnp::capability::FromClientHook;
 use vat::door::Lease;
 use vat::{Badge, Bounds, EndReason, Method, Peer};
 
@@ -73,7 +73,16 @@ fn references_come_back_as_what_they_are() {
     // through the other end and back, calls in flight meanwhile
     let called = link.root.call(SAME, Some(&object));
     let early = called.object().call(NOOP, None);
-    let back = KeeperClient::new(world.wait(called.promise).unwrap().get().unwrap().get_as_capability::<capnp::capability::Client>().unwrap().hook);
+    let back = KeeperClient::new(
+        world
+            .wait(called.promise)
+            .unwrap()
+            .get()
+            .unwrap()
+            .get_as_capability::<capnp::capability::Client>()
+            .unwrap()
+            .hook,
+    );
     world.wait(early.promise).unwrap();
     world.wait(back.call(NOOP, None).promise).unwrap();
     assert_eq!(own.started.get(), 2);

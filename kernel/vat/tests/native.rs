@@ -102,7 +102,11 @@ fn a_hang_up_is_seen_although_bytes_wait_unread() {
             let stream = Stream::new(there).unwrap();
             std::io::Write::write_all(&mut &here, b"unread").unwrap();
             assert!(!stream.is_hung_up());
-            if by_the_peer { drop(here) } else { duplicate.shutdown(std::net::Shutdown::Both).unwrap() }
+            if by_the_peer {
+                drop(here)
+            } else {
+                duplicate.shutdown(std::net::Shutdown::Both).unwrap()
+            }
             assert!(stream.is_hung_up());
         }
     });
@@ -113,9 +117,10 @@ fn descriptors_and_marks_in_a_link_do_nothing() {
     run(async {
         let (here, there) = UnixStream::pair().unwrap();
         let clock = Rc::new(SystemClock::new());
-        let serving = vat::serve(Stream::new(there).unwrap(), &badge(), Bounds::for_peer(Peer::App), clock, |exports| {
-            exports.export::<KeeperClient, _>(Keeper::default()).0
-        });
+        let serving =
+            vat::serve(Stream::new(there).unwrap(), &badge(), Bounds::for_peer(Peer::App), clock, |exports| {
+                exports.export::<KeeperClient, _>(Keeper::default()).0
+            });
         let ended = spawn_local(serving);
         // with the beginning of a header comes one end of a pipe, which is open as long as anybody has it
         let (open, passed) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();

@@ -5,11 +5,12 @@
 
 mod common;
 
+use capnp::capability::{Client, FromClientHook};
 use common::keeper::{
-    ANOTHER, CALL_IT, Called, FAIL, FORWARD, GIVE_BACK, GIVE_BACK_LATER, HANG, KeeperClient, NOOP, PUT, SAME, SAME_LATER,
+    ANOTHER, CALL_IT, Called, FAIL, FORWARD, GIVE_BACK, GIVE_BACK_LATER, HANG, KeeperClient, NOOP, PUT, SAME,
+    SAME_LATER,
 };
 use common::world::{BothEnds, World, badge};
-use capnp::capability::{Client, FromClientHook};
 use futures::FutureExt;
 use vat::{Bounds, Peer, References};
 

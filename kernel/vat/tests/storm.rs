@@ -5,9 +5,7 @@
 mod common;
 
 use capnp_rpc::rpc_capnp::{cap_descriptor, message, return_};
-use common::keeper::{
-    ANOTHER, CALL_IT, FAIL, FORWARD, GIVE_BACK, GIVE_BACK_LATER, HANG, NOOP, PUT, SAME, SAME_LATER,
-};
+use common::keeper::{ANOTHER, CALL_IT, FAIL, FORWARD, GIVE_BACK, GIVE_BACK_LATER, HANG, NOOP, PUT, SAME, SAME_LATER};
 use common::raw::{Raw, Received, Reference, write_payload};
 use common::world::{BUFFER_BYTES, World, badge};
 use std::sync::mpsc;
@@ -21,9 +19,8 @@ const MESSAGES: usize = 120;
 /// One seed that never ends fails after this.
 const WATCHDOG: Duration = Duration::from_secs(120);
 
-const METHODS: [u16; 12] = [
-    PUT, PUT, SAME, SAME_LATER, GIVE_BACK, GIVE_BACK_LATER, FORWARD, CALL_IT, NOOP, ANOTHER, HANG, FAIL,
-];
+const METHODS: [u16; 12] =
+    [PUT, PUT, SAME, SAME_LATER, GIVE_BACK, GIVE_BACK_LATER, FORWARD, CALL_IT, NOOP, ANOTHER, HANG, FAIL];
 
 /// xorshift64*
 struct Dice(u64);

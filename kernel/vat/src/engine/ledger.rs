@@ -122,7 +122,11 @@ impl Ledger {
     }
 
     /// Takes note of a message that goes out. What is returned the engine is to get before anything else.
-    pub(crate) fn outgoing(&mut self, message: message::Reader<'_>, size_bytes: usize) -> Result<Option<Finish>, Fault> {
+    pub(crate) fn outgoing(
+        &mut self,
+        message: message::Reader<'_>,
+        size_bytes: usize,
+    ) -> Result<Option<Finish>, Fault> {
         match message.which()? {
             message::Call(call) => {
                 let call = call?;

@@ -159,7 +159,8 @@ mod tests {
     fn what_arrives_is_what_the_messages_are_however_slowly_it_goes() {
         let sizes = [0, 1, 100, 9_000, 3, 200_000, 8_000, 8_000, 8_000];
         let messages: Vec<_> = sizes.iter().map(|size| message(*size)).collect();
-        let expected: Vec<u8> = messages.iter().flat_map(|message| capnp::serialize::write_message_to_words(message)).collect();
+        let expected: Vec<u8> =
+            messages.iter().flat_map(|message| capnp::serialize::write_message_to_words(message)).collect();
         for window in [1, 13, 1_000, 1 << 20] {
             let (mut here, mut there) = pair(window);
             let mut outgoing = Outgoing::default();

@@ -56,7 +56,8 @@ impl Permits {
     pub(crate) fn poll_start(&self, ticket: &Rc<Ticket>, may_start: bool, waker: &Waker) -> Option<Permit> {
         self.drop_gone();
         let first = self.queue.borrow().front().is_some_and(|front| Rc::ptr_eq(front, ticket));
-        if first && may_start
+        if first
+            && may_start
             && let Some(permit) = self.take(ticket.call.as_ref())
         {
             self.queue.borrow_mut().pop_front();

@@ -57,7 +57,12 @@ pub(crate) enum Received {
 }
 
 impl LinkState {
-    pub(crate) fn new(transport: Box<dyn Transport>, gate: Gate, bounds: Bounds, clock: Rc<dyn Clock>) -> Rc<LinkState> {
+    pub(crate) fn new(
+        transport: Box<dyn Transport>,
+        gate: Gate,
+        bounds: Bounds,
+        clock: Rc<dyn Clock>,
+    ) -> Rc<LinkState> {
         Rc::new(LinkState {
             transport: RefCell::new(transport),
             gate: RefCell::new(gate),

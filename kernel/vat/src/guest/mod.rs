@@ -19,6 +19,8 @@ mod shared;
 mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, target_arch = "wasm32"))]
+mod unsafe_allocator;
 mod unsafe_bindings;
 
 pub use bound::{INPUT_WINDOW_BYTES, OUTPUT_LIMIT_BYTES};

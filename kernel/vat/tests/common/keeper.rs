@@ -91,7 +91,8 @@ impl Keeper {
         match method {
             PUT => *self.held.borrow_mut() = Some(given()?),
             CALL_IT => {
-                let request: Request<any_pointer::Owned, any_pointer::Owned> = self.kept()?.new_call(KEEPER, NOOP, None);
+                let request: Request<any_pointer::Owned, any_pointer::Owned> =
+                    self.kept()?.new_call(KEEPER, NOOP, None);
                 drop(request.send());
             }
             GIVE_BACK => results.get().set_as_capability(self.kept()?.hook),
