@@ -1,4 +1,5 @@
-//! The real door: what wit-bindgen makes of `wit/door.wit`. The unsafe code is inside the macro's output; natively the functions exist, and calling one is a panic.
+//! The real door: what wit-bindgen makes of `wit/door.wit`. The unsafe code is inside the macro's output; natively
+//! the functions exist, and calling one is a panic.
 #![allow(unsafe_code)]
 
 use super::host::{Ending, Event, HostDoor, HostNotice, Opened};
