@@ -11,6 +11,7 @@ mod network;
 mod outgoing;
 mod permits;
 mod state;
+mod traffic;
 
 pub(crate) use driver::Engine;
 pub(crate) use state::LinkState;

@@ -1,91 +1,18 @@
-//! What each end of a link holds of the other, kept by reading every message both ways before the engine does.
-//!
-//! The engine (capnp-rpc 0.27) trusts its peer: ids that stand for nothing, promises that resolve to themselves and
-//! results that nobody picks up make it panic, loop for ever or grow without end. So every message is checked here,
-//! and the link is cut before the engine sees what it cannot bear. Pure: no clock, no IO, nothing asynchronous.
+//! What the ledger notes of messages that come in, and what it refuses.
 
-use super::call::Call;
-use super::fault::Fault;
-use crate::bounds::{Bounds, EMBARGOES_LIMIT, PIPELINE_DEPTH_LIMIT, REASON_LIMIT_BYTES, References};
+use super::{Answer, Finish, Ledger, NAMED_LIMIT, Question, Verdict, within};
+use crate::bounds::{PIPELINE_DEPTH_LIMIT, REASON_LIMIT_BYTES, References};
+use crate::engine::call::Call;
+use crate::engine::fault::Fault;
 use crate::gate::Refusal;
-use crate::link::Tables;
 use crate::words::clip;
 use capnp::struct_list;
 use capnp_rpc::rpc_capnp::{
     call, cap_descriptor, disembargo, finish, message, message_target, payload, promised_answer, resolve, return_,
 };
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-/// How often one object may be named without being released: far from where the engine's counter would overflow.
-const NAMED_LIMIT: u32 = 1 << 30;
-
-/// What is to be done with a message that came in.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// The engine gets it.
-    Pass,
-    /// The engine gets it, as this call.
-    Call(Rc<Call>),
-    /// Nothing more to do.
-    Done,
-    /// The other end lets go of the link, with these words.
-    Abort(String),
-}
-
-/// A finish that the engine is to get, as if it had just come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Finish {
-    pub(crate) question: u32,
-    pub(crate) release_results: bool,
-}
-
-/// A call of the other end that is not finished.
-#[derive(Debug)]
-struct Answer {
-    call: Rc<Call>,
-    held_bytes: usize,
-    /// Objects named in its result.
-    exports: Vec<u32>,
-    /// It came before the result. The engine would forget to answer, and both ends would hold the call for ever; so
-    /// it is kept until the result is sent.
-    early_finish: Option<Finish>,
-}
-
-/// A call of ours.
-#[derive(Clone, Copy, Debug, Default)]
-struct Question {
-    returned: bool,
-    finished: bool,
-}
-
-/// The tables of one link.
-pub(crate) struct Ledger {
-    bounds: Bounds,
-    answers: HashMap<u32, Answer>,
-    held_bytes: usize,
-    questions: HashMap<u32, Question>,
-    exports: HashMap<u32, u32>,
-    imports: HashMap<u32, u32>,
-    embargoes: HashSet<u32>,
-    /// Results sent with the word that no finish is needed: a finish may have been on its way for each.
-    spare_finishes: u64,
-}
-
 impl Ledger {
-    pub(crate) fn new(bounds: Bounds) -> Ledger {
-        Ledger {
-            bounds,
-            answers: HashMap::new(),
-            held_bytes: 0,
-            questions: HashMap::new(),
-            exports: HashMap::new(),
-            imports: HashMap::new(),
-            embargoes: HashSet::new(),
-            spare_finishes: 0,
-        }
-    }
-
     /// Takes note of a message that came in, of so many bytes, at this time.
     pub(crate) fn incoming(
         &mut self,
@@ -120,73 +47,6 @@ impl Ledger {
             message::ObsoleteSave(_) | message::ObsoleteDelete(_) => Err(Fault::Foreign("save or delete")),
         }
     }
-
-    /// Takes note of a message that goes out. What is returned the engine is to get before anything else.
-    pub(crate) fn outgoing(
-        &mut self,
-        message: message::Reader<'_>,
-        size_bytes: usize,
-    ) -> Result<Option<Finish>, Fault> {
-        match message.which()? {
-            message::Call(call) => {
-                let call = call?;
-                self.ask(call.get_question_id())?;
-                self.export_all(call.get_params()?, None)?;
-            }
-            message::Bootstrap(bootstrap) => self.ask(bootstrap?.get_question_id())?,
-            message::Return(result) => return self.answered(result?, size_bytes),
-            message::Finish(finish) => {
-                let question = finish?.get_question_id();
-                if let Some(asked) = self.questions.get_mut(&question) {
-                    asked.finished = true;
-                    if asked.returned {
-                        self.questions.remove(&question);
-                    }
-                }
-            }
-            message::Release(release) => {
-                let release = release?;
-                let id = release.get_id();
-                if let Some(count) = self.imports.get_mut(&id) {
-                    *count = count.saturating_sub(release.get_reference_count());
-                    if *count == 0 {
-                        self.imports.remove(&id);
-                    }
-                }
-            }
-            message::Resolve(resolve) => {
-                if let resolve::Cap(descriptor) = resolve?.which()? {
-                    self.export(descriptor?)?;
-                }
-            }
-            message::Disembargo(disembargo) => {
-                if let disembargo::context::SenderLoopback(id) = disembargo?.get_context().which()? {
-                    self.embargoes.insert(id);
-                    within("references being settled", self.embargoes.len(), EMBARGOES_LIMIT)?;
-                }
-            }
-            _ => {}
-        }
-        Ok(None)
-    }
-
-    /// Whether that answer is the root that everything begins with, rather than a call's result.
-    pub(crate) fn is_root(&self, question: u32) -> bool {
-        self.answers.get(&question).is_some_and(|answer| answer.call.depth == 0)
-    }
-
-    /// How much there is of everything.
-    pub(crate) fn tables(&self) -> Tables {
-        Tables {
-            unfinished_calls: self.answers.len(),
-            unfinished_bytes: self.held_bytes,
-            own_calls: self.questions.len(),
-            objects_out: self.exports.len(),
-            objects_in: self.imports.len(),
-        }
-    }
-
-    // --- what comes in ---
 
     fn call(
         &mut self,
@@ -346,27 +206,6 @@ impl Ledger {
         Ok(Verdict::Pass)
     }
 
-    fn finished(&mut self, finish: Finish) -> Result<(), Fault> {
-        if let Some(answer) = self.answers.remove(&finish.question) {
-            self.held_bytes -= answer.held_bytes;
-            if finish.release_results {
-                for id in answer.exports {
-                    self.released(id, 1)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn released(&mut self, id: u32, count: u32) -> Result<Verdict, Fault> {
-        let Some(named) = self.exports.get_mut(&id) else { return Err(Fault::Unknown("it releases object", id)) };
-        *named = named.checked_sub(count).ok_or(Fault::Unknown("it releases more than it has of object", id))?;
-        if *named == 0 {
-            self.exports.remove(&id);
-        }
-        Ok(Verdict::Pass)
-    }
-
     fn resolve(&mut self, resolve: resolve::Reader<'_>) -> Result<Verdict, Fault> {
         if self.bounds.references != References::Any {
             return Err(Fault::Reference("the resolution of a promise"));
@@ -390,65 +229,6 @@ impl Ledger {
             }
         }
     }
-
-    // --- what goes out ---
-
-    fn ask(&mut self, question: u32) -> Result<(), Fault> {
-        self.questions.insert(question, Question::default());
-        within("calls that it does not answer", self.questions.len(), self.bounds.questions)
-    }
-
-    fn answered(&mut self, result: return_::Reader<'_>, size_bytes: usize) -> Result<Option<Finish>, Fault> {
-        let question = result.get_answer_id();
-        let mut exports = Vec::new();
-        if let return_::Results(results) = result.which()? {
-            self.export_all(results?, Some(&mut exports))?;
-        }
-        let Some(answer) = self.answers.get_mut(&question) else { return Ok(None) };
-        answer.call.set_returned();
-        let early_finish = answer.early_finish.take();
-        if result.get_no_finish_needed() {
-            self.spare_finishes += u64::from(early_finish.is_none());
-            self.finished(Finish { question, release_results: false })?;
-            return Ok(None);
-        }
-        // the request is gone, the result is held until it is finished
-        self.held_bytes = self.held_bytes - answer.held_bytes + size_bytes;
-        answer.held_bytes = size_bytes;
-        answer.exports = exports;
-        if let Some(finish) = early_finish {
-            self.finished(finish)?;
-        }
-        within("bytes of unfinished calls", self.held_bytes, self.bounds.held_bytes)?;
-        Ok(early_finish)
-    }
-
-    fn export_all(&mut self, payload: payload::Reader<'_>, mut named: Option<&mut Vec<u32>>) -> Result<(), Fault> {
-        for descriptor in payload.get_cap_table()? {
-            if let Some(id) = self.export(descriptor)?
-                && let Some(named) = &mut named
-            {
-                named.push(id);
-            }
-        }
-        Ok(())
-    }
-
-    /// A reference that goes out: its id, where the other end now holds it here. Strangers get no promise of ours: they
-    /// could pass it back before it is settled, as what it is to be.
-    fn export(&mut self, descriptor: cap_descriptor::Reader<'_>) -> Result<Option<u32>, Fault> {
-        let id = match descriptor.which()? {
-            cap_descriptor::SenderHosted(id) => id,
-            cap_descriptor::SenderPromise(id) if self.bounds.references == References::Any => id,
-            cap_descriptor::SenderPromise(_) => return Err(Fault::OwnPromise),
-            _ => return Ok(None),
-        };
-        let count = self.exports.entry(id).or_insert(0);
-        *count += 1;
-        within("uses of one object", *count as usize, NAMED_LIMIT as usize)?;
-        within("objects that it holds", self.exports.len(), self.bounds.objects)?;
-        Ok(Some(id))
-    }
 }
 
 /// Where a reference stands.
@@ -457,8 +237,4 @@ enum Place {
     Call,
     Return,
     Resolve,
-}
-
-fn within(what: &'static str, count: usize, limit: usize) -> Result<(), Fault> {
-    if count > limit { Err(Fault::Bound(what, limit)) } else { Ok(()) }
 }
