@@ -52,9 +52,9 @@ fn a_server_that_was_paused_starts_nothing_of_what_came_meanwhile() {
             assert!(raw.call(question, 0, NOOP, &[]), "all of it lies in the link");
         }
         if discards {
-            cutter.cut()
+            cutter.cut();
         } else {
-            cutter.shut()
+            cutter.shut();
         }
         world.settle();
         assert_eq!(link.keeper.started.get(), 0);

@@ -1,6 +1,6 @@
 //! Peers that serve, and do that wrong. What the engine does not bear yet is here by name: it can break the task that
 //! calls, and nothing else.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::wrong_self_convention)]
 
 mod common;
 

@@ -103,9 +103,9 @@ fn a_hang_up_is_seen_although_bytes_wait_unread() {
             std::io::Write::write_all(&mut &here, b"unread").unwrap();
             assert!(!stream.is_hung_up());
             if by_the_peer {
-                drop(here)
+                drop(here);
             } else {
-                duplicate.shutdown(std::net::Shutdown::Both).unwrap()
+                duplicate.shutdown(std::net::Shutdown::Both).unwrap();
             }
             assert!(stream.is_hung_up());
         }
