@@ -56,8 +56,19 @@ impl Ledger {
         self.slots.entry(slot.clone()).or_default().doubt = true;
     }
 
-    /// Compares with what the node says now. What was in doubt is known from then on: the node has said it.
+    /// Compares with what the node says now, where that is not in doubt: a command whose answer was lost may still be
+    /// carried out.
     pub(crate) fn judge(&mut self, node: &Node, when: &str) {
+        self.compare(node, when, false);
+    }
+
+    /// The same once nothing is under way any more, because the powerbox was started anew. What was in doubt is known from
+    /// then on: the node has said it.
+    pub(crate) fn settle(&mut self, node: &Node, when: &str) {
+        self.compare(node, when, true);
+    }
+
+    fn compare(&mut self, node: &Node, when: &str, settled: bool) {
         let rows = node.json(["grants"]);
         let rows = rows.as_array().expect("grants are listed");
         let mut alive: BTreeMap<Slot, u64> = BTreeMap::new();
@@ -73,6 +84,9 @@ impl Ledger {
         }
         for (slot, belief) in &mut self.slots {
             let found = alive.get(slot).copied();
+            if belief.doubt && !settled {
+                continue;
+            }
             if belief.doubt {
                 self.ended.extend(belief.alive.filter(|before| found != Some(*before)));
                 self.largest = self.largest.max(found.unwrap_or(0));

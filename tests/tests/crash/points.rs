@@ -70,7 +70,7 @@ fn whatever_step_the_powerbox_dies_at_nothing_acknowledged_is_lost() {
         if deaths + faults.len() > DEATHS_A_LIFE {
             (lives, deaths) = (lives + 1, 0);
             stage.restart();
-            ledger.judge(&stage.node, "the node was started anew");
+            ledger.settle(&stage.node, "the node was started anew");
             stage.await_growth("busy", stage.added("busy"));
         }
         deaths += faults.len();
@@ -84,7 +84,7 @@ fn whatever_step_the_powerbox_dies_at_nothing_acknowledged_is_lost() {
         stage.await_answer();
         assert!(stage.restarts("powerbox") >= 1, "{what}: status does not tell");
         // That the grant is what it must be, also where nothing was acknowledged.
-        ledger.judge(&stage.node, &what);
+        ledger.settle(&stage.node, &what);
         match after {
             Alive => assert!(ledger.alive(&slot).is_some(), "{what}: what was recorded is lost"),
             Ended => assert!(ledger.is_revoked(&slot), "{what}: what was cut, or never recorded, is alive"),
