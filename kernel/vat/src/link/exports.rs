@@ -18,6 +18,9 @@ impl Exports {
     }
 
     /// A reference to `server` that obeys the link's caveats. It is good for this link only.
+    ///
+    /// Its methods are to be asynchronous functions: what a method does before it returns its future happens when the
+    /// call comes in, before the checks that decide whether it may start.
     pub fn export<C, S>(&self, server: S) -> C
     where
         C: FromServer<S> + 'static,

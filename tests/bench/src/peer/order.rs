@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Work {
     /// Nothing: it answers.
     Answer,
-    /// Computes for so long before it answers, within one turn.
-    Compute { nanoseconds: u64 },
+    /// Computes for so long before it answers, within one turn, and bears witness of it: as asynchronous functions do,
+    /// or already in the function that makes the future (`eager`).
+    Compute { nanoseconds: u64, eager: bool },
 }
 
 /// How a client calls.

@@ -20,7 +20,6 @@ thread_local! {
 #[derive(Clone, Copy)]
 struct Start {
     looked_ns: Option<u64>,
-    entered_ns: u64,
     after_quiet: bool,
 }
 
@@ -29,7 +28,7 @@ struct Start {
 pub(crate) struct Verdict {
     /// Calls that started.
     pub(crate) started: u64,
-    /// Of these, after the cut had returned, with a look that came later, or without one of their own.
+    /// Of these, without a look of their own, or with one that began after the cut had returned.
     pub(crate) after_cut: u64,
     /// Of these, after the link's end was confirmed.
     pub(crate) after_quiet: u64,
@@ -52,7 +51,7 @@ pub(crate) fn now_ns() -> u64 {
 /// A handler was entered; gives the moment.
 pub(crate) fn started() -> u64 {
     let entered_ns = now_ns();
-    let start = Start { looked_ns: LOOKED.take(), entered_ns, after_quiet: QUIET.get() };
+    let start = Start { looked_ns: LOOKED.take(), after_quiet: QUIET.get() };
     STARTS.with_borrow_mut(|starts| starts.push(start));
     entered_ns
 }
@@ -77,7 +76,7 @@ pub(crate) fn judge(cut_returned_ns: u64) -> Verdict {
 
 impl Start {
     fn is_too_late(&self, cut_returned_ns: u64) -> bool {
-        self.entered_ns > cut_returned_ns && self.looked_ns.is_none_or(|looked_ns| looked_ns > cut_returned_ns)
+        self.looked_ns.is_none_or(|looked_ns| looked_ns > cut_returned_ns)
     }
 }
 
@@ -119,11 +118,10 @@ mod tests {
 
     #[test]
     fn a_start_needs_a_look_of_its_own_that_began_in_time() {
-        let start = |looked_ns, entered_ns| Start { looked_ns, entered_ns, after_quiet: false };
-        assert!(!start(None, 99).is_too_late(100), "before the cut returned anything may start");
-        assert!(!start(Some(99), 101).is_too_late(100), "the look came in time, the process was paused after it");
-        assert!(start(Some(101), 102).is_too_late(100));
-        assert!(start(None, 101).is_too_late(100), "started without looking");
+        let start = |looked_ns| Start { looked_ns, after_quiet: false };
+        assert!(!start(Some(99)).is_too_late(100), "it began in time, however long the process was paused after it");
+        assert!(start(Some(101)).is_too_late(100));
+        assert!(start(None).is_too_late(100), "whoever does not look starts too late sooner or later");
     }
 
     #[test]
@@ -131,7 +129,7 @@ mod tests {
         LOOKED.set(Some(now_ns()));
         let (first, second) = (started(), started());
         assert!(first <= second);
-        assert_eq!(judge(0), Verdict { started: 2, after_cut: 2, after_quiet: 0 });
+        assert_eq!(judge(u64::MAX), Verdict { started: 2, after_cut: 1, after_quiet: 0 });
         LOOKED.set(Some(1));
         started();
         started();
