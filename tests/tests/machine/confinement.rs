@@ -90,7 +90,7 @@ fn without_user_namespaces_landlock_carries_and_without_both_only_reduced_starts
         furnish(&node);
         search(&node);
         assert!(missing(&node, "powerbox").contains("empty root"));
-        explained(&node, "machine", "namespaces for processes", "user namespaces");
+        explained(&node, "machine", "users of their own for processes", "user namespaces");
         node.expect(["down"]);
         without_landlock();
         does_not_start(&node, &["this machine offers no empty root and no landlock", "latch up --reduced"]);

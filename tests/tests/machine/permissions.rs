@@ -24,7 +24,7 @@ fn stopped() -> Node {
 fn a_state_that_others_can_enter_is_refused() {
     let node = stopped();
     set_mode(&node.state(), 0o755);
-    does_not_start(&node, &["open to other users", "chmod 700"]);
+    does_not_start(&node, &["open to others", "chmod 700"]);
     explained(&node, "state", "open to others", "chmod 700");
     set_mode(&node.state(), 0o700);
     node.up();

@@ -63,9 +63,9 @@ fn describe(package: &Package, replaced: &str) -> String {
     }
     for asked in &package.requests {
         let (label, interface, reason) =
-            (escape::line(&asked.label), escape::line(&asked.interface_name), escape::line(&asked.reason));
+            (escape::line(&asked.label), escape::line(&asked.interface_name), escape::quoted(&asked.reason));
         text.push_str(&format!(
-            "  {label}: a {interface}, {} (the author says: \"{reason}\")\n",
+            "  {label}: a {interface}, {} (the author says: {reason})\n",
             words::rights(asked.rights)
         ));
     }

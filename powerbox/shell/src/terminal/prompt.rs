@@ -55,7 +55,7 @@ pub(crate) fn question(request: &Request) -> String {
 /// The app's own words, in quotes and marked as such.
 fn app_words(text: &mut String, what: &str, said: &str) {
     if !said.is_empty() {
-        text.push_str(&format!("  {what}, in the app's own words: \"{}\"\n", escape::line(said)));
+        text.push_str(&format!("  {what}, in the app's own words: {}\n", escape::quoted(said)));
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
             question(&request()),
             "\nsearch asks for a Directory, read-only, as \"docs\"\n  \
              it wants, in the app's own words: \"the folder to search in\"\n  \
-             its reason, in the app's own words: \"granted by the system\\x1b[1A\\n  1  host:/ (safe)\"\n\
+             its reason, in the app's own words: \"granted by the system\\x1b[1A\\n 1 host:/ (safe)\"\n\
              it holds nothing of this kind until you choose one:\n  \
              PATH   a folder of this machine (host:PATH)\n  \
              1      host:/home/ada/docs\n  \

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use crate::text::filter;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -28,9 +29,14 @@ impl Tty {
         (foreground == rustix::process::getpgrp()).then(|| Self { terminal: Arc::new(terminal) })
     }
 
-    /// Shows text, which the caller has escaped.
+    /// Shows text, which the caller has escaped, as the system's own: whatever colours an app has left behind, hidden
+    /// text above all, end here.
     pub(crate) fn show(&self, text: &str) -> io::Result<()> {
-        let mut rest = text.as_bytes();
+        self.write(filter::PLAIN)?;
+        self.write(text.as_bytes())
+    }
+
+    fn write(&self, mut rest: &[u8]) -> io::Result<()> {
         while !rest.is_empty() {
             match rustix::io::write(&self.terminal, rest) {
                 Ok(count) => rest = &rest[count..],

@@ -15,6 +15,13 @@ pub(crate) fn line(text: &str) -> String {
     safe
 }
 
+/// Somebody else's words, in quotes that they cannot close, without runs of spaces that would push them into a line of
+/// their own.
+pub(crate) fn quoted(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
+    format!("\"{}\"", line(&words.join(" ")).replace('"', "\\\""))
+}
+
 /// Bytes that are usually UTF-8, such as a file's name. Others are written as `\xff`.
 pub(crate) fn bytes(bytes: &[u8]) -> String {
     let mut safe = String::with_capacity(bytes.len());
@@ -77,6 +84,11 @@ pub(crate) fn push_byte(safe: &mut String, byte: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quoted_words_stay_in_their_quotes() {
+        assert_eq!(quoted("to look\"      latch: trusted"), r#""to look\" latch: trusted""#);
+    }
 
     #[test]
     fn plain_text_stays() {

@@ -6,6 +6,12 @@
 
 use super::escape;
 
+/// Ends every colour and attribute.
+pub(crate) const PLAIN: &[u8] = b"\x1b[0m";
+
+/// The attribute that hides text: an app could make a person answer a question that they do not see.
+const CONCEAL: &[u8] = b"8";
+
 /// A colour sequence is `ESC [`, then digits and separators, then `m`. Longer ones than this do not occur.
 const COLOUR_MAX_BYTES: usize = 32;
 
@@ -13,6 +19,8 @@ const COLOUR_MAX_BYTES: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     held: Vec<u8>,
+    /// The last colour sequence that passed did not end all colours.
+    coloured: bool,
 }
 
 impl Filter {
@@ -21,14 +29,26 @@ impl Filter {
         self.held.extend_from_slice(chunk);
         let (safe, taken) = filter(&self.held, false);
         self.held.drain(..taken);
+        self.note_colours(&safe);
         safe
     }
 
-    /// What was held back, now that no more follows.
+    /// What was held back, now that no more follows, and the end of all colours.
     pub(crate) fn finish(&mut self) -> Vec<u8> {
-        let (safe, _) = filter(&self.held, true);
+        let (mut safe, _) = filter(&self.held, true);
         self.held.clear();
+        self.note_colours(&safe);
+        if std::mem::take(&mut self.coloured) {
+            safe.extend_from_slice(PLAIN);
+        }
         safe
+    }
+
+    fn note_colours(&mut self, safe: &[u8]) {
+        if let Some(last) = safe.iter().rposition(|byte| *byte == 0x1b) {
+            let sequence = &safe[last..];
+            self.coloured = !sequence.starts_with(PLAIN) && !sequence.starts_with(b"\x1b[m");
+        }
     }
 }
 
@@ -75,11 +95,20 @@ fn colour(bytes: &[u8]) -> Step {
         match (index, byte) {
             (1, b'[') => {}
             (2.., b'0'..=b'9' | b';' | b':') if index < COLOUR_MAX_BYTES => {}
+            (2.., b'm') if hides(&bytes[2..index]) => return Step::Show(index + 1),
             (2.., b'm') => return Step::Pass(index + 1),
             _ => return Step::Show(1),
         }
     }
     Step::Wait
+}
+
+/// Whether one of the parameters is the attribute that hides text. Written with zeros in front it is the same.
+fn hides(parameters: &[u8]) -> bool {
+    parameters.split(|byte| matches!(byte, b';' | b':')).any(|parameter| {
+        let zeros = parameter.iter().take_while(|digit| **digit == b'0').count();
+        &parameter[zeros..] == CONCEAL
+    })
 }
 
 fn character(bytes: &[u8]) -> Step {
@@ -114,6 +143,14 @@ mod tests {
         let mut safe: Vec<u8> = bytes.iter().flat_map(|byte| filter.pass(&[*byte])).collect();
         safe.extend(filter.finish());
         String::from_utf8(safe).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_hidden_and_colours_end_with_the_app() {
+        assert_eq!(whole(b"\x1b[8mx"), "\\x1b[8mx");
+        assert_eq!(whole(b"\x1b[1;08;31mx"), "\\x1b[1;08;31mx");
+        assert_eq!(whole(b"\x1b[30;40mx"), "\x1b[30;40mx\x1b[0m");
+        assert_eq!(whole(b"\x1b[31mx\x1b[0my"), "\x1b[31mx\x1b[0my");
     }
 
     #[test]
