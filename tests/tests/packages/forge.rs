@@ -1,7 +1,7 @@
 //! Makes bad packages out of a good one.
 
-use ed25519_dalek::SigningKey;
-use package::Manifest;
+use ed25519_dalek::{Signer, SigningKey};
+use package::{HEADER_BYTES, Header, Manifest};
 use std::fs::File;
 use std::path::Path;
 
@@ -23,14 +23,23 @@ impl Forge {
         Self { good, manifest: signed.manifest, component, key }
     }
 
-    /// A package of another component, well signed.
+    /// A package of another component, well signed: also of one that the signer itself would refuse, as a dishonest
+    /// author would make it.
     pub(crate) fn signed(&self, component: Vec<u8>) -> Vec<u8> {
-        let manifest = Manifest {
+        let honest = package::sign(&self.manifest, &self.component, &self.key).expect("what was good is good");
+        let length = honest[12..16].try_into().map(u32::from_le_bytes).expect("four bytes");
+        let mut manifest = honest[HEADER_BYTES..HEADER_BYTES + length as usize].to_vec();
+        let hash = package::component_hash(&self.component);
+        let place = manifest.windows(hash.len()).position(|window| window == hash).expect("the hash is in the manifest");
+        manifest[place..place + hash.len()].copy_from_slice(&package::component_hash(&component));
+        let mut header = Header {
+            manifest_bytes: length,
+            component_bytes: component.len() as u64,
             author: self.key.verifying_key().to_bytes(),
-            component: package::component_hash(&component),
-            ..self.manifest.clone()
+            signature: [0; 64],
         };
-        package::sign(&manifest, &component, &self.key).expect("a manifest that was good is good")
+        header.signature = self.key.sign(&header.digest(&manifest)).to_bytes();
+        [&header.encode()[..], &manifest, &component].concat()
     }
 
     /// The good package with the signature of somebody else.
