@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod awake;
 mod component;
 mod machine;
 mod memory;
@@ -44,10 +45,15 @@ fn main() -> ExitCode {
     let own_name = words.next().unwrap_or_default();
     let result = if let Some(image) = stage::program(&own_name) {
         image().map(|()| true)
-    } else if words.next().as_deref() == Some(peer::program::WORD) {
-        peer::program::run().map(|()| true)
     } else {
-        measure(&Arguments::parse())
+        match words.next().as_deref() {
+            Some(peer::program::WORD) => peer::program::run().map(|()| true),
+            Some(awake::WORD) => {
+                awake::run();
+                Ok(true)
+            }
+            _ => measure(&Arguments::parse()),
+        }
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,5 +1,7 @@
 //! Where processes run: on one core, or on two.
 
+use crate::awake::Awake;
+use crate::outcome::Part;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -10,20 +12,42 @@ pub(crate) enum Placement {
     OneCore,
     /// Each on its own.
     TwoCores,
+    /// The same, where single calls are timed and the cores may sleep between them. Shown aside.
+    SleepyCores,
 }
 
 impl Placement {
-    /// The placements that this machine has.
-    pub(crate) fn all() -> Result<Vec<Self>, String> {
+    /// For loads that leave no core idle.
+    pub(crate) fn busy() -> Result<Vec<Self>, String> {
         let one_core_only = vec![Self::OneCore];
         Ok(if cores()?.len() > 1 { vec![Self::OneCore, Self::TwoCores] } else { one_core_only })
+    }
+
+    /// For single calls, between which cores are idle.
+    pub(crate) fn idle() -> Result<Vec<Self>, String> {
+        let mut placements = Self::busy()?;
+        if placements.contains(&Self::TwoCores) {
+            placements.push(Self::SleepyCores);
+        }
+        Ok(placements)
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OneCore => "one core",
             Self::TwoCores => "two cores",
+            Self::SleepyCores => "two cores that may sleep",
         }
+    }
+
+    /// Keeps the cores awake where this placement is about calls, not about waking up; as long as the handle lives.
+    pub(crate) fn wake(self) -> Result<Option<Awake>, String> {
+        if self == Self::TwoCores { Awake::start().map(Some) } else { Ok(None) }
+    }
+
+    /// A part that this placement's measurement is, aside or not.
+    pub(crate) fn show(self, part: Part) -> Part {
+        if self == Self::SleepyCores { part.aside() } else { part }
     }
 
     /// The cores of a server and of its client.
@@ -31,7 +55,7 @@ impl Placement {
         let cores = cores()?;
         let of_server = cores.first().copied().ok_or("no core to run on")?;
         let other = cores.get(1).copied().unwrap_or(of_server);
-        Ok((of_server, if self == Self::TwoCores { other } else { of_server }))
+        Ok((of_server, if self == Self::OneCore { of_server } else { other }))
     }
 
     /// Puts a client and its server where this placement says.

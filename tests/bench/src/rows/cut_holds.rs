@@ -40,7 +40,7 @@ const MOMENTS: &[(Moment, &str, bool)] = &[
 
 /// Counts calls that started too late, over many cuts.
 pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
-    let placements = Placement::all()?;
+    let placements = Placement::busy()?;
     let mut cuts = 0;
     let mut scene = Scene { client: Peer::start()?, server: Peer::start()?, numbers: Numbers::new(11) };
     let mut parts = Vec::new();

@@ -19,14 +19,16 @@ const RATE_BLOCK_CALLS: u32 = 20_000;
 /// Time of a call, one at a time.
 pub(super) fn latency(scale: Scale) -> Result<Outcome, String> {
     let block = |pair: &mut Pair| pair.client.times(&Order::Call(Load::OneAtATime { calls: LATENCY_BLOCK_CALLS }));
-    let (parts, note) = each_placement(|parts| scale.rounds(16, 60, parts), block, Part::of_medians)?;
+    let placements = Placement::idle()?;
+    let (parts, note) = each_placement(&placements, |parts| scale.rounds(16, 60, parts), block, Part::of_medians)?;
     Ok(Outcome { row: "guarded-call.latency".into(), aim: Aim::AtMost(1.1), unit: "us", against: AGAINST, parts, note })
 }
 
 /// Calls a second, 64 deep.
 pub(super) fn rate(scale: Scale) -> Result<Outcome, String> {
     let block = |pair: &mut Pair| Ok([pair.rate(RATE_BLOCK_CALLS, DEPTH)?].into_iter().collect());
-    let (parts, note) = each_placement(|parts| scale.rounds(8, 30, parts), block, Part::of_rates)?;
+    let placements = Placement::busy()?;
+    let (parts, note) = each_placement(&placements, |parts| scale.rounds(8, 30, parts), block, Part::of_rates)?;
     Ok(Outcome {
         row: "guarded-call.rate".into(),
         aim: Aim::AtLeast(0.9),
@@ -39,6 +41,7 @@ pub(super) fn rate(scale: Scale) -> Result<Outcome, String> {
 
 /// Blocks of subject and baseline in turns, on one core and on two.
 fn each_placement<Rounds: Iterator<Item = u32>>(
+    placements: &[Placement],
     rounds: impl Fn(usize) -> Rounds,
     block: impl Fn(&mut Pair) -> Result<Sample, String>,
     compared: impl Fn(&'static str, &Sample, &Sample) -> Part,
@@ -46,8 +49,8 @@ fn each_placement<Rounds: Iterator<Item = u32>>(
     let mut subject = Pair::linked(Engine::Guarded)?;
     let mut baseline = Pair::linked(Engine::Bare)?;
     let (mut parts, mut processor_time_ratios) = (Vec::new(), Vec::new());
-    let placements = Placement::all()?;
-    for &placement in &placements {
+    for &placement in placements {
+        let _awake = placement.wake()?;
         let (mut of_subject, mut of_baseline) = (Sample::default(), Sample::default());
         for pair in [&mut subject, &mut baseline] {
             pair.pin(placement)?;
@@ -59,7 +62,7 @@ fn each_placement<Rounds: Iterator<Item = u32>>(
             of_baseline.extend(&block(&mut baseline)?);
         }
         let after = [subject.processor_time_ns()?, baseline.processor_time_ns()?];
-        parts.push(compared(placement.name(), &of_subject, &of_baseline));
+        parts.push(placement.show(compared(placement.name(), &of_subject, &of_baseline)));
         processor_time_ratios.push((after[0] - before[0]) as f64 / (after[1] - before[1]) as f64);
     }
     let ratios: Vec<String> = processor_time_ratios.iter().map(|ratio| format!("{ratio:.2}x")).collect();

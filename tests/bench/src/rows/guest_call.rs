@@ -23,7 +23,12 @@ pub(super) fn latency(scale: Scale) -> Result<Outcome, String> {
         aim: Aim::AtMost(1.1),
         unit: "us",
         against: AGAINST,
-        parts: Scene::start()?.each_placement(|parts| scale.rounds(16, 60, parts), block, Part::of_medians)?,
+        parts: Scene::start()?.each_placement(
+            &Placement::idle()?,
+            |parts| scale.rounds(16, 60, parts),
+            block,
+            Part::of_medians,
+        )?,
         note: "time between one call's arrival at the service and the next".into(),
     })
 }
@@ -36,7 +41,12 @@ pub(super) fn rate(scale: Scale) -> Result<Outcome, String> {
         aim: Aim::AtLeast(1.0),
         unit: "calls/s",
         against: AGAINST,
-        parts: Scene::start()?.each_placement(|parts| scale.rounds(8, 30, parts), block, Part::of_rates)?,
+        parts: Scene::start()?.each_placement(
+            &Placement::busy()?,
+            |parts| scale.rounds(8, 30, parts),
+            block,
+            Part::of_rates,
+        )?,
         note: "p99: 99% of all blocks were at least so fast".into(),
     })
 }
@@ -64,14 +74,15 @@ impl Scene {
     /// Blocks of subject and baseline in turns, on one core and on two.
     fn each_placement<Rounds: Iterator<Item = u32>>(
         mut self,
+        placements: &[Placement],
         rounds: impl Fn(usize) -> Rounds,
         block: impl Fn(&mut Self, u64) -> Result<Sample, String>,
         compared: impl Fn(&'static str, &Sample, &Sample) -> Part,
     ) -> Result<Vec<Part>, String> {
         let mut parts = Vec::new();
         let both = [self.guest, self.native];
-        let placements = Placement::all()?;
-        for &placement in &placements {
+        for &placement in placements {
+            let _awake = placement.wake()?;
             let (mut of_guest, mut of_native) = (Sample::default(), Sample::default());
             let (of_service, of_callers) = placement.cores()?;
             pin(self.service, of_service)?;
@@ -83,7 +94,7 @@ impl Scene {
                 of_guest.extend(&block(&mut self, both[0].0)?);
                 of_native.extend(&block(&mut self, both[1].0)?);
             }
-            parts.push(compared(placement.name(), &of_guest, &of_native));
+            parts.push(placement.show(compared(placement.name(), &of_guest, &of_native)));
         }
         Ok(parts)
     }

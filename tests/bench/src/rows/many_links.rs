@@ -19,7 +19,7 @@ pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
     let mut connections = many(Engine::Bare, APPS, OBJECTS_EACH)?;
     let mut guarded_connections = many(Engine::Guarded, APPS, OBJECTS_EACH)?;
     let mut parts = Vec::new();
-    let placements = Placement::all()?;
+    let placements = Placement::busy()?;
     for &placement in &placements {
         let mut samples = [Sample::default(), Sample::default(), Sample::default()];
         for pair in [&mut links, &mut connections, &mut guarded_connections] {

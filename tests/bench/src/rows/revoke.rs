@@ -20,7 +20,7 @@ const WARM_UP: u32 = 20;
 pub(super) fn with_10(scale: Scale) -> Result<Outcome, String> {
     let mut outcome = measure("revoke.10", 10, scale)?;
     let (cut, quiet) = by_command()?;
-    let plain = Plain::start(Placement::all()?.pop().unwrap_or(Placement::OneCore))?.round_trips(WARM_UP)?;
+    let plain = Plain::start(Placement::SleepyCores)?.round_trips(WARM_UP)?;
     outcome.parts.push(Part::of_medians("latch revoke, to cut", &cut, &plain).aside());
     outcome.parts.push(Part::of_medians("latch revoke, to quiet", &quiet, &plain).aside());
     Ok(outcome)
@@ -46,8 +46,9 @@ fn measure(row: &str, links: u32, scale: Scale) -> Result<Outcome, String> {
     let numbers: Vec<u64> = holders.iter().map(|(number, _)| *number).collect();
     stage.link(service, &numbers, links)?;
     let mut parts = Vec::new();
-    let placements = Placement::all()?;
+    let placements = Placement::idle()?;
     for &placement in &placements {
+        let _awake = placement.wake()?;
         placement.pin(stage.powerbox_pid(), stage.kernel_pid())?;
         let cores = placement.cores()?;
         pin(service_pid, cores.0)?;
@@ -62,8 +63,10 @@ fn measure(row: &str, links: u32, scale: Scale) -> Result<Outcome, String> {
             quiet.extend(&Sample::from_nanoseconds(&revoked.quiet_ns));
             baseline.extend(&plain.round_trips(each)?);
         }
-        parts.push(Part::of_medians(format!("to cut, {}", placement.name()), &cut, &baseline));
-        parts.push(Part::of_medians(format!("to quiet, {}", placement.name()), &quiet, &baseline));
+        for (until, sample) in [("to cut", &cut), ("to quiet", &quiet)] {
+            let name = format!("{until}, {}", placement.name());
+            parts.push(placement.show(Part::of_medians(name, sample, &baseline)));
+        }
     }
     Ok(Outcome {
         row: row.into(),
