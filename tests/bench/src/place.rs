@@ -5,6 +5,10 @@ use crate::outcome::Part;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+/// What a reader of single calls' times must know.
+pub(crate) const SLEEP_NOTE: &str =
+    "cores are kept awake: one that sleeps between messages adds its own waking, which differs from run to run";
+
 /// How a client and a server share the machine's cores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {

@@ -3,7 +3,7 @@
 use super::Scale;
 use crate::outcome::{Aim, Outcome, Part};
 use crate::peer::{Engine, Load, Order, Pair};
-use crate::place::Placement;
+use crate::place::{Placement, SLEEP_NOTE};
 use crate::sample::Sample;
 
 const AGAINST: &str = "bare capnp-rpc on the same kind of socket";

@@ -3,7 +3,7 @@
 
 use super::Scale;
 use crate::outcome::{Aim, Outcome, Part};
-use crate::place::{Placement, pin};
+use crate::place::{Placement, SLEEP_NOTE, pin};
 use crate::sample::Sample;
 use crate::stage::{self, Stage};
 use rustix::process::Pid;
@@ -29,7 +29,7 @@ pub(super) fn latency(scale: Scale) -> Result<Outcome, String> {
             block,
             Part::of_medians,
         )?,
-        note: "time between one call's arrival at the service and the next".into(),
+        note: format!("time between one call's arrival at the service and the next; {SLEEP_NOTE}"),
     })
 }
 
