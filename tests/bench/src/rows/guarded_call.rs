@@ -21,7 +21,14 @@ pub(super) fn latency(scale: Scale) -> Result<Outcome, String> {
     let block = |pair: &mut Pair| pair.client.times(&Order::Call(Load::OneAtATime { calls: LATENCY_BLOCK_CALLS }));
     let placements = Placement::idle()?;
     let (parts, note) = each_placement(&placements, |parts| scale.rounds(16, 60, parts), block, Part::of_medians)?;
-    Ok(Outcome { row: "guarded-call.latency".into(), aim: Aim::AtMost(1.1), unit: "us", against: AGAINST, parts, note })
+    Ok(Outcome {
+        row: "guarded-call.latency".into(),
+        aim: Aim::AtMost(1.1),
+        unit: "us",
+        against: AGAINST,
+        parts,
+        note: format!("{SLEEP_NOTE}; {note}"),
+    })
 }
 
 /// Calls a second, 64 deep.
