@@ -20,7 +20,8 @@ struct Terminal {
 impl Terminal {
     fn run(node: &Node, words: &str) -> Self {
         let latch = tests::binaries().join("latch");
-        let command = format!("{} {words}", latch.display());
+        // The shell gives its place to it: one that stays has an end of its own after an interrupt.
+        let command = format!("exec {} {words}", latch.display());
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).env("LATCH_STATE", node.state());
         let spawned = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -135,7 +136,23 @@ fn an_interrupt_while_asked_stops_the_app() {
     terminal.wait_for(CUE);
     terminal.type_in("\u{3}");
     let (rest, code) = terminal.end();
-    assert_eq!(code, Some(143), "{rest}");
+    assert!(rest.contains("hello: the app was told to stop"), "{rest}");
+    assert_eq!(code, Some(130), "what a shell shows for an interrupted program:\n{rest}");
     let running = node.json(["ps"]);
     assert_eq!(running.as_array().map(Vec::len), Some(0), "{running}");
+    let ended = node.json(["ps", "--all"]);
+    assert_eq!(ended[0]["state"], "exited 143", "the app itself was stopped in order: {ended}");
+}
+
+#[test]
+fn an_interrupt_before_the_app_is_up_ends_with_the_same_code() {
+    let node = node();
+    let output = node.latch(["run", "hello"]).stderr(std::process::Stdio::piped()).spawn().map(|mut run| {
+        let process = rustix::process::Pid::from_child(&run);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it lives until it is waited for");
+        run.wait().expect("it ends")
+    });
+    let status = output.expect("latch runs");
+    let code = status.code().or(std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal));
+    assert_eq!(code, Some(130));
 }

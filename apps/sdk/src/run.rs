@@ -13,8 +13,7 @@ use vat::guest::{HostDoor, Stalled, WasiDoor};
 /// The exit code of an app that was refused what it needs, or from which it was taken back.
 pub const EXIT_CUT: u8 = 3;
 
-/// The exit code of an app that was told to stop and did: as for a process that SIGTERM ended.
-pub const EXIT_STOPPED: u8 = 143;
+pub use vat::door::EXIT_STOPPED;
 
 /// The exit code of an app that waits for what can never come.
 pub const EXIT_STALLED: u8 = 70;

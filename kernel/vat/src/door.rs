@@ -12,6 +12,9 @@ pub use schema::door_capnp::{Carries, Peer, Role};
 
 /// How much of a process's last word is kept.
 pub const LAST_LIMIT_BYTES: usize = 1_000;
+
+/// The exit code of a process that was told to stop at its door and did: as for one that SIGTERM ended.
+pub const EXIT_STOPPED: u8 = 143;
 /// How much of a notice's detail is kept.
 pub const DETAIL_LIMIT_BYTES: usize = 300;
 /// The longest label: what a session accepts as one, see `session.capnp`; raw links have short ones of the system's,

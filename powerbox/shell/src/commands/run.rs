@@ -1,5 +1,6 @@
 //! `latch run`
 
+use std::cell::Cell;
 use std::path::Path;
 use std::thread::JoinHandle;
 
@@ -7,6 +8,8 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Context, grant, install};
+use vat::door::EXIT_STOPPED;
+
 use crate::ask::{Choice, Run as Start};
 use crate::failure::{
     Doing as _, EXIT_FAILED, EXIT_RUN_FAILED, EXIT_RUN_NOT_FOUND, EXIT_RUN_NOT_STARTED, Failure, Outcome,
@@ -21,6 +24,8 @@ use crate::text::escape;
 
 /// What a shell adds to a signal's number.
 const EXIT_SIGNAL_BASE: i32 = 128;
+/// How the kernel tells of a process that it killed.
+const KILLED: i32 = -9;
 
 /// Runs an app, and asks you on this terminal what it may have
 ///
@@ -28,7 +33,7 @@ const EXIT_SIGNAL_BASE: i32 = 128;
 /// in `latch requests`.
 ///
 /// Standard input and output are the app's. On a terminal only its text and colours pass, unless --raw is given.
-/// Ctrl-C asks it to stop; a second Ctrl-C ends it.
+/// Ctrl-C asks it to stop; a second Ctrl-C ends it. Either way latch then ends as an interrupted program does: with 130.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,7 +42,8 @@ Examples:
   latch run search --grant folder=host:./docs,ro,expires=1h -- TODO
   latch run --detach --name watcher search -- TODO
 
-Exit codes: the app's own, 128+N if signal N ended it; 125 latch or the node failed, 126 the app could not be started
+Exit codes: the app's own, 128+N if signal N ended it; after Ctrl-C 130, unless the app ended with a code of its own;
+125 latch or the node failed, 126 the app could not be started
 (its package was refused, for example), 127 there is no such app or file.
 How a grant is written: latch grant --help")]
 pub(crate) struct Run {
@@ -80,7 +86,7 @@ pub(crate) async fn run(context: &Context, command: Run) -> Outcome<u8> {
         output::line(&format!("{name} runs (latch logs {name}; latch stop {name})"))?;
         return Ok(0);
     }
-    let foreground = Foreground { context, node: &node, instance, process };
+    let foreground = Foreground { context, node: &node, instance, process, told: Cell::new(None) };
     foreground.run(command.raw).await.map_err(|failure| failure.code(EXIT_RUN_FAILED))
 }
 
@@ -125,6 +131,8 @@ struct Foreground<'a> {
     node: &'a Node,
     instance: String,
     process: u64,
+    /// The first signal by which a person told this command, and so the app, to end.
+    told: Cell<Option<SignalKind>>,
 }
 
 impl Foreground<'_> {
@@ -140,7 +148,7 @@ impl Foreground<'_> {
         };
         // Every byte that the app wrote is shown before its end is told.
         drain(outputs).await;
-        Ok(exit_code(&self.instance, code, &last))
+        Ok(exit_code(&self.instance, code, &last, self.told.get()))
     }
 
     /// Joins the app's standard input and output to ours; the threads that carry its output.
@@ -163,28 +171,27 @@ impl Foreground<'_> {
         let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
             return Failure::new("cannot watch for signals");
         };
-        next(&mut interrupt, &mut terminate, &mut hangup).await;
+        self.told.set(Some(next(&mut interrupt, &mut terminate, &mut hangup).await));
         for kill in [false, true] {
             let stop = async {
-                match self.node.persist(|| self.node.stop(&self.instance, kill)).await {
-                    Ok(()) => std::future::pending().await,
-                    Err(failure) => failure,
-                }
+                // It is refused where the app has ended by now, and word of that is on its way.
+                let _ = self.node.persist(|| self.node.stop(&self.instance, kill)).await;
+                std::future::pending().await
             };
             tokio::select! {
-                failure = stop => return failure,
-                () = next(&mut interrupt, &mut terminate, &mut hangup) => {}
+                () = stop => {}
+                _ = next(&mut interrupt, &mut terminate, &mut hangup) => {}
             }
         }
         Failure::new("left before the app had ended").because("told to, three times").next("latch ps")
     }
 }
 
-async fn next(interrupt: &mut Signal, terminate: &mut Signal, hangup: &mut Signal) {
+async fn next(interrupt: &mut Signal, terminate: &mut Signal, hangup: &mut Signal) -> SignalKind {
     tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
+        _ = interrupt.recv() => SignalKind::interrupt(),
+        _ = terminate.recv() => SignalKind::terminate(),
+        _ = hangup.recv() => SignalKind::hangup(),
     }
 }
 
@@ -194,8 +201,9 @@ async fn drain(outputs: Vec<JoinHandle<()>>) {
     let _ = joined.await;
 }
 
-/// The app's own exit code; how it ended is told where it was not by itself.
-fn exit_code(instance: &str, code: i32, last: &str) -> u8 {
+/// The app's own exit code; how it ended is told where it was not by itself. Where it ended because a signal `told` it
+/// to, that signal's: what a shell shows for any program, and for this one where the signal comes before the app runs.
+fn exit_code(instance: &str, code: i32, last: &str, told: Option<SignalKind>) -> u8 {
     if code < 0 || !last.is_empty() {
         let how = if code < 0 {
             format!("was ended by signal {}", code.unsigned_abs())
@@ -205,6 +213,8 @@ fn exit_code(instance: &str, code: i32, last: &str) -> u8 {
         let word = if last.is_empty() { String::new() } else { format!(": {}", escape::line(last)) };
         eprintln!("latch: {} {how}{word}", escape::line(instance));
     }
+    let obeyed = code == i32::from(EXIT_STOPPED) || code == KILLED;
+    let code = told.filter(|_| obeyed).map_or(code, |signal| -signal.as_raw_value());
     let code = if code < 0 { EXIT_SIGNAL_BASE.saturating_sub(code) } else { code };
     u8::try_from(code).unwrap_or(u8::MAX)
 }
@@ -215,10 +225,21 @@ mod tests {
 
     #[test]
     fn the_apps_code_is_latchs_code() {
-        assert_eq!(exit_code("a", 0, ""), 0);
-        assert_eq!(exit_code("a", 3, ""), 3);
-        assert_eq!(exit_code("a", -9, ""), 137);
-        assert_eq!(exit_code("a", 4096, ""), 255);
-        assert_eq!(exit_code("a", i32::MIN, ""), 255);
+        assert_eq!(exit_code("a", 0, "", None), 0);
+        assert_eq!(exit_code("a", 3, "", None), 3);
+        assert_eq!(exit_code("a", -9, "", None), 137);
+        assert_eq!(exit_code("a", 4096, "", None), 255);
+        assert_eq!(exit_code("a", i32::MIN, "", None), 255);
+    }
+
+    #[test]
+    fn who_interrupts_sees_the_interrupt() {
+        let interrupt = Some(SignalKind::interrupt());
+        assert_eq!(exit_code("a", 143, "", interrupt), 130);
+        assert_eq!(exit_code("a", -9, "", interrupt), 130, "the second one kills");
+        assert_eq!(exit_code("a", 143, "", Some(SignalKind::terminate())), 143);
+        assert_eq!(exit_code("a", 143, "", None), 143, "another stopped it");
+        assert_eq!(exit_code("a", 0, "", interrupt), 0, "it had finished");
+        assert_eq!(exit_code("a", -11, "", interrupt), 139);
     }
 }
