@@ -13,6 +13,8 @@ use rustix::process::Pid;
 use serde_json::Value;
 
 const HOLDERS: u64 = 100;
+/// Links that are also cut in one act, as those of a grant's descendants are.
+const AT_ONCE: u32 = 1_000;
 /// Revocations, and round trips, before anything is counted.
 const WARM_UP: u32 = 20;
 
@@ -26,7 +28,7 @@ pub(super) fn with_10(scale: Scale) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-/// With a thousand.
+/// With a thousand; and all of them at once, as when a grant with so many descendants is revoked.
 pub(super) fn with_1_000(scale: Scale) -> Result<Outcome, String> {
     measure("revoke.1000", 1_000, scale)
 }
@@ -54,11 +56,11 @@ fn measure(row: &str, links: u32, scale: Scale) -> Result<Outcome, String> {
         pin(service_pid, cores.0)?;
         holders.iter().try_for_each(|(_, holder)| pin(*holder, cores.0))?;
         let mut plain = Plain::start(placement)?;
-        stage.revoke(WARM_UP)?;
+        stage.revoke(WARM_UP, 1)?;
         plain.round_trips(WARM_UP)?;
         let (mut cut, mut quiet, mut baseline) = (Sample::default(), Sample::default(), Sample::default());
         for _ in scale.rounds(10, 20, placements.len()) {
-            let revoked = stage.revoke(each)?;
+            let revoked = stage.revoke(each, 1)?;
             cut.extend(&Sample::from_nanoseconds(&revoked.cut_ns));
             quiet.extend(&Sample::from_nanoseconds(&revoked.quiet_ns));
             baseline.extend(&plain.round_trips(each)?);
@@ -66,6 +68,14 @@ fn measure(row: &str, links: u32, scale: Scale) -> Result<Outcome, String> {
         for (until, sample) in [("to cut", &cut), ("to quiet", &quiet)] {
             let name = format!("{until}, {}", placement.name());
             parts.push(placement.show(Part::of_medians(name, sample, &baseline)));
+        }
+        if links == AT_ONCE {
+            let revoked = stage.revoke(scale.pick(3, 10), AT_ONCE)?;
+            for (until, times) in [("cut", &revoked.cut_ns), ("quiet", &revoked.quiet_ns)] {
+                let a_link: Sample = times.iter().map(|&time_ns| time_ns as f64 / 1e3 / f64::from(AT_ONCE)).collect();
+                let name = format!("all at once, to {until}, a link, {}", placement.name());
+                parts.push(placement.show(Part::of_medians(name, &a_link, &baseline)));
+            }
         }
     }
     Ok(Outcome {
@@ -75,7 +85,7 @@ fn measure(row: &str, links: u32, scale: Scale) -> Result<Outcome, String> {
         against: "a byte there and back over a socket between two processes",
         parts,
         note: format!(
-            "real kernel, service and {} holders, a stand-in powerbox that records nothing; no delegation yet, so none with descendants",
+            "real kernel, service and {} holders, a stand-in powerbox that records nothing",
             holders.len()
         ),
     })

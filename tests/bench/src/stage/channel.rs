@@ -93,20 +93,17 @@ impl Channel {
         })
     }
 
-    pub(super) fn cut(&mut self, grant: u64) -> Result<u64, String> {
+    pub(super) fn cut(&mut self, grants: &[u64]) -> Result<u64, String> {
         self.command(&[], |command| {
             let mut cut = command.init_cut();
-            cut.reborrow().init_grants(1).set(0, grant);
+            cut.reborrow().set_grants(grants)?;
             cut.set_reason(EndReason::Revoked);
             Ok(())
         })
     }
 
-    pub(super) fn forget(&mut self, grant: u64) -> Result<u64, String> {
-        self.command(&[], |command| {
-            command.init_forget().init_grants(1).set(0, grant);
-            Ok(())
-        })
+    pub(super) fn forget(&mut self, grants: &[u64]) -> Result<u64, String> {
+        self.command(&[], |command| command.init_forget().set_grants(grants))
     }
 
     /// The next thing that the kernel says.
@@ -121,13 +118,13 @@ impl Channel {
     fn command(
         &mut self,
         descriptors: &[BorrowedFd<'_>],
-        fill: impl FnOnce(command::Builder<'_>) -> Result<(), String>,
+        fill: impl FnOnce(command::Builder<'_>) -> Result<(), capnp::Error>,
     ) -> Result<u64, String> {
         self.sequence += 1;
         let mut message = capnp::message::Builder::new_default();
         let mut command: command::Builder<'_> = message.init_root();
         command.set_sequence(self.sequence);
-        fill(command)?;
+        fill(command).map_err(|error| error.to_string())?;
         let bytes = pack::<command::Owned>(&message).map_err(|error| error.to_string())?;
         vat::native::send(&self.socket, &bytes, descriptors)
             .map_err(|error| format!("cannot command the kernel: {error}"))?;

@@ -66,8 +66,9 @@ impl Stage {
         }
     }
 
-    pub(crate) fn revoke(&mut self, count: u32) -> Result<Revoked, String> {
-        match self.order(&Order::Revoke { count })? {
+    /// Revokes so many times, so many grants at once.
+    pub(crate) fn revoke(&mut self, times: u32, at_once: u32) -> Result<Revoked, String> {
+        match self.order(&Order::Revoke { times, at_once })? {
             Reply::Revoked(revoked) => Ok(revoked),
             other => Err(format!("expected times, got {other:?}")),
         }

@@ -27,8 +27,8 @@ pub(crate) enum Order {
     Start { process: u64, part: Part },
     /// Link each of these clients with the service in turn, so many times in all; each link is a grant of its own.
     Link { service: u64, clients: Vec<u64>, count: u32 },
-    /// Revoke so many grants, one after the other, and grant each anew.
-    Revoke { count: u32 },
+    /// Revoke grants and grant each anew: so many times, one after the other, so many at once.
+    Revoke { times: u32, at_once: u32 },
     /// Write a line to a client's or a guest's standard input; answers with the next line of its output.
     Tell { process: u64, line: String },
 }

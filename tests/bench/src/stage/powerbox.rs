@@ -9,7 +9,7 @@ use super::relay::{Relay, STREAMS, next_link};
 use super::session;
 use crate::peer::{Control, badge};
 use schema::kernel_capnp::{Image, Outcome};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -89,7 +89,7 @@ impl Powerbox {
                 }
                 Ok(Reply::Done)
             }
-            Order::Revoke { count } => self.revoke(count).map(Reply::Revoked),
+            Order::Revoke { times, at_once } => self.revoke(times, at_once).map(Reply::Revoked),
             Order::Tell { process, line } => {
                 let relay = self.relays.get_mut(&process).ok_or("a process without standard streams")?;
                 relay.tell(&line).map(Reply::Line)
@@ -195,23 +195,44 @@ impl Powerbox {
         }
     }
 
-    /// Revokes grants spread over all of them, and puts a new one in the place of each.
-    fn revoke(&mut self, count: u32) -> Result<Revoked, String> {
+    /// Revokes grants spread over all of them, so many at once, and puts new ones in their places.
+    fn revoke(&mut self, times: u32, at_once: u32) -> Result<Revoked, String> {
         let mut revoked = Revoked::default();
-        for turn in 0..count as usize {
-            let index = turn * SPREAD % self.grants.len();
-            let grant = self.grants[index];
+        for turn in 0..times as usize {
+            let first = turn * SPREAD;
+            // neighbours in the table are grants of different holders
+            let places: BTreeSet<usize> =
+                (0..at_once as usize).map(|place| (first + place) % self.grants.len()).collect();
+            let grants: Vec<u64> = places.iter().map(|&place| self.grants[place].id).collect();
             let start = Instant::now();
-            let sequence = self.channel.cut(grant.id)?;
-            self.done(sequence)?;
+            let sequence = self.channel.cut(&grants)?;
+            // a confirmation may come before the kernel is done with the last of them
+            let mut confirmed = self.done_and_quiet(sequence)?;
             revoked.cut_ns.push(start.elapsed().as_nanos() as u64);
-            while self.channel.next()? != (Said::Quiet { link: grant.id }) {}
+            while confirmed < grants.len() {
+                confirmed += usize::from(matches!(self.channel.next()?, Said::Quiet { .. }));
+            }
             revoked.quiet_ns.push(start.elapsed().as_nanos() as u64);
-            let sequence = self.channel.forget(grant.id)?;
+            let sequence = self.channel.forget(&grants)?;
             self.done(sequence)?;
-            self.grants[index] = self.grant(grant.service, grant.client)?;
+            for place in places {
+                let Grant { service, client, .. } = self.grants[place];
+                self.grants[place] = self.grant(service, client)?;
+            }
         }
         Ok(revoked)
+    }
+
+    /// Waits for the outcome of a cut; how many links were confirmed quiet until then.
+    fn done_and_quiet(&mut self, sequence: u64) -> Result<usize, String> {
+        let mut confirmed = 0;
+        loop {
+            match self.channel.next()? {
+                Said::Done { sequence: answered, .. } if answered == sequence => return Ok(confirmed),
+                Said::Quiet { .. } => confirmed += 1,
+                _ => {}
+            }
+        }
     }
 
     /// The outcome of a command.
