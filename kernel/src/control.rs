@@ -105,10 +105,13 @@ impl Kernel {
             Ok((command.get_sequence(), answer.unwrap_or_else(|error| no(Outcome::Refused, error.to_string()))))
         });
         match answered {
-            Ok((sequence, (outcome, detail, count))) => self.emit(|event| {
-                let (mut done, detail) = (event.init_done(), clip(&detail, DETAIL_LIMIT_BYTES));
-                fill!(done, set_sequence(sequence), set_outcome(outcome), set_detail(detail), set_count(count));
-            }),
+            Ok((sequence, (outcome, detail, count))) => {
+                self.emit(|event| {
+                    let (mut done, detail) = (event.init_done(), clip(&detail, DETAIL_LIMIT_BYTES));
+                    fill!(done, set_sequence(sequence), set_outcome(outcome), set_detail(detail), set_count(count));
+                });
+                self.tell_cut();
+            }
             Err(error) => self.kill(POWERBOX, &format!("sent what is no command: {error}")),
         }
     }
@@ -127,7 +130,7 @@ impl Kernel {
                     self.links.tombstones.insert(grant);
                     links.extend(self.links.of_grant(grant));
                 }
-                return Ok((Outcome::Ok, String::new(), self.cut(&links, reason, &detail)));
+                return Ok((Outcome::Ok, String::new(), self.cut(&links, reason, &detail) as u64));
             }
             Which::Forget(forget) => {
                 for grant in forget?.get_grants()? {

@@ -5,6 +5,7 @@ use crate::prelude::*;
 use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, socketpair, sockopt};
 use schema::kernel_capnp::link;
 use std::collections::BTreeSet;
+use std::mem::MaybeUninit;
 use vat::door::{Carries, Role};
 
 /// What each direction of a link holds at most (the system doubles it and counts its own overhead): enough for streams
@@ -47,6 +48,7 @@ pub(crate) struct Links {
     pub table: BTreeMap<u64, Link>,
     by_grant: BTreeSet<(u64, u64)>, // grant and link, of those that have a grant
     pub tombstones: BTreeSet<u64>, // grants that were cut and are not yet recorded as revoked: no link is made for them
+    untold: Vec<(u64, EndReason, String)>, // links whose ends have yet to be told that they were cut, and why
 }
 
 impl Links {
@@ -102,9 +104,9 @@ impl Links {
 /// Reads and discards to the end of the stream. A mark of out-of-band data ends a read early, and an error that the
 /// peer left is told once: neither is the end.
 fn drain(socket: &OwnedFd) {
-    let mut buffer = [0; DISCARD_BYTES];
+    let mut buffer = [const { MaybeUninit::uninit() }; DISCARD_BYTES];
     for _ in 0..DISCARDS_LIMIT {
-        match rustix::net::recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
+        match rustix::net::recv(socket, &mut buffer, RecvFlags::DONTWAIT) {
             Ok((_, 0)) | Err(rustix::io::Errno::AGAIN) => return,
             Ok(_) | Err(_) => {}
         }
@@ -157,15 +159,21 @@ impl Kernel {
         }
     }
 
-    /// Cuts links. All are shut before anything else is done. Returns how many were open or wait to be confirmed.
-    pub(crate) fn cut(&mut self, ids: &[u64], reason: EndReason, detail: &str) -> u64 {
-        let known = ids.iter().filter(|id| self.links.table.contains_key(id)).count();
-        let cut: Vec<u64> = ids.iter().copied().filter(|id| self.links.cut(*id, &mut self.poller)).collect();
-        for id in cut {
+    /// Cuts links. Their ends are told afterwards. Returns how many were open or wait to be confirmed.
+    pub(crate) fn cut(&mut self, ids: &[u64], reason: EndReason, detail: &str) -> usize {
+        let cut = ids.iter().filter(|id| self.links.cut(**id, &mut self.poller));
+        let untold: Vec<_> = cut.map(|id| (*id, reason, detail.to_owned())).collect();
+        self.links.untold.extend(untold);
+        ids.iter().filter(|id| self.links.table.contains_key(id)).count()
+    }
+
+    /// Tells the ends of cut links why. Whoever asked for the cut need not wait for it.
+    pub(crate) fn tell_cut(&mut self) {
+        for (id, reason, detail) in std::mem::take(&mut self.links.untold) {
             let Some(link) = self.links.table.get(&id) else { continue };
             let (ends, label, raw) = ([link.client, link.server], link.label.clone(), link.carries == Carries::Raw);
             for process in ends {
-                let notice = Notice { link: id, label: label.clone(), reason, detail: detail.to_owned() };
+                let notice = Notice { link: id, label: label.clone(), reason, detail: detail.clone() };
                 self.deliver(process, &ToVat::Notice(notice), vec![], NOTICES_LIMIT);
             }
             // Bytes have no calls that could still start: nothing is left to confirm.
@@ -173,7 +181,6 @@ impl Kernel {
                 self.quiet(id);
             }
         }
-        known as u64
     }
 
     /// A server says that no call of a cut link starts any more. Of other links it may say what it likes.
