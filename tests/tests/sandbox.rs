@@ -19,6 +19,8 @@ use vat::words::EndReason;
 const EXCEEDED: i32 = 135;
 /// The guest trapped.
 const TRAPPED: i32 = 134;
+/// The guest did not hear that it is to stop.
+const STOPPED: i32 = 143;
 /// The guest could not be started.
 const REFUSED: i32 = 131;
 
@@ -252,13 +254,44 @@ fn letting_go_in_the_middle_sends_what_was_sent_and_then_the_end() {
 }
 
 #[test]
-fn a_guest_that_never_looks_fills_only_its_own_door() {
+fn a_guest_that_sleeps_is_ended_when_it_is_to_stop() {
     let mut guest = Guest::start(&["never-at-its-door"]);
     assert_eq!(guest.line(), "not looking");
     guest.process.stop();
-    // Nobody told it, so it does not end: the kernel's patience is the kernel's. Here it is over at once.
-    guest.process.kill();
-    assert_eq!(guest.process.end(), -9);
+    let ended = guest.end();
+    assert_eq!(ended.code, STOPPED);
+    assert!(ended.last_word.unwrap().starts_with("was told to stop while it waited for something else"));
+}
+
+#[test]
+fn a_guest_that_waits_for_input_is_woken_when_it_is_to_stop() {
+    let mut guest = Guest::start(&["echo-lines"]);
+    guest.input.as_mut().unwrap().write_all(b"one\ntw").unwrap();
+    assert_eq!(guest.line(), "one");
+    guest.process.stop();
+    // Half a line is not passed off as the end of the input.
+    let ended = guest.end();
+    assert_eq!((ended.code, ended.output.as_str(), ended.last_word), (0, "input failed\nstop\n", None));
+}
+
+#[test]
+fn a_guest_whose_output_nobody_reads_is_ended_when_it_is_to_stop() {
+    let mut guest = Guest::start(&["output-flood"]);
+    guest.output.read_exact(&mut [0; 1 << 16]).unwrap();
+    guest.process.stop();
+    assert_eq!(guest.process.end(), STOPPED, "{:?}", guest.process.last_word);
+}
+
+#[test]
+fn what_is_written_without_asking_is_bounded() {
+    let mut guest = Guest::start(&["write-without-asking"]);
+    let mut output = Vec::new();
+    guest.output.read_to_end(&mut output).unwrap();
+    assert_eq!(guest.process.end(), TRAPPED);
+    let last = guest.process.last_word.take().unwrap();
+    assert_eq!(last, "trapped: wrote more to a standard stream than it was allowed to at once");
+    // Of what one socket and one chunk hold, nothing more was taken.
+    assert!(output.len() < 2 << 20, "{} bytes were taken and nobody had read one", output.len());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::limits::Limiter;
 use crate::outcome::Outcome;
 use crate::plumbing::Plumbing;
 use crate::setup::Setup;
+use crate::stopping::Stopping;
 use crate::streams::Streams;
 use crate::turn::{Ticker, Turn};
 use std::future::Future;
@@ -111,7 +112,8 @@ pub(crate) async fn run(
             instance.wasi_cli_run().call_run(&mut store).await
         });
         let mut running = pin!(ticker.attend(running));
-        std::future::poll_fn(|context| beside(&plumbing, running.as_mut(), context)).await
+        let mut stopping = Stopping::new(streams);
+        std::future::poll_fn(|context| beside(&plumbing, &mut stopping, running.as_mut(), context)).await
     };
     plumbing.lock().flush();
     Outcome::of(result, &store.data().limiter, &setup.limits)
@@ -120,16 +122,18 @@ pub(crate) async fn run(
 /// Polls the guest, and its links where the guest does not do so itself.
 fn beside<T>(
     plumbing: &SharedPlumbing,
+    stopping: &mut Stopping<'_>,
     running: Pin<&mut impl Future<Output = wasmtime::Result<T>>>,
     context: &mut Context<'_>,
 ) -> Poll<wasmtime::Result<T>> {
     if let Poll::Ready(result) = running.poll(context) {
         return Poll::Ready(result);
     }
-    match plumbing.lock().poll_beside(context) {
-        Ok(()) => Poll::Pending,
-        Err(error) => Poll::Ready(Err(error.into())),
+    let mut plumbing = plumbing.lock();
+    if let Err(error) = plumbing.poll_beside(context) {
+        return Poll::Ready(Err(error.into()));
     }
+    stopping.poll(plumbing.stop_waits(), context).map(|unheard| Err(unheard.into()))
 }
 
 /// Links exactly what a guest may import: its door, standard streams, clocks, random numbers, and a file system

@@ -14,6 +14,7 @@ mod output_files;
 mod plumbing;
 mod setup;
 mod stdio;
+mod stopping;
 mod streams;
 mod turn;
 mod unsafe_component;
@@ -37,7 +38,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use streams::Streams;
 use vat::confine::{self, Allow, Profile};
-use vat::native::Born;
+use vat::native::{Born, Delivery, Door};
 
 /// Something is wrong with the beginning itself, or with this machine: the kernel's log says what.
 const NOT_BORN: u8 = 130;
@@ -83,10 +84,25 @@ fn live() -> io::Result<Outcome> {
         };
         let plumbing = Plumbing::new(doorway::Doorway::new(door.clone()), early);
         let outcome = guest::run(&engine, &component, &setup, &streams, plumbing).await;
-        streams.drain().await;
+        // What a stopped guest printed goes out as far as somebody reads it already.
+        if outcome != Outcome::Stopped {
+            tokio::select! {
+                () = streams.drain() => {}
+                () = told_to_stop(&door) => {}
+            }
+        }
         if let Some(word) = outcome.last_word() {
             door.last(&word).await;
         }
         Ok(outcome)
     })?
+}
+
+/// Returns when this process is to end, guest or no guest.
+async fn told_to_stop(door: &Door) {
+    while let Ok(Some(delivery)) = door.next().await {
+        if matches!(delivery, Delivery::Stop) {
+            return;
+        }
+    }
 }

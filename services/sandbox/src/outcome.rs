@@ -1,6 +1,7 @@
 //! How a guest ended, as the exit code of this process and its last word.
 
 use crate::limits::{Exceeded, Limiter, Limits};
+use crate::stopping::Unheard;
 use wasmtime::Trap;
 use wasmtime_wasi::I32Exit;
 
@@ -11,7 +12,11 @@ const TRAPPED: u8 = 134;
 /// The guest went over one of its limits.
 const EXCEEDED: u8 = 135;
 
-/// Said of a guest that was refused.
+/// The guest was ended because it did not hear that it is to stop. What a shell shows for SIGTERM, and what an app
+/// ends with that does hear it.
+const STOPPED: u8 = 143;
+
+/// How a guest ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The guest's own code, passed on as it is.
@@ -19,6 +24,8 @@ pub(crate) enum Outcome {
     Trapped(String),
     Exceeded(Exceeded),
     Refused(String),
+    /// See [`Unheard`].
+    Stopped,
 }
 
 impl Outcome {
@@ -35,6 +42,9 @@ impl Outcome {
         }
         if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
             return Self::Exceeded(*exceeded);
+        }
+        if error.is::<Unheard>() {
+            return Self::Stopped;
         }
         if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
             return Self::Exceeded(Exceeded::Stack { limit_bytes: limits.stack_bytes });
@@ -53,6 +63,7 @@ impl Outcome {
             Self::Trapped(_) => TRAPPED,
             Self::Exceeded(_) => EXCEEDED,
             Self::Refused(_) => REFUSED,
+            Self::Stopped => STOPPED,
         }
     }
 
@@ -63,6 +74,7 @@ impl Outcome {
             Self::Trapped(how) => Some(format!("trapped: {}", how.trim_start_matches("wasm trap: "))),
             Self::Exceeded(exceeded) => Some(exceeded.to_string()),
             Self::Refused(why) => Some(why.clone()),
+            Self::Stopped => Some(Unheard.to_string()),
         }
     }
 }

@@ -115,7 +115,7 @@ impl Pollable for KeptOutput {
 }
 
 impl OutputStream for KeptOutput {
-    /// A full disk loses output and does not end the guest.
+    /// A full disk loses output and does not end the guest. A write may be larger than was allowed: it waits nowhere.
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.write(&bytes).map_err(|error| StreamError::LastOperationFailed(error.into()))

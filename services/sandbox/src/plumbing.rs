@@ -32,6 +32,8 @@ pub(crate) struct Plumbing {
     told: Vec<u64>,
     /// The guest waits at its door and has polled just now.
     polled: bool,
+    /// The guest is to stop and was not told yet.
+    stop_waits: bool,
 }
 
 impl Plumbing {
@@ -48,6 +50,7 @@ impl Plumbing {
             reasons: BTreeMap::new(),
             told: Vec::new(),
             polled: false,
+            stop_waits: false,
         }
     }
 
@@ -67,6 +70,11 @@ impl Plumbing {
         self.poll(context)?;
         self.polled = self.events.is_empty();
         if self.polled { Poll::Pending } else { Poll::Ready(Ok(self.take_events())) }
+    }
+
+    /// Whether the guest is to stop, and has not come to its door since.
+    pub(crate) fn stop_waits(&self) -> bool {
+        self.stop_waits
     }
 
     /// The guest came back to its door: what it was told has had its effect. No call of a link of which it knows the
@@ -139,7 +147,10 @@ impl Plumbing {
                 self.links.insert(number, Link::new(link.into_raw()?, id, role, task.clone()));
             }
             Delivery::Notice(notice) => self.notice(notice),
-            Delivery::Stop => self.events.push_back(wit::Event::Stop),
+            Delivery::Stop => {
+                self.stop_waits = true;
+                self.events.push_back(wit::Event::Stop);
+            }
             // A guest has three standard streams and they came before it; resources come before that.
             Delivery::Link(_) | Delivery::Resource(..) => {}
         }
@@ -193,6 +204,7 @@ impl Plumbing {
 
     fn take_events(&mut self) -> Vec<wit::Event> {
         self.batch_bytes = 0;
+        self.stop_waits = false;
         let events = Vec::from(std::mem::take(&mut self.events));
         for event in &events {
             if let wit::Event::Closed(ending) = event

@@ -3,9 +3,11 @@
 
 use bytes::{Bytes, BytesMut};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
+use tokio::sync::Notify;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
@@ -15,11 +17,25 @@ pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
 /// Standard input.
 #[derive(Clone)]
-pub(crate) struct Input(Arc<UnixStream>);
+pub(crate) struct Input(Arc<Reading>);
+
+struct Reading {
+    socket: UnixStream,
+    /// The guest was told to stop: it waits here no more.
+    stopped: AtomicBool,
+    stop: Notify,
+}
 
 impl Input {
     pub(crate) fn new(socket: UnixStream) -> Self {
-        Self(Arc::new(socket))
+        Self(Arc::new(Reading { socket, stopped: AtomicBool::new(false), stop: Notify::new() }))
+    }
+
+    /// From now on nothing is waited for: what has come is read, and then reading fails. It does not merely end, for
+    /// half of an input must not pass for all of it.
+    pub(crate) fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Release);
+        self.0.stop.notify_waiters();
     }
 }
 
@@ -43,21 +59,33 @@ impl StdinStream for Input {
 #[async_trait]
 impl Pollable for Input {
     async fn ready(&mut self) {
-        // An error shows at the next read.
-        let _ = self.0.readable().await;
+        let stop = self.0.stop.notified();
+        if self.0.stopped.load(Ordering::Acquire) {
+            return;
+        }
+        tokio::select! {
+            // An error shows at the next read.
+            _ = self.0.socket.readable() => {}
+            () = stop => {}
+        }
     }
 }
 
 impl InputStream for Input {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let mut bytes = BytesMut::zeroed(size.min(CHUNK_BYTES));
-        match self.0.try_read(&mut bytes) {
+        match self.0.socket.try_read(&mut bytes) {
             Ok(0) if size > 0 => Err(StreamError::Closed),
             Ok(read) => {
                 bytes.truncate(read);
                 Ok(bytes.freeze())
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Bytes::new()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if self.0.stopped.load(Ordering::Acquire) {
+                    return Err(StreamError::LastOperationFailed(wasmtime::format_err!("the app was told to stop")));
+                }
+                Ok(Bytes::new())
+            }
             Err(_) => Err(StreamError::Closed),
         }
     }
@@ -67,7 +95,8 @@ impl InputStream for Input {
 #[derive(Clone)]
 pub(crate) struct Output {
     socket: Arc<UnixStream>,
-    /// What the socket did not take yet: at most one chunk. `None`: nobody reads any more.
+    /// What the socket did not take yet: at most one chunk, whoever of the stream's holders wrote it. `None`: nobody
+    /// reads any more.
     waiting: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
@@ -133,7 +162,14 @@ impl Pollable for Output {
 
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.lock().as_mut().ok_or(StreamError::Closed)?.extend_from_slice(&bytes);
+        {
+            let mut guard = self.lock();
+            let waiting = guard.as_mut().ok_or(StreamError::Closed)?;
+            if bytes.len() > CHUNK_BYTES - waiting.len() {
+                return Err(StreamError::trap("wrote more to a standard stream than it was allowed to at once"));
+            }
+            waiting.extend_from_slice(&bytes);
+        }
         self.flush_now().map(|_| ())
     }
 

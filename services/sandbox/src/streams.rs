@@ -68,6 +68,13 @@ impl Streams {
         }
     }
 
+    /// The guest was told to stop: it is to wait for no more input.
+    pub(crate) fn stop_input(&self) {
+        if let Self::Links { input, .. } = self {
+            input.stop();
+        }
+    }
+
     /// Returns when all that the guest printed is where it belongs, or nobody takes it.
     pub(crate) async fn drain(&self) {
         if let Self::Links { output, error, .. } = self {

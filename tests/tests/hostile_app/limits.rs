@@ -64,3 +64,19 @@ fn a_flood_of_output_that_is_kept_keeps_the_newest_of_it() {
     scene.node.expect(["stop", "flood-kept"]);
     scene.recorded("flood-kept", "ended");
 }
+
+#[test]
+fn who_does_not_come_to_its_door_is_ended_by_a_stop_and_by_the_end_of_its_shell() {
+    let scene = Scene::get();
+    let unheard = "was told to stop while it waited for something else than its door, and was ended";
+    scene.node.expect(["run", "--detach", "hostile", "--name", "sleeper", "--", "never-at-its-door"]);
+    scene.node.expect(["stop", "sleeper"]);
+    assert!(scene.recorded("sleeper", unheard).contains("143"));
+    assert_eq!(scene.instance("sleeper")["last"], unheard);
+
+    let mut attack = scene.start_attack("shell-killed", &[], &["never-at-its-door"]);
+    attack.hear("not looking");
+    attack.kill_shell();
+    scene.recorded("shell-killed", unheard);
+    scene.all_is_well();
+}

@@ -147,6 +147,12 @@ impl Attack {
         }
     }
 
+    /// Ends the shell that runs it, which has no time to say anything.
+    pub(crate) fn kill_shell(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it can be waited for");
+    }
+
     /// Waits until it has ended: its code, what it still printed, and what `latch` said.
     pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
         let mut rest = String::new();

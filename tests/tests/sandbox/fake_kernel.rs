@@ -107,11 +107,6 @@ impl Process {
         let status = self.child.wait().unwrap();
         status.code().or_else(|| status.signal().map(|signal| -signal)).unwrap()
     }
-
-    /// Ends it from outside.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-    }
 }
 
 impl Drop for Process {

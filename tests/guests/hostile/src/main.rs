@@ -8,6 +8,7 @@
 
 mod asking;
 mod attacks;
+mod raw_output;
 mod ways;
 mod wire;
 

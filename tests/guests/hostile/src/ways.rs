@@ -15,6 +15,8 @@ const WAYS: &[(&str, fn() -> ExitCode)] = &[
     ("panic", panic),
     ("output-flood", output_flood),
     ("output-then-done", output_then_done),
+    ("write-without-asking", crate::raw_output::write_without_asking),
+    ("echo-lines", echo_lines),
     ("never-at-its-door", never_at_its_door),
     ("never-a-window", never_a_window),
     ("huge-window", huge_window),
@@ -247,6 +249,23 @@ fn cat() -> ExitCode {
     std::io::stdin().read_to_end(&mut text).expect("input");
     std::io::stdout().write_all(&text).expect("output");
     eprintln!("{} bytes", text.len());
+    ExitCode::SUCCESS
+}
+
+/// Well behaved: says the lines of its input, and looks at its door when that fails.
+fn echo_lines() -> ExitCode {
+    for line in std::io::stdin().lines() {
+        match line {
+            Ok(line) => crate::say(&line),
+            Err(_) => {
+                println!("input failed");
+                break;
+            }
+        }
+    }
+    if door::wait(None).iter().any(|event| matches!(event, Event::Stop)) {
+        println!("stop");
+    }
     ExitCode::SUCCESS
 }
 
