@@ -15,7 +15,7 @@ use vat::Rights;
 /// ```no_run
 /// # async fn example() -> sdk::Result<()> {
 /// use sdk::{Folder, ask};
-/// let notes: Folder = ask("notes", "to keep your notes in").append().await?;
+/// let notes: Folder = ask("notes", "to keep your notes in").read().append().await?;
 /// # Ok(()) }
 /// ```
 ///
@@ -26,12 +26,12 @@ pub fn ask<O: Object>(label: &str, reason: &str) -> Ask<O> {
         label: label.to_owned(),
         reason: reason.to_owned(),
         hint: String::new(),
-        rights: Rights::ALL,
+        rights: None,
         object: PhantomData,
     }
 }
 
-/// A request that was not sent yet: see [`ask`]. Awaiting it sends it, and waits until a person or a policy has decided
+/// A request that was not sent yet: see [`ask`]. Awaiting it sends it, and waits until a person has decided
 /// and the object is there.
 #[derive(Debug)]
 #[must_use = "nothing is asked before it is awaited"]
@@ -39,29 +39,36 @@ pub struct Ask<O> {
     label: String,
     reason: String,
     hint: String,
-    rights: Rights,
+    /// Everything, where nothing was said.
+    rights: Option<Rights>,
     object: PhantomData<fn() -> O>,
 }
 
 impl<O: Object> Ask<O> {
-    /// Only to see: list and read.
+    /// To see: list and read. Alone: only that.
     pub fn read(self) -> Self {
-        self.rights(Rights::READ)
+        self.also(Rights::READ)
     }
 
-    /// To see, and to add what was not there. What exists does not change.
+    /// To add what was not there. What exists does not change. Alone: only that, and what exists is not seen either;
+    /// `.read().append()` asks for both.
     pub fn append(self) -> Self {
-        self.rights(Rights { read: true, append: true, write: false })
+        self.also(Rights::APPEND)
     }
 
     /// To see and to change. This is the default.
     pub fn write(self) -> Self {
-        self.rights(Rights::ALL)
+        self.also(Rights::ALL)
     }
 
     /// Exactly these rights.
     pub fn rights(self, rights: Rights) -> Self {
-        Ask { rights, ..self }
+        Ask { rights: Some(rights), ..self }
+    }
+
+    fn also(self, rights: Rights) -> Self {
+        let rights = self.rights.unwrap_or(Rights::NONE).union(rights);
+        self.rights(rights)
     }
 
     /// What the app has in mind, such as "the folder to search in": shown to the person who chooses, as the app's
@@ -81,7 +88,7 @@ impl<O: Object + 'static> IntoFuture for Ask<O> {
             let question = Question {
                 interface: O::INTERFACE,
                 hint: &self.hint,
-                rights: self.rights,
+                rights: self.rights.unwrap_or(Rights::ALL),
                 reason: &self.reason,
                 label: &self.label,
             };

@@ -122,7 +122,7 @@ fn rights_only_narrow() {
     let tree = Tree::new().file("a", "x");
     let code = Node::new().grant("folder", &tree).run(async move {
         let folder = folder().await?;
-        let added: Folder = folder.narrow(Rights { read: true, append: true, write: false }).await?;
+        let added: Folder = folder.narrow(Rights::READ.union(Rights::APPEND)).await?;
         added.create_new("b").await?;
         assert_eq!(added.remove("b").await.unwrap_err().kind(), ErrorKind::AppendOnly);
         let seen = added.narrow(Rights::ALL).await?.narrow(Rights::READ).await?;
@@ -132,6 +132,56 @@ fn rights_only_narrow() {
         Ok::<(), Error>(())
     });
     assert_eq!(code, 0);
+}
+
+#[test]
+fn what_is_asked_for_is_what_was_said() {
+    let tree = Tree::new().file("a", "x");
+    let code = Node::new().grant("folder", &tree).run(async move {
+        let all: Folder = ask("folder", "to test").await?;
+        assert_eq!(all.rights().await?, Rights::ALL);
+        Ok::<(), Error>(())
+    });
+    assert_eq!(code, 0);
+    let code = Node::new().grant("folder", &tree).run(async move {
+        let both: Folder = ask("folder", "to test").append().read().await?;
+        assert_eq!(both.rights().await?, Rights { read: true, append: true, write: false });
+        Ok::<(), Error>(())
+    });
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn who_may_only_add_sees_and_changes_nothing() {
+    let tree = Tree::new().file("a", "x").folder("sub");
+    let seen = tree.clone();
+    let code = Node::new().grant("folder", &tree).run(async move {
+        let folder: Folder = ask("folder", "to add to").append().await?;
+        assert_eq!(folder.rights().await?, Rights::APPEND);
+        folder.append("a", "y").await?;
+        folder.append("new", "one").await?;
+        folder.make_folder("made").await?.write("inside", "two").await?;
+        let mut entries = folder.entries();
+        let refused = [
+            folder.read("a").await.err(),
+            entries.next().await.err(),
+            folder.metadata("a").await.err(),
+            folder.create("a").await?.read_all().await.err(),
+        ];
+        assert!(refused.iter().all(|error| error.as_ref().is_some_and(|it| it.kind() == ErrorKind::NotPermitted)));
+        let refused = [
+            folder.write("a", "z").await.err(),
+            folder.rename("a", "b").await.err(),
+            folder.remove("a").await.err(),
+            folder.create("a").await?.truncate(0).await.err(),
+            folder.create("a").await?.write_at(0, "z").await.err(),
+        ];
+        assert!(refused.iter().all(|error| error.as_ref().is_some_and(|it| it.kind() == ErrorKind::AppendOnly)));
+        Ok::<(), Error>(())
+    });
+    assert_eq!(code, 0);
+    assert_eq!(seen.content("a").unwrap(), b"xy");
+    assert_eq!(seen.content("made/inside").unwrap(), b"two");
 }
 
 #[test]

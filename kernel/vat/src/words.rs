@@ -21,6 +21,8 @@ impl Rights {
     pub const NONE: Rights = Rights { read: false, append: false, write: false };
     /// See, and nothing else.
     pub const READ: Rights = Rights { read: true, append: false, write: false };
+    /// Add, and nothing else: neither see nor change what is there.
+    pub const APPEND: Rights = Rights { read: false, append: true, write: false };
     /// Everything; also what an object without such a distinction takes.
     pub const ALL: Rights = Rights { read: true, append: true, write: true };
 
@@ -35,6 +37,13 @@ impl Rights {
     pub const fn intersect(self, other: Rights) -> Rights {
         let (a, b) = (self.complete(), other.complete());
         Rights { read: a.read && b.read, append: a.append && b.append, write: a.write && b.write }
+    }
+
+    /// What either set allows.
+    #[must_use]
+    pub const fn union(self, other: Rights) -> Rights {
+        let (a, b) = (self.complete(), other.complete());
+        Rights { read: a.read || b.read, append: a.append || b.append, write: a.write || b.write }
     }
 
     /// Whether this set allows nothing that `other` does not.

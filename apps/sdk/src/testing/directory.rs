@@ -25,6 +25,30 @@ pub(super) struct DirectoryServer {
     pub(super) calls: Rc<Cell<u64>>,
 }
 
+/// Refuses what the rights do not cover, with the words of the real service.
+fn need(held: Rights, needed: Rights) -> Result<(), Error> {
+    if needed.is_subset_of(held) {
+        return Ok(());
+    }
+    match (needed, held.append, held.read) {
+        (Rights { write: true, .. }, true, _) => error("appendOnly: the grant only allows to add"),
+        (Rights { append: true, .. }, false, true) => error("readOnly: the grant only allows to read"),
+        _ => error("notPermitted: the grant does not allow it"),
+    }
+}
+
+/// What a derived reference gets; one that could do nothing is refused.
+fn narrow(held: Rights, asked: Rights) -> Result<Rights, Error> {
+    let rights = held.intersect(asked);
+    if rights == Rights::NONE {
+        need(held, asked)?;
+    }
+    Ok(rights)
+}
+
+/// To change what is there.
+const WRITE: Rights = Rights { read: false, append: true, write: true };
+
 fn error<T>(text: &str) -> Result<T, Error> {
     Err(Error::failed(text.to_owned()))
 }
@@ -62,14 +86,6 @@ impl DirectoryServer {
         }
     }
 
-    fn need(&self, allowed: bool) -> Result<(), Error> {
-        match (allowed, self.rights.append) {
-            (true, _) => Ok(()),
-            (false, true) => error("appendOnly: the grant only allows to add"),
-            (false, false) => error("readOnly: the grant only allows to read"),
-        }
-    }
-
     fn directory(&self, at: Vec<u8>, rights: Rights) -> directory::Client {
         let (exports, tree, calls) = (self.exports.clone(), self.tree.clone(), self.calls.clone());
         self.exports.export(DirectoryServer { exports, tree, at, rights, calls })
@@ -100,6 +116,7 @@ impl directory::Server for DirectoryServer {
         mut results: directory::ListResults,
     ) -> Result<(), Error> {
         self.count();
+        need(self.rights, Rights::READ)?;
         let skip =
             usize::try_from(params.get()?.get_cursor()).map_err(|_| Error::failed("io: no such page".to_owned()))?;
         let nodes = self.tree.nodes.borrow();
@@ -135,6 +152,7 @@ impl directory::Server for DirectoryServer {
         mut results: directory::StatResults,
     ) -> Result<(), Error> {
         self.count();
+        need(self.rights, Rights::READ)?;
         let node = self.node(&self.full(params.get()?.get_path()?)?)?;
         if matches!(node, Node::Link) && params.get()?.get_follow_link() {
             return error("leadsOut: the link leads out");
@@ -151,7 +169,7 @@ impl directory::Server for DirectoryServer {
         self.count();
         let at = self.full(params.get()?.get_path()?)?;
         let Node::Folder = self.node(&at)? else { return error("notDirectory: not a directory") };
-        let rights = self.rights.intersect(Rights::read_from(params.get()?.get_rights()?));
+        let rights = narrow(self.rights, Rights::read_from(params.get()?.get_rights()?))?;
         results.get().set_directory(self.directory(at, rights));
         rights.write_to(results.get().init_rights());
         Ok(())
@@ -163,7 +181,7 @@ impl directory::Server for DirectoryServer {
         mut results: directory::OpenFileResults,
     ) -> Result<(), Error> {
         self.count();
-        let rights = self.rights.intersect(Rights::read_from(params.get()?.get_rights()?));
+        let rights = narrow(self.rights, Rights::read_from(params.get()?.get_rights()?))?;
         match self.node(&self.full(params.get()?.get_path()?)?)? {
             Node::File(content) => results.get().set_file(self.file(content, rights)),
             Node::Folder => return error("isDirectory: it is a directory"),
@@ -180,7 +198,7 @@ impl directory::Server for DirectoryServer {
         mut results: directory::CreateResults,
     ) -> Result<(), Error> {
         self.count();
-        self.need(self.rights.append)?;
+        need(self.rights, Rights::APPEND)?;
         let path = self.new_path(params.get()?.get_path()?)?;
         let existing = self.tree.nodes.borrow().get(&path).cloned();
         let (content, created) = match existing {
@@ -201,7 +219,7 @@ impl directory::Server for DirectoryServer {
         mut results: directory::MakeDirectoryResults,
     ) -> Result<(), Error> {
         self.count();
-        self.need(self.rights.append)?;
+        need(self.rights, Rights::APPEND)?;
         let path = self.new_path(params.get()?.get_path()?)?;
         if self.node(&path).is_ok() {
             return error("exists: it is there already");
@@ -213,7 +231,7 @@ impl directory::Server for DirectoryServer {
 
     async fn rename(self: Rc<Self>, params: directory::RenameParams, _: directory::RenameResults) -> Result<(), Error> {
         self.count();
-        self.need(self.rights.write)?;
+        need(self.rights, WRITE)?;
         let params = params.get()?;
         let (from, to) = (self.full(params.get_from()?)?, self.new_path(params.get_to()?)?);
         let node = self.node(&from)?;
@@ -228,7 +246,7 @@ impl directory::Server for DirectoryServer {
 
     async fn remove(self: Rc<Self>, params: directory::RemoveParams, _: directory::RemoveResults) -> Result<(), Error> {
         self.count();
-        self.need(self.rights.write)?;
+        need(self.rights, WRITE)?;
         let path = self.full(params.get()?.get_path()?)?;
         self.node(&path)?;
         let below = [path.as_slice(), b"/"].concat();
@@ -273,12 +291,14 @@ impl FileServer {
 impl file::Server for FileServer {
     async fn stat(self: Rc<Self>, _: file::StatParams, mut results: file::StatResults) -> Result<(), Error> {
         self.count();
+        need(self.rights, Rights::READ)?;
         describe(&Node::File(self.content.clone()), results.get().init_metadata());
         Ok(())
     }
 
     async fn read(self: Rc<Self>, params: file::ReadParams, mut results: file::ReadResults) -> Result<(), Error> {
         self.count();
+        need(self.rights, Rights::READ)?;
         let params = params.get()?;
         let content = self.content.borrow();
         let start = usize::try_from(params.get_offset()).unwrap_or(usize::MAX).min(content.len());
@@ -290,14 +310,13 @@ impl file::Server for FileServer {
 
     async fn write(self: Rc<Self>, params: file::WriteParams, _: file::WriteResults) -> Result<(), Error> {
         self.count();
-        if !self.rights.write {
-            return error("readOnly: the grant only allows to read");
-        }
+        need(self.rights, WRITE)?;
         FileServer::put(&self.content, params.get()?.get_offset(), params.get()?.get_bytes()?)
     }
 
     async fn append(self: Rc<Self>, params: file::AppendParams, mut results: file::AppendResults) -> Result<(), Error> {
         self.count();
+        need(self.rights, Rights::APPEND)?;
         let offset = self.content.borrow().len() as u64;
         results.get().set_offset(offset);
         FileServer::put(&self.content, offset, params.get()?.get_bytes()?)
@@ -305,9 +324,7 @@ impl file::Server for FileServer {
 
     async fn truncate(self: Rc<Self>, params: file::TruncateParams, _: file::TruncateResults) -> Result<(), Error> {
         self.count();
-        if !self.rights.write {
-            return error("readOnly: the grant only allows to read");
-        }
+        need(self.rights, WRITE)?;
         let size =
             usize::try_from(params.get()?.get_size()).map_err(|_| Error::failed("tooLarge: too large".to_owned()))?;
         self.content.borrow_mut().resize(size, 0);
@@ -325,7 +342,9 @@ impl file::Server for FileServer {
         mut results: file::WriteFromResults,
     ) -> Result<(), Error> {
         self.count();
-        let offset = Cell::new(params.get()?.get_offset());
+        need(self.rights, Rights::APPEND)?;
+        let end = self.content.borrow().len() as u64;
+        let offset = Cell::new(if self.rights.write { params.get()?.get_offset() } else { end });
         let sink = Sink { content: self.content.clone(), offset, total: Cell::new(0), calls: self.calls.clone() };
         results.get().set_sink(self.exports.export(sink));
         Ok(())

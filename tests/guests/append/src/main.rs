@@ -2,6 +2,8 @@
 //! them under way at any moment. Every line is as long as every other, so that the file's size tells how many calls
 //! were carried out. Whatever restarts, it goes on; once the folder is taken from it, it says how many lines were
 //! acknowledged to it, and ends.
+//!
+//! `append FILE only`: adds one line, then tries everything else on the file and its folder, and says what was allowed.
 #![forbid(unsafe_code)]
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -21,7 +23,32 @@ fn main() -> ExitCode {
         println!("usage: append FILE DEPTH");
         return ExitCode::from(2);
     };
-    sdk::run(flood(file, depth.unwrap_or(1)))
+    match (arguments.get(1).map(String::as_str), depth) {
+        (Some("only"), _) => sdk::run(only_add(file)),
+        (_, depth) => sdk::run(flood(file, depth.unwrap_or(1))),
+    }
+}
+
+async fn only_add(file: String) -> sdk::Result<()> {
+    let folder: Folder = ask("folder", "to add lines to").append().await?;
+    let mut entries = folder.entries();
+    let created = folder.create(&file).await?;
+    let tried = [
+        ("add", folder.append(&file, line(0)).await),
+        ("make a folder", folder.make_folder("made").await.map(drop)),
+        ("list", entries.next().await.map(drop)),
+        ("look", folder.metadata(&file).await.map(drop)),
+        ("read", folder.read(&file).await.map(drop)),
+        ("read what is open", created.read_at(0, 1).await.map(drop)),
+        ("write over", created.write_at(0, "x").await),
+        ("truncate", created.truncate(0).await),
+        ("rename", folder.rename(&file, "renamed").await),
+        ("remove", folder.remove(&file).await),
+    ];
+    for (what, outcome) in tried {
+        println!("{what}: {}", outcome.map_or_else(|error| format!("{:?}", error.kind()), |()| "done".to_owned()));
+    }
+    Ok(())
 }
 
 async fn flood(file: String, depth: usize) -> sdk::Result<()> {
