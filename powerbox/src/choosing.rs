@@ -10,7 +10,7 @@ use crate::caveats::{Caveats, Left, narrow};
 use crate::core::Core;
 use crate::grants::Node;
 use crate::live::Brought;
-use crate::matching::{HOST_RESOLVER, Target, directory, folder_offer, offers};
+use crate::matching::{HOST_RESOLVER, Offer, Target, directory, folder_offer};
 use crate::problem::Problem;
 use crate::record::{Folder, Holder, Source, interface_name};
 use crate::words::{PATH_LIMIT, plain};
@@ -85,11 +85,19 @@ impl Core {
                 }
             }
             Pick::Offer(name) => {
-                let caveats = narrow(&unlimited, Left::default(), &asked, now_ms).map_err(too_wide)?;
-                let (source, interface) = self.offer(&name)?;
+                let (source, interface, rights) = self.offer(&name)?;
+                let within = |rights: Rights| Caveats { rights: asked.rights.intersect(rights), ..asked.clone() };
+                narrow(&unlimited, Left::default(), &within(rights), now_ms).map_err(too_wide)?;
                 let Source::Folder(folder) = &source;
                 may_use(uid, folder)?;
                 self.folder_process(folder, None).await?;
+                // That took time: it is given as it is offered now, if it still is.
+                let (still, _, rights) = self.offer(&name)?;
+                if still != source {
+                    let shown = plain(&name, PATH_LIMIT);
+                    return Err(Problem::refused(format!("{shown} is another folder now. Look at it and try again")));
+                }
+                let caveats = narrow(&unlimited, Left::default(), &within(rights), self.now_ms()).map_err(too_wide)?;
                 Resolved { parent: 0, offer: name, source, interface, caveats }
             }
             Pick::Target(words) => {
@@ -124,20 +132,23 @@ impl Core {
         })
     }
 
-    fn offer(&self, name: &str) -> Result<(Source, u64), Problem> {
-        let state = self.state.borrow();
-        let shown = plain(name, PATH_LIMIT);
-        let found = offers(&state.grants).into_iter().find(|offer| offer.name == name);
-        match found {
-            Some(offer) if offer.name == HOST_RESOLVER => {
-                Err(Problem::refused("name a folder in the place of PATH: host:/some/folder"))
-            }
-            Some(offer) => offer
-                .source
-                .map(|source| (source, offer.interface))
-                .ok_or_else(|| Problem::refused(format!("{shown} cannot be granted as it is"))),
-            None => Err(Problem::refused(format!("there is no offer {shown}. `latch offers` lists them"))),
+    /// What is on offer now.
+    pub(crate) fn offers(&self) -> Vec<Offer> {
+        crate::matching::offers(&self.state.borrow().grants, &self.live.borrow().ending, self.now_ms())
+    }
+
+    /// What serves an offer of this name, with which interface, and the most that it can be had with.
+    fn offer(&self, name: &str) -> Result<(Source, u64, Rights), Problem> {
+        if name == HOST_RESOLVER {
+            return Err(Problem::refused("name a folder in the place of PATH: host:/some/folder"));
         }
+        let none = || {
+            let name = plain(name, PATH_LIMIT);
+            Problem::refused(format!("there is no offer {name}, or no longer. `latch offers` lists them"))
+        };
+        let offer = self.offers().into_iter().find(|offer| offer.name == name).ok_or_else(none)?;
+        let source = offer.source.ok_or_else(none)?;
+        Ok((source, offer.interface, offer.rights))
     }
 
     /// Whether there is anything of these grants to revoke.

@@ -1,5 +1,7 @@
 //! Which offers fit a request, and how offers are written. Pure.
 
+use std::collections::{BTreeMap, HashSet};
+
 use vat::words::Rights;
 
 use crate::grants::Tree;
@@ -23,7 +25,7 @@ pub struct Offer {
     pub interface: u64,
     /// The most that it can be granted with.
     pub rights: Rights,
-    /// How many grants are alive on it.
+    /// How many grants offer it.
     pub grants: u32,
 }
 
@@ -54,38 +56,42 @@ pub fn folder_offer(folder: &Folder) -> String {
     format!("{HOST}{}", folder.path)
 }
 
-/// Every offer: the folders that grants are on, and what takes a string. Only grants made directly on an offer show
-/// it: what hangs below them is the same object.
+/// Every offer at this time: the folders that grants are on, and what takes a string. Only grants that people made
+/// directly on a folder offer it, while they are alive and nobody is `ending` them: what hangs below them is the same
+/// object, and what a shell uses itself is for nobody else. An offer's rights are those that these grants have
+/// together: who picks it gets nothing that a person has not given of it before.
 #[must_use]
-pub fn offers(grants: &Tree) -> Vec<Offer> {
-    let mut found: Vec<Offer> = Vec::new();
-    for (_, node) in grants.iter() {
+pub fn offers(grants: &Tree, ending: &HashSet<u64>, now_ms: u64) -> Vec<Offer> {
+    let mut found: BTreeMap<&str, Offer> = BTreeMap::new();
+    for (grant, node) in grants.iter() {
         let granted = &node.granted;
-        let alive = u32::from(node.ended.is_none());
-        match found.iter_mut().find(|offer| offer.name == granted.offer) {
-            Some(offer) => {
-                offer.grants += alive;
-                // The latest folder at that path is the one that counts.
-                offer.source = Some(granted.source.clone());
-            }
-            None => found.push(Offer {
-                name: granted.offer.clone(),
-                source: Some(granted.source.clone()),
-                interface: granted.interface,
-                rights: Rights::ALL,
-                grants: alive,
-            }),
+        let expires_at_ms = granted.caveats.expires_at_ms;
+        let is_over = node.ended.is_some() || ending.contains(grant) || (1..=now_ms).contains(&expires_at_ms);
+        if is_over || granted.parent != 0 || granted.transient {
+            continue;
         }
+        let new = || Offer {
+            name: granted.offer.clone(),
+            source: Some(granted.source.clone()),
+            interface: granted.interface,
+            rights: Rights::NONE,
+            grants: 0,
+        };
+        let offer = found.entry(&granted.offer).or_insert_with(new);
+        if offer.source.as_ref() != Some(&granted.source) {
+            // The latest folder at that path is the one that counts, with what was given of that one.
+            *offer = new();
+        }
+        offer.grants += 1;
+        offer.rights = union(offer.rights, granted.caveats.rights);
     }
-    found.sort_by(|one, other| one.name.cmp(&other.name));
-    found.push(Offer {
-        name: HOST_RESOLVER.into(),
-        source: None,
-        interface: directory(),
-        rights: Rights::ALL,
-        grants: 0,
-    });
-    found
+    let resolver =
+        Offer { name: HOST_RESOLVER.into(), source: None, interface: directory(), rights: Rights::ALL, grants: 0 };
+    found.into_values().chain([resolver]).collect()
+}
+
+fn union(one: Rights, other: Rights) -> Rights {
+    Rights { read: one.read || other.read, append: one.append || other.append, write: one.write || other.write }
 }
 
 /// The names of the offers that could answer a request for this interface, resolvers first.
@@ -140,7 +146,12 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
+    use vat::words::EndReason;
+
     use super::*;
+    use crate::caveats::{Caveats, Left};
+    use crate::grants::{End, Node};
+    use crate::record::{Granted, Holder};
 
     #[test]
     fn every_way_to_name_an_object_is_understood() {
@@ -154,8 +165,82 @@ mod tests {
 
     #[test]
     fn only_what_serves_the_interface_is_proposed() {
-        let offers = offers(&Tree::default());
+        let offers = offers(&Tree::default(), &HashSet::new(), 0);
         assert_eq!(providers(&offers, directory()), [HOST_RESOLVER]);
         assert!(providers(&offers, 7).is_empty());
+    }
+    fn granted(grant: u64, offer: &str, rights: Rights) -> Granted {
+        Granted {
+            grant,
+            parent: 0,
+            holder: Holder::Instance("search".into()),
+            label: format!("l{grant}"),
+            offer: offer.into(),
+            source: Source::Folder(Folder { path: offer.into(), ..Folder::default() }),
+            interface: directory(),
+            caveats: Caveats { rights, ..Caveats::default() },
+            transient: false,
+        }
+    }
+
+    fn tree(granted: impl IntoIterator<Item = Granted>) -> Tree {
+        let mut tree = Tree::default();
+        for granted in granted {
+            let node = Node {
+                granted,
+                at_ms: 1,
+                by: String::new(),
+                position: 1,
+                reason: String::new(),
+                left: Left::default(),
+                lease: None,
+                ended: None,
+            };
+            tree.insert(node).unwrap();
+        }
+        tree
+    }
+
+    /// What of folders is offered at this time: the name, the rights, how many grants.
+    fn offered(tree: &Tree, ending: &[u64], now_ms: u64) -> Vec<(String, Rights, u32)> {
+        let offers = offers(tree, &ending.iter().copied().collect(), now_ms);
+        let folders = offers.into_iter().filter(|offer| offer.source.is_some());
+        folders.map(|offer| (offer.name, offer.rights, offer.grants)).collect()
+    }
+
+    #[test]
+    fn an_offer_has_the_rights_that_were_given_and_no_more() {
+        let append = Rights { append: true, ..Rights::NONE };
+        let tree = tree([
+            granted(1, "host:/a", Rights::READ),
+            granted(2, "host:/b", Rights::READ),
+            granted(3, "host:/b", append),
+            Granted { parent: 1, ..granted(4, "host:/a", Rights::READ) },
+            Granted { transient: true, ..granted(5, "host:/a", Rights::ALL) },
+        ]);
+        let both = Rights { append: true, ..Rights::READ };
+        let expected = [("host:/a".to_owned(), Rights::READ, 1), ("host:/b".to_owned(), both, 2)];
+        assert_eq!(offered(&tree, &[], 1), expected);
+    }
+
+    #[test]
+    fn what_is_over_is_not_offered() {
+        let mut expiring = granted(1, "host:/a", Rights::READ);
+        expiring.caveats.expires_at_ms = 100;
+        let mut tree = tree([expiring, granted(2, "host:/b", Rights::ALL)]);
+        assert_eq!(offered(&tree, &[], 99).len(), 2);
+        assert_eq!(offered(&tree, &[], 100), [("host:/b".to_owned(), Rights::ALL, 1)]);
+        assert_eq!(offered(&tree, &[2], 100), []);
+        let end = End { at_ms: 1, by: String::new(), reason: EndReason::Revoked, detail: String::new() };
+        tree.end(&[2], &end);
+        assert_eq!(offered(&tree, &[], 100), []);
+    }
+
+    #[test]
+    fn rights_on_the_folder_before_are_not_rights_on_the_one_that_took_its_place() {
+        let mut other = granted(2, "host:/a", Rights::READ);
+        other.source = Source::Folder(Folder { path: "host:/a".into(), inode: 9, ..Folder::default() });
+        let tree = tree([granted(1, "host:/a", Rights::ALL), other]);
+        assert_eq!(offered(&tree, &[], 1), [("host:/a".to_owned(), Rights::READ, 1)]);
     }
 }

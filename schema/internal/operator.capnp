@@ -142,7 +142,7 @@ struct Offer {
   interface @2 :UInt64;
   interfaceName @3 :Text;
   rights @4 :Common.Rights;
-  grants @5 :UInt32;           # open on it
+  grants @5 :UInt32;           # that offer it
   resolver @6 :Bool;           # takes a string: "host:PATH"
 }
 

@@ -8,7 +8,7 @@ use crate::caveats::Caveats;
 use crate::choosing::{Choice, Pick, methods as bounded};
 use crate::core::Core;
 use crate::grants::Node;
-use crate::matching::{HOST_PROVIDER, offers as all_offers, providers};
+use crate::matching::{HOST_PROVIDER, providers};
 use crate::record::{Asked, interface_name};
 use crate::words::{PATH_LIMIT, PHRASE_LIMIT, REASON_LIMIT, plain};
 
@@ -44,7 +44,7 @@ pub(super) async fn offers(
     mut results: operator::OffersResults,
 ) -> Result<(), capnp::Error> {
     let cursor = params.get()?.get_cursor();
-    let (rows, next) = of.core.look(move |core| Ok(page(all_offers(&core.state.borrow().grants), cursor))).await?;
+    let (rows, next) = of.core.look(move |core| Ok(page(core.offers(), cursor))).await?;
     let mut list = results.get().init_rows(count(rows.len()));
     for (index, row) in (0..).zip(&rows) {
         let mut builder = list.reborrow().get(index);
@@ -79,7 +79,7 @@ pub(super) async fn requests(
             // Versions begin at 1, so that 0 is before all of them.
             let version = core.bells.requests.count() + 1;
             let (state, live) = (core.state.borrow(), core.live.borrow());
-            let offers = all_offers(&state.grants);
+            let offers = core.offers();
             let is_wanted = |asked: &&Asked| instance.is_empty() || asked.instance == instance;
             let pending = state.requests.pending().filter(is_wanted).take(PAGE_ROWS);
             let rows: Vec<(Asked, Vec<String>, u32)> = pending
