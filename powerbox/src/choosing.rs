@@ -9,7 +9,7 @@ use vat::words::{Method, Rights};
 use crate::caveats::{Caveats, Left, narrow};
 use crate::core::Core;
 use crate::grants::Node;
-use crate::live::Brought;
+use crate::live::{Brought, FolderHold};
 use crate::matching::{HOST_RESOLVER, Offer, Target, directory, folder_offer};
 use crate::problem::Problem;
 use crate::record::{Folder, Holder, Source, interface_name};
@@ -46,6 +46,8 @@ pub(crate) struct Resolved {
     pub(crate) source: Source,
     pub(crate) interface: u64,
     pub(crate) caveats: Caveats,
+    /// Keeps what serves it there until it is linked, where it was started for this.
+    pub(crate) hold: Option<FolderHold>,
 }
 
 impl Core {
@@ -75,13 +77,14 @@ impl Core {
                 let caveats = narrow(&unlimited, Left::default(), &asked, now_ms).map_err(too_wide)?;
                 let folder = brought.folder.clone();
                 // Served before it is granted: what cannot be served is refused with nothing left behind.
-                self.folder_process(&folder, Some(brought.resource)).await?;
+                let (_, hold) = self.serve_folder(&folder, Some(brought.resource)).await?;
                 Resolved {
                     parent: 0,
                     offer: folder_offer(&folder),
                     source: Source::Folder(folder),
                     interface: directory(),
                     caveats,
+                    hold: Some(hold),
                 }
             }
             Pick::Offer(name) => {
@@ -90,7 +93,7 @@ impl Core {
                 narrow(&unlimited, Left::default(), &within(rights), now_ms).map_err(too_wide)?;
                 let Source::Folder(folder) = &source;
                 may_use(uid, folder)?;
-                self.folder_process(folder, None).await?;
+                let (_, hold) = self.serve_folder(folder, None).await?;
                 // That took time: it is given as it is offered now, if it still is.
                 let (still, _, rights) = self.offer(&name)?;
                 if still != source {
@@ -98,7 +101,7 @@ impl Core {
                     return Err(Problem::refused(format!("{shown} is another folder now. Look at it and try again")));
                 }
                 let caveats = narrow(&unlimited, Left::default(), &within(rights), self.now_ms()).map_err(too_wide)?;
-                Resolved { parent: 0, offer: name, source, interface, caveats }
+                Resolved { parent: 0, offer: name, source, interface, caveats, hold: Some(hold) }
             }
             Pick::Target(words) => {
                 let (parent, node) = self.target(&words)?;
@@ -107,7 +110,14 @@ impl Core {
                 let asked = Caveats { rights: asked.rights.intersect(node.granted.caveats.rights), ..asked };
                 let caveats = narrow(&node.granted.caveats, node.left, &asked, now_ms).map_err(too_wide)?;
                 let granted = node.granted;
-                Resolved { parent, offer: granted.offer, source: granted.source, interface: granted.interface, caveats }
+                Resolved {
+                    parent,
+                    offer: granted.offer,
+                    source: granted.source,
+                    interface: granted.interface,
+                    caveats,
+                    hold: None,
+                }
             }
         };
         if interface != 0 && resolved.interface != interface {

@@ -166,7 +166,10 @@ impl Core {
     /// Writes a record down and changes the state by it. It is not durable yet: wait for [`Core::durable`] before
     /// anything acts on it.
     pub fn record(&self, by: &str, record: Record) -> Result<u64, Problem> {
-        let entry = self.log.borrow_mut().append(self.now_ms(), by, record);
+        let appended = self.log.borrow_mut().append(self.now_ms(), by, record);
+        let entry = appended.map_err(|too_long| {
+            Problem::refused(format!("this cannot be recorded: {too_long}. Ask for less at once"))
+        })?;
         self.apply(&entry)?;
         if self.log.borrow().unsigned() >= crate::log::CHECKPOINT_EVERY {
             self.checkpoint();

@@ -153,6 +153,8 @@ impl Core {
         crate::fault::point("grant.decided");
         self.commit(by, Record::Granted(Box::new(granted))).await?;
         crate::fault::point("grant.durable");
+        // From here on what opens the grant keeps its folder.
+        drop(resolved.hold);
         self.bells.requests.ring();
         Ok(grant)
     }

@@ -9,31 +9,42 @@ use schema::kernel_capnp::Image;
 use schema::setup_capnp::folder_setup;
 
 use crate::core::{Core, Start, setup, spawn};
-use crate::live::{FolderLife, Kind};
+use crate::live::{FolderHold, FolderLife, Kind};
 use crate::matching::folder_offer;
 use crate::problem::Problem;
-use crate::record::Folder;
+use crate::record::{Folder, Source};
 use crate::words::{PATH_LIMIT, plain};
 
 /// How long a folder that nothing uses is still served: people often use the same one again at once.
 const IDLE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Core {
-    /// The process that serves a folder. `claim`: the kernel's number of the folder that a shell brought; without one
-    /// the kernel opens the path again, and compares.
+    /// The process that serves a folder, for a grant that is being opened: that keeps it.
     pub(crate) async fn folder_process(self: &Rc<Self>, folder: &Folder, claim: Option<u64>) -> Result<u64, Problem> {
+        self.serve_folder(folder, claim).await.map(|(process, _)| process)
+    }
+
+    /// The process that serves a folder, and what keeps it from being stopped as idle. `claim`: the kernel's number of
+    /// the folder that a shell brought; without one the kernel opens the path again, and compares.
+    pub(crate) async fn serve_folder(
+        self: &Rc<Self>,
+        folder: &Folder,
+        claim: Option<u64>,
+    ) -> Result<(u64, FolderHold), Problem> {
         let offer = plain(&folder_offer(folder), PATH_LIMIT);
         let failed = |why: String| Problem::refused(format!("{offer} cannot be served: {why}"));
-        let running = self.live.borrow().folders.get(folder).map(|life| life.process);
-        if let Some(process) = running {
+        let running = self.live.borrow_mut().folders.get_mut(folder).map(|life| (life.process, life.hold()));
+        if let Some((process, hold)) = running {
             if let Some(resource) = claim {
                 self.drop_resource(resource);
             }
             self.confined_or_dead(process).await.map_err(failed)?;
-            return Ok(process);
+            return Ok((process, hold));
         }
         let process = self.new_id()?;
-        self.live.borrow_mut().folders.insert(folder.clone(), FolderLife { process });
+        let mut life = FolderLife::of(process);
+        let hold = life.hold();
+        self.live.borrow_mut().folders.insert(folder.clone(), life);
         let started = self.start_folder(process, folder, claim, &offer).await;
         if started.is_err() {
             self.live.borrow_mut().folders.remove(folder);
@@ -46,7 +57,7 @@ impl Core {
             return Err(failed(why));
         }
         self.release_idle_folders();
-        Ok(process)
+        Ok((process, hold))
     }
 
     async fn start_folder(
@@ -75,41 +86,63 @@ impl Core {
         self.link_session(process).await
     }
 
-    /// Stops folders' processes that have been without a link for a while.
+    /// Stops folders' processes that nothing has used for a while. Looks again for as long as there are any without a
+    /// link, however they came to be so.
     pub(crate) fn release_idle_folders(self: &Rc<Self>) {
-        if self.stopping.get() || self.live.borrow().watches_idle_folders {
-            return;
-        }
-        let idle = self.idle_folders();
-        if idle.is_empty() {
+        if self.live.borrow().watches_idle_folders || !self.has_unlinked_folders() {
             return;
         }
         self.live.borrow_mut().watches_idle_folders = true;
         let core = self.clone();
         spawn(async move {
-            tokio::time::sleep(IDLE_PATIENCE).await;
-            let still: Vec<(Folder, u64)> = core.idle_folders().into_iter().filter(|one| idle.contains(one)).collect();
-            for (folder, process) in still {
-                core.live.borrow_mut().folders.remove(&folder);
-                core.stop_process(process, false);
+            let mut idle = core.idle_folders();
+            while core.has_unlinked_folders() {
+                tokio::time::sleep(IDLE_PATIENCE).await;
+                idle = core.stop_idle_folders(&idle);
             }
             core.live.borrow_mut().watches_idle_folders = false;
-            // Those that became idle meanwhile get their own time.
-            core.release_idle_folders();
         });
     }
 
-    fn idle_folders(&self) -> Vec<(Folder, u64)> {
-        let live = self.live.borrow();
-        let is_used = |process: u64| live.links.values().any(|link| link.server == process && link.grant != 0);
-        // While any link is being made, none is known to be idle.
-        if !live.opening.is_empty() {
-            return Vec::new();
+    /// Stops those that were idle before and were not used since. Returns those that are idle now.
+    pub(crate) fn stop_idle_folders(&self, before: &[Idle]) -> Vec<Idle> {
+        let (still, newly): (Vec<Idle>, Vec<Idle>) =
+            self.idle_folders().into_iter().partition(|idle| before.contains(idle));
+        for idle in still {
+            self.live.borrow_mut().folders.remove(&idle.folder);
+            self.stop_process(idle.process, false);
         }
+        newly
+    }
+
+    fn has_unlinked_folders(&self) -> bool {
+        let live = self.live.borrow();
+        !self.stopping.get() && live.folders.values().any(|life| !live.serves(life.process))
+    }
+
+    /// Folders' processes that no link leads to, that nobody holds, and that no grant being linked will use.
+    pub(crate) fn idle_folders(&self) -> Vec<Idle> {
+        let (state, live) = (self.state.borrow(), self.live.borrow());
+        let is_being_linked = |folder: &Folder| {
+            let opening = live.opening.iter().chain(&live.relink).filter_map(|grant| state.grants.get(*grant));
+            let mut sources = opening.map(|node| &node.granted.source);
+            sources.any(|Source::Folder(source)| source == folder)
+        };
         live.folders
             .iter()
-            .filter(|(_, life)| !is_used(life.process))
-            .map(|(folder, life)| (folder.clone(), life.process))
+            .filter(|(folder, life)| !live.serves(life.process) && !is_being_linked(folder))
+            .filter_map(|(folder, life)| {
+                let uses = life.uses_unless_held()?;
+                Some(Idle { folder: folder.clone(), process: life.process, uses })
+            })
             .collect()
     }
+}
+
+/// A folder's process that nothing uses, as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Idle {
+    folder: Folder,
+    process: u64,
+    uses: u64,
 }

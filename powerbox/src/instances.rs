@@ -54,15 +54,25 @@ impl Core {
                 "the arguments are longer than 32 KiB in all. Put them into a file that the app may read",
             ));
         }
-        let instance = self.free_instance(&wish, &package)?;
+        // Nothing is waited for before: two who start the same app at once get two instances.
+        let claim = self.claim_instance(&wish, &package)?;
+        let instance = claim.instance.clone();
+        let started = self.run_claimed(wish, &package, &instance).await;
+        if started.is_err() {
+            self.live.borrow_mut().presets.retain(|(of, _), _| *of != instance);
+        }
+        Ok((instance, started?))
+    }
+
+    async fn run_claimed(self: &Rc<Self>, wish: Wish, package: &Installed, instance: &str) -> Result<u64, Problem> {
         let by = format!("uid {}", wish.uid);
         for (label, choice) in wish.presets {
-            let preset = self.preset(&by, &package, &instance, &label, wish.shell, wish.uid, choice).await?;
-            self.live.borrow_mut().presets.insert((instance.clone(), label), preset);
+            let preset = self.preset(&by, package, instance, &label, wish.shell, wish.uid, choice).await?;
+            self.live.borrow_mut().presets.insert((instance.to_owned(), label), preset);
         }
         let process = self.new_id()?;
         let run = Ran {
-            instance: instance.clone(),
+            instance: instance.to_owned(),
             app: wish.app,
             version: package.manifest.version.clone(),
             digest: package.digest,
@@ -72,14 +82,10 @@ impl Core {
             shell: if wish.detached { 0 } else { wish.shell },
             uid: wish.uid,
         };
-        self.live.borrow_mut().failures.remove(&instance);
-        self.replace_by_presets(&by, &instance).await?;
-        let started = self.start(&by, run, &package).await;
-        if started.is_err() {
-            self.live.borrow_mut().presets.retain(|(of, _), _| *of != instance);
-        }
-        started?;
-        Ok((instance, process))
+        self.live.borrow_mut().failures.remove(instance);
+        self.replace_by_presets(&by, instance).await?;
+        self.start(&by, run, package).await?;
+        Ok(process)
     }
 
     pub(crate) fn package(&self, app: &str) -> Result<Installed, Problem> {
@@ -90,12 +96,24 @@ impl Core {
         self.state.borrow().packages.get(app).cloned().ok_or_else(none)
     }
 
-    /// The instance's name, which must not be running. Held from here on by being marked as starting.
+    /// Claims an instance's name, which must be free: it must not be running, and nobody be starting it.
+    fn claim_instance(self: &Rc<Self>, wish: &Wish, package: &Installed) -> Result<Claim, Problem> {
+        let instance = self.free_instance(wish, package)?;
+        self.claim(&instance).ok_or_else(|| is_being_started(&instance))
+    }
+
+    /// Claims an instance for who starts it; nothing where somebody else is at it.
+    pub(crate) fn claim(self: &Rc<Self>, instance: &str) -> Option<Claim> {
+        let claimed = self.live.borrow_mut().starting.insert(instance.to_owned());
+        claimed.then(|| Claim { core: self.clone(), instance: instance.to_owned() })
+    }
+
     fn free_instance(&self, wish: &Wish, package: &Installed) -> Result<String, Problem> {
         let name = &package.manifest.name;
         let (state, live) = (self.state.borrow(), self.live.borrow());
         let is_running = |instance: &str| {
-            live.process_of(&Holder::Instance(instance.to_owned())).is_some()
+            live.starting.contains(instance)
+                || live.process_of(&Holder::Instance(instance.to_owned())).is_some()
                 || state.instances.get(instance).is_some_and(|row| row.running)
         };
         let instance = if wish.instance.is_empty() {
@@ -109,6 +127,9 @@ impl Core {
             return Err(Problem::refused(
                 "an instance's name must be 1 to 80 characters of a-z, 0-9, '-' and '#', beginning with a letter. Choose another",
             ));
+        }
+        if live.starting.contains(&instance) {
+            return Err(is_being_started(&instance));
         }
         if is_running(&instance) {
             return Err(Problem::refused(format!(
@@ -127,6 +148,7 @@ impl Core {
         }
     }
 
+    /// Starts a run of an instance that the caller has claimed.
     pub(crate) async fn start(self: &Rc<Self>, by: &str, run: Ran, package: &Installed) -> Result<(), Problem> {
         let opened = {
             let path = self.package_path(&package.digest);
@@ -142,10 +164,6 @@ impl Core {
         }
         let limits = allowed(package.manifest.limits);
         let setup = sandbox_setup(&run, limits);
-        // Somebody else may have started it while this compiled.
-        if self.state.borrow().instances.get(&instance).is_some_and(|row| row.running) {
-            return Err(Problem::refused(format!("{instance} was started meanwhile. Give the new one another name")));
-        }
         let shell = run.shell;
         self.commit(by, Record::Ran(run)).await?;
         crate::fault::point("run.recorded");
@@ -223,6 +241,22 @@ impl Core {
         let resolved = self.resolve(shell, uid, choice, announced.interface, announced.rights).await?;
         Ok(Preset { by: format!("{by} with the run"), resolved })
     }
+}
+
+/// An instance that is being started: nobody else starts it while this lives.
+pub(crate) struct Claim {
+    core: Rc<Core>,
+    instance: String,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.core.live.borrow_mut().starting.remove(&self.instance);
+    }
+}
+
+fn is_being_started(instance: &str) -> Problem {
+    Problem::refused(format!("{instance} is being started by somebody else. Give the new one another name"))
 }
 
 /// Whether this can name an instance: an app's name, or one of a person's choosing.

@@ -101,11 +101,39 @@ pub(crate) struct Brought {
     pub descriptor: Option<OwnedFd>,
 }
 
-/// What is served to one folder's process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The process that serves one folder, and who needs it although no link goes there yet.
+#[derive(Debug)]
 pub(crate) struct FolderLife {
     /// Its process.
     pub process: u64,
+    /// How often it was taken into use: whoever saw it idle before and after sees by this whether it was in between.
+    uses: u64,
+    /// Shared with everyone who holds it.
+    holds: Rc<()>,
+}
+
+/// Keeps a folder's process from being stopped as idle.
+#[derive(Clone, Debug)]
+pub(crate) struct FolderHold {
+    _holds: Rc<()>,
+}
+
+impl FolderLife {
+    /// What nobody needs yet.
+    pub(crate) fn of(process: u64) -> Self {
+        Self { process, uses: 0, holds: Rc::new(()) }
+    }
+
+    /// Keeps it for as long as the hold lives.
+    pub(crate) fn hold(&mut self) -> FolderHold {
+        self.uses += 1;
+        FolderHold { _holds: self.holds.clone() }
+    }
+
+    /// How often it was taken into use; nothing while somebody holds it.
+    pub(crate) fn uses_unless_held(&self) -> Option<u64> {
+        (Rc::strong_count(&self.holds) == 1).then_some(self.uses)
+    }
 }
 
 /// What a process uses of the machine.
@@ -142,6 +170,8 @@ pub(crate) struct Live {
     pub folders: HashMap<Folder, FolderLife>,
     /// What shells brought, by shell and the shell's number.
     pub brought: HashMap<(u64, u64), Brought>,
+    /// Instances that somebody is starting, from before anything of it is known to others.
+    pub starting: HashSet<String>,
     /// What a person has decided for a run before it asked, by instance and label.
     pub presets: HashMap<(String, String), crate::deciding::Preset>,
     /// Compiled components by hash.
@@ -181,6 +211,12 @@ impl Live {
     pub(crate) fn links_of(&self, process: u64) -> u32 {
         let count = self.links.values().filter(|link| link.server == process || link.client == process).count();
         u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a grant's link leads to this process.
+    #[must_use]
+    pub(crate) fn serves(&self, process: u64) -> bool {
+        self.links.values().any(|link| link.server == process && link.grant != 0)
     }
 
     /// Forgets a link; what it was.

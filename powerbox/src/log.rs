@@ -34,7 +34,7 @@ pub use scan::{LogError, Scanned};
 pub use verify::{Known, Verification, verify};
 pub use writer::{RESERVE_BYTES, Reached};
 
-use crate::record::{Checkpoint, Entry, Record};
+use crate::record::{Checkpoint, Entry, RECORD_LIMIT_BYTES, Record};
 
 /// Where the records are, in the powerbox's folder.
 pub const RECORDS: &str = "log/records";
@@ -59,6 +59,21 @@ pub struct Log {
     places: Vec<u64>,
     end_offset: u64,
 }
+
+/// A record that was not written, as it would not be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    /// Its length.
+    pub bytes: usize,
+}
+
+impl std::fmt::Display for TooLong {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "it takes {} bytes in the log, and a record has {RECORD_LIMIT_BYTES} at most", self.bytes)
+    }
+}
+
+impl std::error::Error for TooLong {}
 
 /// A log that was just opened.
 pub struct Opened {
@@ -90,22 +105,27 @@ impl Log {
         Ok(Opened { log, scanned })
     }
 
-    /// Appends a record. It is durable once [`Log::reached`] says so for its position.
-    pub fn append(&mut self, at_ms: u64, by: &str, record: Record) -> Entry {
-        self.position += 1;
-        self.last_at_ms = self.last_at_ms.max(at_ms);
-        if let Record::Checkpoint(checkpoint) = &record {
+    /// Appends a record. It is durable once [`Log::reached`] says so for its position. One that no start could read
+    /// again is refused, and nothing is written.
+    pub fn append(&mut self, at_ms: u64, by: &str, record: Record) -> Result<Entry, TooLong> {
+        let (position, at_ms) = (self.position + 1, self.last_at_ms.max(at_ms));
+        let entry = Entry { position, at_ms, by: by.to_owned(), record };
+        let payload = entry.encode();
+        if payload.len() > RECORD_LIMIT_BYTES {
+            return Err(TooLong { bytes: payload.len() });
+        }
+        if let Record::Checkpoint(checkpoint) = &entry.record {
             self.signed = checkpoint.position;
         }
-        let entry = Entry { position: self.position, at_ms: self.last_at_ms, by: by.to_owned(), record };
-        let (frame, hash) = frame::record(&self.head, self.position, &entry.encode());
+        (self.position, self.last_at_ms) = (position, at_ms);
+        let (frame, hash) = frame::record(&self.head, position, &payload);
         if (self.position - 1).is_multiple_of(PLACES_EVERY) {
             self.places.push(self.end_offset);
         }
         self.end_offset += frame.len() as u64;
         self.head = hash;
         self.writer.append(self.position, frame);
-        entry
+        Ok(entry)
     }
 
     /// The record that signs everything before it.

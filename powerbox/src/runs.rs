@@ -115,6 +115,8 @@ impl Core {
     pub(crate) async fn run_again(self: &Rc<Self>, instance: &str) {
         let row = self.state.borrow().instances.get(instance).cloned();
         let Some(row) = row.filter(|row| row.wanted && !row.running && !self.stopping.get()) else { return };
+        // Who starts it by hand meanwhile has it running.
+        let Some(_claim) = self.claim(instance) else { return };
         let started = async {
             let package = self.package(&row.run.app)?;
             let process = self.new_id()?;

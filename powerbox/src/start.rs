@@ -193,12 +193,11 @@ pub(crate) fn read_state(folder: &Path) -> Result<Read, LogError> {
         found.index.write(rows, log.position(), log.head());
     }
     for note in notes {
-        let entry = log.append(
-            crate::clock::now_ms(state.last_at_ms),
-            crate::core::THE_NODE,
-            crate::record::Record::Note(note.clone()),
-        );
-        let _ = state.apply(&entry);
+        let now_ms = crate::clock::now_ms(state.last_at_ms);
+        let appended = log.append(now_ms, crate::core::THE_NODE, crate::record::Record::Note(note.clone()));
+        if let Ok(entry) = appended {
+            let _ = state.apply(&entry);
+        }
         warnings.push(note);
     }
     Ok((log, state, found.index, warnings))

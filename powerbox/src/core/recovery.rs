@@ -12,7 +12,7 @@ use super::{Core, THE_NODE, spawn};
 use crate::fault;
 use crate::live::{FolderLife, Kind, Link, Process};
 use crate::problem::Problem;
-use crate::record::{Ended, Record, Source};
+use crate::record::{Holder, Record, Source};
 
 /// What the kernel has: pages that came since they were asked for.
 #[derive(Debug, Default)]
@@ -116,18 +116,47 @@ impl Core {
         }
     }
 
-    /// What the kernel cut before the record was durable counts as revoked. Only then are the tombstones dropped.
+    /// What the kernel cut before the record was durable has ended. Only then are the tombstones dropped.
     async fn record_tombstones(&self, tombstones: &[u64]) -> Result<(), Problem> {
-        let alive: Vec<u64> = self.state.borrow().grants.with_descendants(tombstones);
-        if !alive.is_empty() {
-            let detail = "cut before the powerbox was started again".to_owned();
-            self.commit(THE_NODE, Record::Ended(Ended { grants: alive.clone(), reason: EndReason::Revoked, detail }))
-                .await?;
+        let detail = "cut before the powerbox was started again";
+        for (reason, cut) in self.reasons_of_cuts(tombstones) {
+            let ended = self.state.borrow().grants.with_descendants(&cut);
+            if ended.is_empty() {
+                continue;
+            }
+            self.record_end(THE_NODE, &ended, reason, detail).await?;
             // What hangs below was perhaps not cut yet.
-            self.cut_unknown(&alive, &[]).await?;
-            self.forget(&alive)?;
+            self.cut(&ended, &[], reason, detail).await?;
+            self.forget(&ended)?;
         }
         self.forget(tombstones)
+    }
+
+    /// Why grants were cut, which the kernel does not keep: those whose time is over, whose shell is gone or whose
+    /// budget is used up had to end in any case. Every other cut counts as a person's, who alone may undo it.
+    fn reasons_of_cuts(&self, tombstones: &[u64]) -> [(EndReason, Vec<u64>); 4] {
+        let (state, live, now_ms) = (self.state.borrow(), self.live.borrow(), self.now_ms());
+        let mut reasons = [EndReason::Expired, EndReason::Closed, EndReason::Exhausted, EndReason::Revoked]
+            .map(|reason| (reason, Vec::new()));
+        for grant in tombstones {
+            let Some(node) = state.grants.get(*grant).filter(|node| node.ended.is_none()) else { continue };
+            let caveats = &node.granted.caveats;
+            let shell_is_gone = matches!(
+                &node.granted.holder,
+                Holder::Shell { process, .. } if !live.processes.contains_key(process)
+            );
+            let is_used_up = node.lease.is_none()
+                && (node.left.calls == Some(0) || node.left.bytes == Some(0))
+                && state.grants.children(*grant).next().is_none();
+            let reason = match () {
+                () if (1..=now_ms).contains(&caveats.expires_at_ms) => 0,
+                () if shell_is_gone => 1,
+                () if is_used_up => 2,
+                () => 3,
+            };
+            reasons[reason].1.push(*grant);
+        }
+        reasons
     }
 
     /// Takes over the links of grants that are alive; cuts all that the log does not know.
@@ -150,7 +179,7 @@ impl Core {
                     let Source::Folder(folder) = &node.granted.source;
                     if let Some(process) = live.processes.get_mut(&link.server) {
                         process.kind = Kind::Folder(folder.clone());
-                        live.folders.insert(folder.clone(), FolderLife { process: link.server });
+                        live.folders.insert(folder.clone(), FolderLife::of(link.server));
                     }
                 }
                 // Sessions ended with the powerbox that served them.
@@ -160,25 +189,8 @@ impl Core {
             }
         }
         let unknown: Vec<u64> = unknown.into_iter().collect();
-        self.cut_unknown(&unknown, &second).await?;
+        self.cut(&unknown, &second, EndReason::Revoked, "the log knows of no such grant").await?;
         self.forget(&unknown)
-    }
-
-    async fn cut_unknown(&self, grants: &[u64], links: &[u64]) -> Result<(), Problem> {
-        if grants.is_empty() && links.is_empty() {
-            return Ok(());
-        }
-        let done = self
-            .control
-            .command(&[], |command| {
-                let mut cut = command.init_cut();
-                crate::record::set_numbers(grants, |count| cut.reborrow().init_grants(count));
-                crate::record::set_numbers(links, |count| cut.reborrow().init_links(count));
-                cut.set_reason(EndReason::Revoked);
-                cut.set_detail("the log knows of no such grant");
-            })
-            .await?;
-        if done.outcome == Outcome::Ok { Ok(()) } else { Err(Problem::refused(done.detail)) }
     }
 
     /// A lease whose link is not there any more counts as used: nobody can say what was left of it. Where the service
@@ -249,8 +261,8 @@ impl Core {
         let gone: Vec<u64> = {
             let (state, live) = (self.state.borrow(), self.live.borrow());
             let is_gone = |node: &crate::grants::Node| match &node.granted.holder {
-                crate::record::Holder::Shell { process, .. } => !live.processes.contains_key(process),
-                crate::record::Holder::Instance(_) => false,
+                Holder::Shell { process, .. } => !live.processes.contains_key(process),
+                Holder::Instance(_) => false,
             };
             state
                 .grants
@@ -280,7 +292,7 @@ impl Core {
         let closed: Vec<u64> = {
             let (state, live) = (self.state.borrow(), self.live.borrow());
             let is_closed = |grant: u64, node: &crate::grants::Node| {
-                let of_app = matches!(node.granted.holder, crate::record::Holder::Instance(_));
+                let of_app = matches!(node.granted.holder, Holder::Instance(_));
                 node.ended.is_none()
                     && of_app
                     && !live.open.contains_key(&grant)

@@ -17,7 +17,7 @@ use crate::record::{Ended, Record};
 /// How long a revocation waits for servers to confirm that they have stopped. They do in well under a millisecond; one
 /// that does not is stuck or hostile, and is named.
 pub const QUIET_PATIENCE: Duration = Duration::from_secs(2);
-/// Grants in one command, by the kernel's schema.
+/// Grants, or links, in one command, by the kernel's schema.
 const GRANTS_A_COMMAND: usize = 4_000;
 /// Grants in one record: with their numbers alone it stays well under the longest.
 const GRANTS_A_RECORD: usize = 8_000;
@@ -56,7 +56,7 @@ impl Core {
         }
         let links = self.begin_ending(&ending);
         fault::point("revoke.begun");
-        let cut = self.cut(&ending, reason, detail).await;
+        let cut = self.cut(&ending, &[], reason, detail).await;
         let mut result = Cut { cut_after: begun.elapsed(), links: count(links.len()), ..Cut::default() };
         fault::point("revoke.cut");
         let recorded = match cut {
@@ -94,13 +94,23 @@ impl Core {
         links
     }
 
-    async fn cut(&self, grants: &[u64], reason: EndReason, detail: &str) -> Result<(), Problem> {
+    /// Has the kernel cut the links of these grants, for good, and these single links.
+    pub(super) async fn cut(
+        &self,
+        grants: &[u64],
+        links: &[u64],
+        reason: EndReason,
+        detail: &str,
+    ) -> Result<(), Problem> {
+        let of_grants = grants.chunks(GRANTS_A_COMMAND).map(|part| (part, &[][..]));
+        let single = links.chunks(GRANTS_A_COMMAND).map(|part| (&[][..], part));
         // All commands go out before the first answer is waited for.
         let mut answers = Vec::new();
-        for part in grants.chunks(GRANTS_A_COMMAND) {
+        for (grants, links) in of_grants.chain(single) {
             answers.push(self.control.send(&[], |command| {
                 let mut cut = command.init_cut();
-                crate::record::set_numbers(part, |count| cut.reborrow().init_grants(count));
+                crate::record::set_numbers(grants, |count| cut.reborrow().init_grants(count));
+                crate::record::set_numbers(links, |count| cut.reborrow().init_links(count));
                 cut.set_reason(reason);
                 cut.set_detail(vat::words::clip(detail, vat::door::DETAIL_LIMIT_BYTES));
             })?);
@@ -118,7 +128,14 @@ impl Core {
         Ok(())
     }
 
-    async fn record_end(&self, by: &str, grants: &[u64], reason: EndReason, detail: &str) -> Result<(), Problem> {
+    /// Records the end of grants, durably.
+    pub(super) async fn record_end(
+        &self,
+        by: &str,
+        grants: &[u64],
+        reason: EndReason,
+        detail: &str,
+    ) -> Result<(), Problem> {
         let mut last = 0;
         for part in grants.chunks(GRANTS_A_RECORD) {
             let ended = Ended { grants: part.to_vec(), reason, detail: detail.to_owned() };

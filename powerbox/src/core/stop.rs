@@ -43,13 +43,8 @@ impl Core {
         if self.log.borrow().unsigned() == 0 {
             return;
         }
-        let entry = {
-            let mut log = self.log.borrow_mut();
-            let record = log.checkpoint();
-            let now_ms = self.now_ms();
-            log.append(now_ms, THE_NODE, record)
-        };
-        if let Err(problem) = self.apply(&entry) {
+        let signed = self.with_log(crate::log::Log::checkpoint);
+        if let Err(problem) = self.record(THE_NODE, signed) {
             self.warn(problem.to_string());
         }
     }

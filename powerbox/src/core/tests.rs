@@ -1,9 +1,11 @@
 //! The order of things, seen from the kernel: a test plays the kernel's side of the control channel, and looks at the
 //! disk at each step.
 
+mod choosing;
 mod kernel;
 mod recovery;
 mod requests;
+mod starting;
 mod steps;
 
 use std::path::Path;
@@ -95,7 +97,7 @@ fn write_log(folder: &Path, records: Vec<Record>) {
     }
     let mut log = Log::open(folder, |_, _, _| Ok(())).unwrap().log;
     for record in records {
-        log.append(1_000, "test", record);
+        log.append(1_000, "test", record).unwrap();
     }
     let (mut reached, position) = (log.reached(), log.position());
     let is_there = |reached: &crate::log::Reached| *reached == crate::log::Reached::Position(position);

@@ -69,7 +69,7 @@ fn make() -> Made {
     assert!(seen.is_empty());
     for number in 0..11 {
         let record = if number == 5 { log.checkpoint() } else { Record::Note(format!("note {number}")) };
-        log.append(1_000 + number, "test", record);
+        log.append(1_000 + number, "test", record).unwrap();
         settle(&log);
         offsets.push(log.end_offset);
     }
@@ -147,7 +147,7 @@ fn a_chain_that_was_made_anew_is_found_by_its_checkpoint() {
     let (Opened { mut log, .. }, _) = open(forged.path()).unwrap();
     for number in 0..11 {
         let record = if number == 5 { stolen_checkpoint(&stolen) } else { Record::Note(format!("forged {number}")) };
-        log.append(1_000 + number, "test", record);
+        log.append(1_000 + number, "test", record).unwrap();
     }
     settle(&log);
     let known = Known { position: 0, ..made.known };
@@ -232,7 +232,7 @@ fn reading_from_the_middle_gives_what_comes_after() {
     let folder = folder();
     let (Opened { mut log, .. }, _) = open(folder.path()).unwrap();
     for number in 1..=300 {
-        log.append(number, "test", Record::Note(number.to_string()));
+        log.append(number, "test", Record::Note(number.to_string())).unwrap();
     }
     settle(&log);
     for after in [0, 1, 63, 64, 65, 128, 298, 299, 300] {
@@ -246,6 +246,20 @@ fn reading_from_the_middle_gives_what_comes_after() {
 fn time_never_goes_back_in_the_log() {
     let folder = folder();
     let (Opened { mut log, .. }, _) = open(folder.path()).unwrap();
-    assert_eq!(log.append(5_000, "test", Record::Note(String::new())).at_ms, 5_000);
-    assert_eq!(log.append(4_000, "test", Record::Note(String::new())).at_ms, 5_000);
+    assert_eq!(log.append(5_000, "test", Record::Note(String::new())).unwrap().at_ms, 5_000);
+    assert_eq!(log.append(4_000, "test", Record::Note(String::new())).unwrap().at_ms, 5_000);
+}
+
+#[test]
+fn a_record_that_could_not_be_read_again_is_not_written() {
+    let folder = folder();
+    let (Opened { mut log, .. }, _) = open(folder.path()).unwrap();
+    let longest = RECORD_LIMIT_BYTES - log.append(1, "test", Record::Note(String::new())).unwrap().encode().len() - 16;
+    log.append(1, "test", Record::Note("x".repeat(longest))).unwrap();
+    let too_long = log.append(9, "test", Record::Note("x".repeat(RECORD_LIMIT_BYTES))).unwrap_err();
+    assert!(too_long.to_string().contains(&RECORD_LIMIT_BYTES.to_string()), "{too_long}");
+    log.append(2, "test", Record::Note("after".into())).unwrap();
+    settle(&log);
+    drop(log);
+    assert_eq!(open(folder.path()).unwrap().1, [1, 2, 3]);
 }

@@ -124,30 +124,36 @@ impl Kernel {
         });
     }
 
-    /// Answers the powerbox's first command: in pages of one of each, to be sure that all are read.
+    /// Answers the powerbox's first command: in pages of one of each, to be sure that all are read; of more where
+    /// there are very many.
     pub(super) async fn give_inventory(&self, inventory: &Inventory) {
-        let pages = inventory.processes.len().max(inventory.links.len()).max(inventory.tombstones.len()).max(1);
+        let most = inventory.processes.len().max(inventory.links.len()).max(inventory.tombstones.len());
+        let rows = if most > 100 { 500 } else { 1 };
+        let pages = most.div_ceil(rows).max(1);
         for number in 0..pages {
             assert_eq!(self.command().await, Command::Inventory);
             self.event(|event| {
                 let mut page = event.init_inventory();
-                if let Some((process, image)) = inventory.processes.get(number) {
-                    let mut builder = page.reborrow().init_processes(1).get(0);
+                let processes: Vec<_> = inventory.processes.chunks(rows).nth(number).into_iter().flatten().collect();
+                let mut builders = page.reborrow().init_processes(u32::try_from(processes.len()).unwrap());
+                for (index, (process, image)) in (0..).zip(processes) {
+                    let mut builder = builders.reborrow().get(index);
                     builder.set_process(*process);
                     builder.set_image(*image);
                     builder.set_confined(true);
                 }
-                if let Some((link, grant, server, client)) = inventory.links.get(number) {
-                    let mut builder = page.reborrow().init_links(1).get(0);
+                let links: Vec<_> = inventory.links.chunks(rows).nth(number).into_iter().flatten().collect();
+                let mut builders = page.reborrow().init_links(u32::try_from(links.len()).unwrap());
+                for (index, (link, grant, server, client)) in (0..).zip(links) {
+                    let mut builder = builders.reborrow().get(index);
                     builder.set_link(*link);
                     builder.set_grant(*grant);
                     builder.set_carries(Carries::Grant);
                     builder.set_server(*server);
                     builder.set_client(*client);
                 }
-                if let Some(tombstone) = inventory.tombstones.get(number) {
-                    page.reborrow().init_tombstones(1).set(0, *tombstone);
-                }
+                let tombstones = inventory.tombstones.chunks(rows).nth(number).unwrap_or_default();
+                page.set_tombstones(tombstones).unwrap();
                 page.set_cursor(number as u64 + 1);
                 page.set_end(number + 1 == pages);
             });

@@ -126,3 +126,91 @@ fn numbers_are_never_used_twice() {
         assert!(again.core.new_id().unwrap() > reserved(&node).unwrap());
     });
 }
+
+/// More than fit into one command to the kernel, or into one record.
+const MANY: u64 = 10_050;
+
+/// Recovers against this kernel; every grant that was cut, in commands of at most so many.
+async fn recovered_after_cuts(node: &Node, inventory: &Inventory) -> Vec<u64> {
+    let mut recovering = tokio::task::spawn_local(node.core.clone().recover());
+    node.kernel.give_inventory(inventory).await;
+    let mut cut = Vec::new();
+    loop {
+        tokio::select! {
+            done = &mut recovering => {
+                done.unwrap().unwrap();
+                return cut;
+            }
+            command = node.kernel.agree() => match command {
+                Command::Cut { grants, links, .. } => {
+                    assert!(grants.len() + links.len() <= 4_000, "{} and {}", grants.len(), links.len());
+                    cut.extend(grants.into_iter().chain(links));
+                }
+                Command::Forget(grants) => assert!(grants.len() <= 4_000, "{}", grants.len()),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn very_many_grants_that_the_log_does_not_know_are_cut() {
+    run(async {
+        let node = Node::new(vec![installed(1), ran(10), granted(1, 0, "l0", read_only())]);
+        let processes = vec![(10, Image::Sandbox), (11, Image::Folder)];
+        let unknown = (0..MANY).map(|number| (100 + number, 5 + number, 11, 10));
+        // And as many second links of a grant that it does know.
+        let second = (0..MANY).map(|number| (200_000 + number, 1, 11, 10));
+        let links = unknown.chain([(50, 1, 11, 10)]).chain(second).collect();
+        let cut = recovered_after_cuts(&node, &Inventory { processes, links, tombstones: vec![] }).await;
+        assert_eq!(cut, (5..5 + MANY).chain(200_000..200_000 + MANY).collect::<Vec<_>>());
+        assert_eq!(node.core.live.borrow().open.get(&1), Some(&50));
+    });
+}
+
+#[test]
+fn very_many_tombstones_are_recorded() {
+    run(async {
+        let grants = (1..=MANY).map(|grant| granted(grant, 0, &format!("l{grant}"), read_only()));
+        let node = Node::new([installed(1), ran(10)].into_iter().chain(grants).collect());
+        let inventory = Inventory {
+            processes: vec![(10, Image::Sandbox)],
+            tombstones: (1..=MANY).collect(),
+            ..Inventory::default()
+        };
+        let cut = recovered_after_cuts(&node, &inventory).await;
+        let all: Vec<u64> = (1..=MANY).collect();
+        assert_eq!(cut, all);
+        assert_eq!(node.ended_on_disk(), all.into_iter().map(|grant| (grant, EndReason::Revoked)).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn what_had_to_end_anyway_is_not_called_revoked() {
+    run(async {
+        let expired = Caveats { expires_at_ms: 2_000, ..read_only() };
+        let used_up = Caveats { calls: Some(0), ..read_only() };
+        let Record::Granted(of_shell) = granted(3, 0, "l2", read_only()) else { panic!("not a grant") };
+        let of_shell = Granted { holder: Holder::Shell { process: 99, uid: 1 }, transient: true, ..*of_shell };
+        let records = vec![
+            installed(5),
+            ran(10),
+            granted(1, 0, "l0", expired),
+            granted(2, 1, "l1", read_only()),
+            Record::Granted(Box::new(of_shell)),
+            granted(4, 0, "l3", used_up),
+            granted(5, 0, "l4", read_only()),
+        ];
+        let inventory = Inventory {
+            processes: vec![(10, Image::Sandbox)],
+            tombstones: vec![1, 2, 3, 4, 5],
+            ..Inventory::default()
+        };
+        let node = Node::recovered(records, inventory).await;
+        let mut ended = node.ended_on_disk();
+        ended.sort_unstable_by_key(|(grant, _)| *grant);
+        let (expired, closed) = (EndReason::Expired, EndReason::Closed);
+        let expected = [(1, expired), (2, expired), (3, closed), (4, EndReason::Exhausted), (5, EndReason::Revoked)];
+        assert_eq!(ended, expected);
+    });
+}

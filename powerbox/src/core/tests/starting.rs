@@ -1,0 +1,87 @@
+//! Apps that are started at the same time.
+
+use std::rc::Rc;
+
+use super::choosing::bring;
+use super::kernel::Inventory;
+use super::*;
+use crate::choosing::{Choice, Pick};
+use crate::instances::Wish;
+
+fn wish(instance: &str, token: u64) -> Wish {
+    let choice = Choice { pick: Pick::Folder(token), caveats: read_only() };
+    Wish {
+        app: "search".into(),
+        instance: instance.into(),
+        arguments: Vec::new(),
+        detached: true,
+        presets: vec![("l0".into(), choice)],
+        shell: 20,
+        uid: 1_000,
+    }
+}
+
+/// A node with `search` installed and compiled.
+async fn ready() -> Node {
+    let node = Node::recovered(vec![installed(1)], Inventory::default()).await;
+    std::fs::create_dir_all(node.folder.path().join("output")).unwrap();
+    let code = std::fs::File::open("/dev/null").unwrap();
+    node.core.live.borrow_mut().compiled.insert([0; 32], Rc::new(code.into()));
+    node
+}
+
+#[test]
+fn two_who_start_an_app_at_once_get_an_instance_each_with_their_own_folder() {
+    run(async {
+        let node = ready().await;
+        let (first, second) = (node.core.clone(), node.core.clone());
+        let both = tokio::task::spawn_local(async move {
+            // Neither folder is there yet: both wait, and the second's comes first.
+            futures::join!(first.run(wish("", 1)), second.run(wish("", 2)))
+        });
+        tokio::task::yield_now().await;
+        let starting: Vec<String> = node.core.live.borrow().starting.iter().cloned().collect();
+        assert_eq!(starting.len(), 2, "{starting:?}");
+        bring(&node, 2, "/second");
+        bring(&node, 1, "/first");
+        let (first, second) = node.kernel.agree_until(both).await;
+        assert_eq!((first.unwrap().0.as_str(), second.unwrap().0.as_str()), ("search", "search#2"));
+        let live = node.core.live.borrow();
+        let folder_of = |instance: &str| live.presets[&(instance.to_owned(), "l0".to_owned())].resolved.offer.clone();
+        assert_eq!([folder_of("search"), folder_of("search#2")], ["host:/first", "host:/second"]);
+        assert!(live.starting.is_empty());
+    });
+}
+
+#[test]
+fn a_name_that_is_being_started_is_refused_and_free_again_when_that_fails() {
+    run(async {
+        let node = ready().await;
+        let core = node.core.clone();
+        let first = tokio::task::spawn_local(async move { core.run(wish("mine", 1)).await });
+        tokio::task::yield_now().await;
+        let refused = node.core.run(wish("mine", 2)).await.unwrap_err();
+        assert!(refused.to_string().contains("being started"), "{refused}");
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        bring(&node, 2, "/second");
+        let core = node.core.clone();
+        let second = tokio::task::spawn_local(async move { core.run(wish("mine", 2)).await });
+        assert_eq!(node.kernel.agree_until(second).await.unwrap().0, "mine");
+    });
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_decision_for_the_next() {
+    run(async {
+        let node = ready().await;
+        let mut two = wish("", 1);
+        // The second label is not announced.
+        two.presets.push(("l7".into(), two.presets[0].1.clone()));
+        bring(&node, 1, "/first");
+        let core = node.core.clone();
+        let failing = tokio::task::spawn_local(async move { core.run(two).await });
+        assert!(node.kernel.agree_until(failing).await.is_err());
+        assert!(node.core.live.borrow().presets.is_empty());
+    });
+}
