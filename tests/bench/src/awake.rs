@@ -14,13 +14,14 @@ pub(crate) struct Awake {
 }
 
 impl Awake {
-    /// Nothing where the machine has no `chrt`: then cores may sleep.
+    /// Nothing where the machine has no `setsid` or `chrt`: then cores may sleep.
     pub(crate) fn start() -> Result<Self, String> {
         let own = std::env::current_exe().map_err(|error| format!("cannot find the own program: {error}"))?;
         let mut awake = Self { spinners: Vec::new() };
         for core in crate::place::cores()? {
-            let mut command = Command::new("chrt");
-            command.args(["--idle", "0"]).arg(&own).arg(WORD).stdin(Stdio::piped()).stdout(Stdio::null());
+            // a session of its own: where each session gets a fair share, it must not sit in that of the measured
+            let mut command = Command::new("setsid");
+            command.args(["chrt", "--idle", "0"]).arg(&own).arg(WORD).stdin(Stdio::piped()).stdout(Stdio::null());
             let Ok(spinner) = command.spawn() else { break };
             crate::place::pin(rustix::process::Pid::from_child(&spinner), core)?;
             awake.spinners.push(spinner);
@@ -39,8 +40,13 @@ impl Drop for Awake {
     }
 }
 
+/// The share of a session, as a nice value: the smallest.
+const SESSION_NICE: &str = "19";
+
 /// Spins until whoever started it is gone.
 pub(crate) fn run() {
+    // absent where sessions get no shares: then its own idle priority is enough
+    let _ = std::fs::write("/proc/self/autogroup", SESSION_NICE);
     std::thread::spawn(|| {
         loop {
             std::hint::spin_loop();
