@@ -1,6 +1,8 @@
 //! Words of apps and authors before they reach a person: nothing in them may act on a terminal, hide, or turn the
 //! direction of what stands beside them. Whatever is not plain shows as a visible escape.
 
+use vat::shown::deceives;
+
 /// The text with every character that could deceive written as `\u{…}`, and at most `limit` characters of it. What was
 /// left out shows as "…".
 #[must_use]
@@ -17,20 +19,6 @@ pub fn plain(text: &str, limit: usize) -> String {
         if deceives(character) { shown.extend(character.escape_unicode()) } else { shown.push(character) }
     }
     shown
-}
-
-/// Whether a character could act on a terminal (controls, C1 included), turn the direction of text, or take no room.
-fn deceives(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            // soft hyphen, combining grapheme joiner, Arabic letter mark, Hangul and Khmer fillers
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{ffa0}'
-            // Mongolian separators, spaces of no width, marks, embeddings and overrides of direction
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            // invisible operators, isolates, deprecated format characters
-            | '\u{2060}'..='\u{206f}'
-            // variation selectors, byte order mark, interlinear annotation, tags
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// An app's reason.

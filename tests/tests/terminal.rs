@@ -24,6 +24,7 @@ impl Terminal {
         let command = format!("exec {} {words}", latch.display());
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).env("LATCH_STATE", node.state());
+        script.current_dir(node.scratch());
         let spawned = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = spawned.expect("`script` of util-linux makes a terminal");
         let keyboard = child.stdin.take().expect("its input is a pipe");
@@ -92,7 +93,7 @@ fn only_a_clear_answer_is_one() {
     let mut terminal = Terminal::run(&node, "run hello");
     // Typed before the question was there, and just keys: neither grants anything.
     terminal.type_in("1\n");
-    for keys in ["\n", "y\n", "/no/such/folder\n", "7\n"] {
+    for keys in ["\n", "y\n", "/no/such/folder\n", "7\n", "given\n", "hello:folder\n"] {
         terminal.wait_for(CUE);
         terminal.type_in(keys);
     }
@@ -102,6 +103,23 @@ fn only_a_clear_answer_is_one() {
     terminal.type_in("n\n");
     let (rest, code) = terminal.end();
     assert_eq!(code, Some(3), "{rest}");
+}
+
+#[test]
+fn a_number_gives_a_folder_whatever_its_name_hides() {
+    let node = node();
+    let odd = node.scratch().join("o\u{3164}d\u{202e}d, x:PATH");
+    std::fs::rename(node.scratch().join("given"), &odd).expect("a folder takes any name");
+    let grant = format!("folder=host:{}", odd.display().to_string().replace(',', "\\,"));
+    node.expect(["run", "hello", "--name", "first", "--grant", &grant]);
+    let mut terminal = Terminal::run(&node, "run hello --name second");
+    let question = terminal.wait_for(CUE);
+    assert!(question.contains("o\\u{3164}d\\u{202e}d, x:PATH"), "{question}");
+    terminal.type_in("1\n");
+    let (rest, code) = terminal.end();
+    assert!(rest.contains("granted second:folder") && rest.contains("kept.txt"), "{rest}");
+    assert!(!rest.contains("not asked any more"), "{rest}");
+    assert_eq!(code, Some(0), "{rest}");
 }
 
 #[test]
@@ -125,7 +143,10 @@ fn a_question_that_another_decides_is_taken_back() {
     let id = node.json(["requests"])[0]["id"].as_u64().expect("requests are numbered").to_string();
     node.expect(["approve", &id, &format!("host:{},ro", given(&node))]);
     let (rest, code) = terminal.end();
-    assert!(rest.contains("not asked any more") && rest.contains("kept.txt"), "{rest}");
+    assert!(
+        rest.contains("granted meanwhile: hello:folder") && !rest.contains("not asked") && rest.contains("kept.txt"),
+        "{rest}"
+    );
     assert_eq!(code, Some(0), "{rest}");
 }
 

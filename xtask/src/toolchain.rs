@@ -2,13 +2,14 @@
 //! packages below `target`, in this order. Nothing but the second changes the system.
 
 mod unpack;
+/// The command's own file: `latch build` and set-up look for the same compiler.
+#[path = "../../powerbox/shell/src/author/wasm.rs"]
+mod wasm;
 
 use crate::run;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-/// What every guest is compiled for.
-pub(crate) const TARGET: &str = "wasm32-wasip1";
+use wasm::{TARGET, is_installed};
 
 /// How guests are compiled on this machine. `latch build` looks for the same two by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,18 +59,6 @@ pub(crate) fn ensure(root: &Path) -> Result<Toolchain, String> {
          that can be fetched, then run this again.",
         tried.join("\n  ")
     ))
-}
-
-/// Whether the compiler that cargo would use has the target's standard library.
-fn is_installed() -> bool {
-    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .stderr(Stdio::null())
-        .output();
-    let Ok(output) = output else { return false };
-    let folder = String::from_utf8_lossy(&output.stdout);
-    let entries = std::fs::read_dir(folder.trim()).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
 }
 
 /// What an earlier run unpacked, if its compiler runs.

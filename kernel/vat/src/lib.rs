@@ -22,6 +22,7 @@ pub mod meter;
 pub mod names;
 #[cfg(feature = "native")]
 pub mod native;
+pub mod shown;
 #[cfg(feature = "socket")]
 pub mod socket;
 pub mod testing;

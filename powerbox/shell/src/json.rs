@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
+use vat::shown::deceives;
 
 use crate::failure::{Failure, Outcome};
-use crate::text::escape::is_hostile;
 
 /// One value on one line of standard output.
 pub(crate) fn print<T: Serialize + ?Sized>(value: &T) -> Outcome {
@@ -28,7 +28,7 @@ impl Formatter for Harmless {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut units = [0; 2];
         let mut start = 0;
-        for (at, character) in fragment.char_indices().filter(|(_, character)| is_hostile(*character)) {
+        for (at, character) in fragment.char_indices().filter(|(_, character)| deceives(*character)) {
             writer.write_all(&fragment.as_bytes()[start..at])?;
             for unit in character.encode_utf16(&mut units) {
                 write!(writer, "\\u{unit:04x}")?;
@@ -48,6 +48,6 @@ mod tests {
         let text = "a\u{1b}[2J\u{7f}é\u{9b}\u{202e}東\u{e0041}\"\\\n";
         let line = encode(text).unwrap();
         assert_eq!(serde_json::from_slice::<String>(&line).unwrap(), text);
-        assert!(!std::str::from_utf8(&line).unwrap().chars().any(is_hostile));
+        assert!(!std::str::from_utf8(&line).unwrap().chars().any(deceives));
     }
 }

@@ -107,7 +107,8 @@ pub(super) async fn requests(
         builder.set_coalesced(*again);
         let mut names = builder.init_providers(count(providers.len()));
         for (index, name) in (0..).zip(providers) {
-            names.set(index, plain(name, PATH_LIMIT));
+            // As it is, like in `offers`: this is what comes back as the choice. Who shows it escapes it.
+            names.set(index, name);
         }
     }
     results.get().set_version(version);

@@ -8,10 +8,9 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use super::checkout::Checkout;
+use super::wasm::{TARGET, is_installed};
 use crate::failure::{Doing as _, Failure, Outcome};
 
-/// What apps are compiled for.
-const TARGET: &str = "wasm32-wasip1";
 /// Small, and as fast as they get; said here so that an app's own manifest need not.
 const PROFILE: &[&str] = &[
     "profile.guest.inherits=\"release\"",
@@ -69,18 +68,6 @@ fn cargo(checkout: &Checkout) -> Outcome<Command> {
     // Flags for the machine's own programs are not meant for guests.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
     Ok(command)
-}
-
-/// Whether the compiler that cargo would use has the target's standard library.
-fn is_installed() -> bool {
-    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .stderr(Stdio::null())
-        .output();
-    let Ok(output) = output else { return false };
-    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
 }
 
 /// One of cargo's messages; the others have other fields.

@@ -6,6 +6,7 @@ mod component;
 mod key;
 mod manifest_file;
 mod template;
+mod wasm;
 
 use std::fs;
 use std::path::{Path, PathBuf};

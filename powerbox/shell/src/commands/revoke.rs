@@ -1,5 +1,7 @@
 //! `latch revoke`
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::Context;
@@ -7,13 +9,14 @@ use crate::ask::Revocation;
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::Grant;
-use crate::spec::target::parse_grant;
+use crate::spec::target::Target;
 use crate::text::{escape, time, words};
 use crate::{json, output};
 
 /// Takes grants away, at once, with everything derived from them
 ///
-/// It needs nobody's consent. When this returns, the links are cut and recorded: no call starts any more. The same label stays taken away until `latch grant`.
+/// It needs nobody's consent. When this returns, the links are cut and recorded: no call starts any more. The same
+/// label stays taken away until `latch grant INSTANCE LABEL=OFFER` gives it back.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,7 +36,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Revoke) -> Outc
     let grants = node.grants(false).await?;
     let mut ids = Vec::new();
     for target in &command.targets {
-        ids.extend(find(&grants, target)?);
+        ids.extend(find(&grants, target, &context.current)?);
     }
     ids.sort_unstable();
     ids.dedup();
@@ -45,17 +48,18 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Revoke) -> Outc
 }
 
 /// The grants that a target means.
-fn find(grants: &[Grant], target: &str) -> Outcome<Vec<u64>> {
-    if let Some(id) = parse_grant(target) {
-        return Ok(vec![id]);
-    }
-    let means = |grant: &&Grant| match target.split_once(':') {
-        Some((holder, label)) => grant.holder == holder && grant.label == label,
-        None => grant.holder == target,
+fn find(grants: &[Grant], target: &str, current: &Path) -> Outcome<Vec<u64>> {
+    let found: Vec<u64> = match Target::parse_granted(target, current).map_err(Failure::usage)? {
+        Target::Grant(id) => vec![id],
+        Target::Named(name) => {
+            let is_meant = |grant: &&Grant| grant.holder == name || format!("{}:{}", grant.holder, grant.label) == name;
+            grants.iter().filter(is_meant).map(|grant| grant.id).collect()
+        }
+        Target::Host(_) => Vec::new(),
     };
-    let found: Vec<u64> = grants.iter().filter(means).map(|grant| grant.id).collect();
     if found.is_empty() {
-        return Err(Failure::new(format!("nothing is granted as `{target}`")).next("latch grants"));
+        return Err(Failure::new(format!("no app holds anything as `{target}`"))
+            .next("latch grants lists what is held: name it by its number, as INSTANCE:LABEL, or all of an INSTANCE"));
     }
     Ok(found)
 }

@@ -3,10 +3,10 @@
 use clap::Args;
 
 use super::Context;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::WhyLine;
-use crate::spec::target::parse_grant;
+use crate::spec::target::Target;
 use crate::text::{escape, time};
 use crate::{json, output};
 
@@ -25,21 +25,16 @@ pub(crate) struct Why {
 }
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Why) -> Outcome {
-    let target = match (parse_grant(&command.target), command.target.strip_prefix("host:")) {
-        (Some(grant), _) => format!("#{grant}"),
-        (None, Some(path)) => absolute(context, path),
-        (None, None) => command.target,
+    let target = match Target::parse_granted(&command.target, &context.current).map_err(Failure::usage)? {
+        Target::Grant(grant) => format!("#{grant}"),
+        Target::Host(path) => format!("host:{}", std::fs::canonicalize(&path).unwrap_or(path).display()),
+        Target::Named(name) => name,
     };
     let lines = node.why(&target).await?;
     if context.json {
         return json::print(&lines);
     }
     output::text(&render(&lines))
-}
-
-fn absolute(context: &Context, path: &str) -> String {
-    let joined = context.current.join(path);
-    format!("host:{}", std::fs::canonicalize(&joined).unwrap_or(joined).display())
 }
 
 fn render(lines: &[WhyLine]) -> String {

@@ -106,17 +106,11 @@ impl Labelled {
         let (label, rest) = text
             .split_once('=')
             .ok_or_else(|| format!("`{text}` has no label: write label=offer, such as docs=host:./docs,ro"))?;
-        if !is_label(label) {
+        if !package::is_label(label) {
             return Err(format!("`{label}` is no label: 1 to 64 of a-z, 0-9, '.', '_' and '-'"));
         }
         Ok(Self { label: label.to_owned(), given: Given::parse(rest, current)? })
     }
-}
-
-/// What the session interface takes for a label.
-fn is_label(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
 }
 
 /// Splits at commas that have no backslash in front; `\,` and `\\` stand for themselves without it.
@@ -152,7 +146,7 @@ mod tests {
         let grant =
             parse("docs=host:./my=docs,ro,expires=1h,calls=10k,bytes=1GiB,methods=Directory.list+File.read").unwrap();
         assert_eq!(grant.label, "docs");
-        assert_eq!(grant.given.target, Target::Host("/home/ada/./my=docs".into()));
+        assert_eq!(grant.given.target, Target::Host("/home/ada/my=docs".into()));
         assert_eq!(grant.given.rights, Some(Rights::READ));
         assert_eq!(grant.given.expires_in_ms, Some(3_600_000));
         assert_eq!(grant.given.calls, Some(10_000));

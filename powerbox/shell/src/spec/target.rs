@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 /// Folders of this machine are written with this in front.
-const HOST_PREFIX: &str = "host:";
+pub(crate) const HOST_PREFIX: &str = "host:";
 
 /// What a person named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +17,23 @@ pub(crate) enum Target {
     Host(PathBuf),
     /// A grant by its number.
     Grant(u64),
-    /// `instance:label`, or the name of an offer: only the node can tell.
+    /// `instance:label`, the name of an offer, or where that may be meant, an instance: only the node can tell.
     Named(String),
 }
 
 impl Target {
-    /// Reads a target; a relative path counts from `current`.
+    /// Reads what names one object; a relative path counts from `current`.
     pub(crate) fn parse(text: &str, current: &Path) -> Result<Self, String> {
+        match Self::parse_granted(text, current)? {
+            Self::Named(name) if !is_pair(&name) => Err(format!(
+                "`{name}` names no object: write host:PATH (a folder), instance:label (what an app holds), or a grant's number"
+            )),
+            target => Ok(target),
+        }
+    }
+
+    /// Reads what names something granted: beside one object also an instance, with all that it holds.
+    pub(crate) fn parse_granted(text: &str, current: &Path) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix(HOST_PREFIX) {
             if path.is_empty() {
                 return Err("`host:` needs a path: host:./docs".to_owned());
@@ -31,27 +41,20 @@ impl Target {
             if path.contains('\0') {
                 return Err("a path cannot hold a NUL byte".to_owned());
             }
-            return Ok(Self::Host(current.join(path)));
+            // Collected anew it has no `/./` in it, wherever it leads.
+            return Ok(Self::Host(current.join(path).components().collect()));
         }
-        if let Some(grant) = parse_grant(text) {
-            return Ok(Self::Grant(grant));
-        }
-        match text.split_once(':') {
-            Some((before, after)) if !before.is_empty() && !after.is_empty() => Ok(Self::Named(text.to_owned())),
-            _ => Err(format!(
-                "`{text}` names no object: write host:PATH (a folder), instance:label (what an app holds), or a grant's number"
-            )),
-        }
+        let digits = text.strip_prefix('#').unwrap_or(text);
+        Ok(match digits.parse() {
+            Ok(grant) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Self::Grant(grant),
+            _ => Self::Named(text.to_owned()),
+        })
     }
 }
 
-/// `#12` or `12`
-pub(crate) fn parse_grant(text: &str) -> Option<u64> {
-    let digits = text.strip_prefix('#').unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse().ok()
+/// Whether both sides of a colon say something.
+fn is_pair(name: &str) -> bool {
+    name.split_once(':').is_some_and(|(before, after)| !before.is_empty() && !after.is_empty())
 }
 
 #[cfg(test)]
@@ -65,6 +68,7 @@ mod tests {
     #[test]
     fn folders_count_from_where_the_person_is() {
         assert_eq!(parse("host:docs"), Ok(Target::Host("/home/ada/docs".into())));
+        assert_eq!(parse("host:./a/./b"), Ok(Target::Host("/home/ada/a/b".into())));
         assert_eq!(parse("host:/srv"), Ok(Target::Host("/srv".into())));
         assert_eq!(parse("host:/a:b"), Ok(Target::Host("/a:b".into())));
     }
@@ -74,6 +78,15 @@ mod tests {
         assert_eq!(parse("#12"), Ok(Target::Grant(12)));
         assert_eq!(parse("12"), Ok(Target::Grant(12)));
         assert_eq!(parse("search#2:docs"), Ok(Target::Named("search#2:docs".into())));
+    }
+
+    #[test]
+    fn an_instance_is_more_than_one_object() {
+        let granted = |text| Target::parse_granted(text, Path::new("/home/ada"));
+        assert_eq!(granted("search#2"), Ok(Target::Named("search#2".into())));
+        assert_eq!(granted("12"), Ok(Target::Grant(12)));
+        assert_eq!(granted("host:docs"), Ok(Target::Host("/home/ada/docs".into())));
+        assert!(parse("search#2").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::rows::Request;
 use crate::spec::grant::Given;
-use crate::spec::target::Target;
+use crate::spec::target::{HOST_PREFIX, Target};
 use crate::text::{escape, words};
 
 /// What the person decided.
@@ -21,8 +21,8 @@ pub(crate) enum Answer {
     Never,
 }
 
-/// Something that the person can pick by its number.
-const RESOLVER_SUFFIX: &str = ":PATH";
+/// What stands in a resolver's name for the word that a person adds.
+const PLACE: &str = "PATH";
 
 /// The question.
 pub(crate) fn question(request: &Request) -> String {
@@ -83,30 +83,37 @@ pub(crate) fn answer(text: &str, request: &Request, current: &Path, home: Option
         _ => {}
     }
     let (choice, options) = text.split_once(',').map_or((text, ""), |(choice, _)| (choice, &text[choice.len()..]));
-    if choice.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !choice.is_empty() && choice.bytes().all(|byte| byte.is_ascii_digit()) {
         let index = choice.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        let offer =
-            index.and_then(|index| numbered(request).nth(index)).ok_or(format!("there is no number {choice}"))?;
+        let offer = index.and_then(|index| numbered(request).nth(index)).ok_or_else(|| {
+            format!("there is no number {choice} in the list (a folder of that name is written ./{choice})")
+        })?;
         let mut given = Given::parse(&format!("x:x{options}"), current)?;
         given.target = Target::Named(offer.to_owned());
         return Ok(Answer::Give(given));
     }
-    let spec = match (home, text.strip_prefix("~/")) {
-        (Some(home), Some(rest)) => format!("host:{}/{rest}", home.display()),
-        _ if text.starts_with("host:") || text.starts_with('#') => text.to_owned(),
-        _ if is_path(text) || !choice.contains(':') => format!("host:{text}"),
-        _ => text.to_owned(),
+    let spec = if text.starts_with(HOST_PREFIX) {
+        text.to_owned()
+    } else if is_path(choice) {
+        format!("{HOST_PREFIX}{text}")
+    } else if let Some(rest) = text.strip_prefix('~').filter(|_| choice == "~" || choice.starts_with("~/")) {
+        let home = home.and_then(Path::to_str).ok_or("your home folder is not known: write the whole path")?;
+        format!("{HOST_PREFIX}{}{rest}", home.replace('\\', r"\\").replace(',', r"\,"))
+    } else {
+        let number = if numbered(request).next().is_some() { "a number of the list, " } else { "" };
+        return Err(format!("write {number}a path (host:…, /…, ./…, ../… or ~/…), n, or never"));
     };
     Given::parse(&spec, current).map(Answer::Give)
 }
 
-fn is_path(text: &str) -> bool {
-    ["/", "./", "../"].iter().any(|start| text.starts_with(start))
+/// Whether this is meant as a path: a bare word may be a slip, and gives nothing.
+fn is_path(choice: &str) -> bool {
+    [".", ".."].contains(&choice) || ["/", "./", "../"].iter().any(|start| choice.starts_with(start))
 }
 
 /// A provider that takes a word of the person's own, such as `host:PATH`.
 pub(crate) fn is_resolver(provider: &str) -> bool {
-    provider.ends_with(RESOLVER_SUFFIX)
+    provider.split_once(':').is_some_and(|(_, rest)| rest == PLACE)
 }
 
 fn numbered(request: &Request) -> impl Iterator<Item = &str> {
@@ -160,11 +167,15 @@ mod tests {
     #[test]
     fn paths() {
         assert_eq!(read("/etc"), Ok(folder("/etc")));
-        assert_eq!(read("docs"), Ok(folder("/srv/docs")));
-        assert_eq!(read("./a:b"), Ok(folder("/srv/./a:b")));
+        assert_eq!(read("./docs"), Ok(folder("/srv/docs")));
+        assert_eq!(read("../docs"), Ok(folder("/srv/../docs")));
+        assert_eq!(read("."), Ok(folder("/srv")));
+        assert_eq!(read("./a:b"), Ok(folder("/srv/a:b")));
+        assert_eq!(read("./7"), Ok(folder("/srv/7")));
+        assert_eq!(read("~"), Ok(folder("/home/ada")));
         assert_eq!(read("~/docs"), Ok(folder("/home/ada/docs")));
         assert_eq!(read("host:docs"), Ok(folder("/srv/docs")));
-        let Ok(Answer::Give(given)) = read("docs,ro,expires=1h") else { panic!("not given") };
+        let Ok(Answer::Give(given)) = read("~,ro,expires=1h") else { panic!("not given") };
         assert_eq!(given.expires_in_ms, Some(3_600_000));
     }
 
@@ -173,9 +184,18 @@ mod tests {
         let Ok(Answer::Give(given)) = read("1,calls=5") else { panic!("not given") };
         assert_eq!(given.target, Target::Named("host:/home/ada/docs".into()));
         assert_eq!(given.calls, Some(5));
-        assert!(read("2").is_err());
+        assert!(read("2").unwrap_err().contains("./2"));
         assert!(read("0").is_err());
         assert!(read("99999999999999999999999").is_err());
+    }
+
+    #[test]
+    fn a_number_gives_the_very_name_that_the_node_knows() {
+        let odd = "host:/srv/a\u{202e}b,c:PATH";
+        let odd_request = Request { providers: vec!["host:PATH".into(), odd.into()], ..request() };
+        let given = answer("1", &odd_request, Path::new("/srv"), None);
+        assert_eq!(given, Ok(Answer::Give(Given::plain(Target::Named(odd.into())))));
+        assert!(question(&odd_request).contains("  1      host:/srv/a\\u{202e}b,c:PATH\n"));
     }
 
     #[test]
@@ -188,6 +208,10 @@ mod tests {
     fn nothing_is_granted_by_habit() {
         assert!(read("").is_err());
         assert!(read("y").is_err());
-        assert!(read("docs,everything").is_err());
+        assert!(read("./docs,everything").is_err());
+        for word in ["docs", "docs,ro", "yes please", "~ada/docs", "search:docs", "#1", ",ro", "x:PATH", "1x"] {
+            let said = read(word).unwrap_err();
+            assert!(said.contains("a number of the list, a path (host:"), "{word}: {said}");
+        }
     }
 }

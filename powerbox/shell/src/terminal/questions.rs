@@ -71,7 +71,7 @@ impl<'a> Questions<'a> {
                 line = tty.ask(&cue) => line,
                 gone = self.gone(request.id, version) => {
                     gone?;
-                    let _ = tty.show("\n(not asked any more)\n");
+                    let _ = tty.show(&format!("\n({})\n", self.decided_elsewhere(request).await));
                     return Ok(End::Gone);
                 }
             };
@@ -96,6 +96,19 @@ impl<'a> Questions<'a> {
             Answer::Give(given) => approve::approve(self.node, request, &given).await,
             Answer::No => self.node.deny(request.id, false).await.map(|()| "denied".to_owned()),
             Answer::Never => self.node.deny(request.id, true).await.map(|()| "denied, from now on".to_owned()),
+        }
+    }
+
+    /// What became of a request that was answered without this terminal.
+    async fn decided_elsewhere(&self, request: &Request) -> String {
+        let grants = self.node.grants(false).await.unwrap_or_default();
+        let given = grants.iter().find(|grant| grant.holder == request.instance && grant.label == request.label);
+        match given {
+            Some(grant) => {
+                let (instance, label) = (escape::line(&request.instance), escape::line(&request.label));
+                format!("granted meanwhile: {instance}:{label}; latch why {id} tells by whom", id = grant.id)
+            }
+            None => "not asked any more: it was denied elsewhere, or the app gave up".to_owned(),
         }
     }
 

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use vat::shown::deceives;
+
 /// One line of text: control characters and characters that reorder or hide text are written as `\x1b` or `\u{202e}`.
 pub(crate) fn line(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -46,28 +48,12 @@ pub(crate) fn shorten(text: &str, width: usize) -> String {
     short
 }
 
-/// Whether a terminal would act on this character instead of showing it, or show other text than was written.
-pub(crate) fn is_hostile(character: char) -> bool {
-    character.is_control() // C0, DEL and C1
-        || matches!(character,
-            '\u{ad}'                      // soft hyphen
-            | '\u{61c}'                   // Arabic letter mark
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'     // zero width, marks of direction
-            | '\u{2028}'..='\u{202e}'     // line and paragraph separators, embeddings, overrides
-            | '\u{2060}'..='\u{206f}'     // word joiner, isolates, deprecated format characters
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'   // tags
-        )
-}
-
 fn push(safe: &mut String, character: char) {
     match character {
         '\n' => safe.push_str("\\n"),
         '\r' => safe.push_str("\\r"),
         '\t' => safe.push_str("\\t"),
-        _ if !is_hostile(character) => safe.push(character),
+        _ if !deceives(character) => safe.push(character),
         _ if u32::from(character) < 0x80 => push_byte(safe, character as u8),
         _ => {
             // Writing into a String cannot fail.
@@ -105,7 +91,9 @@ mod tests {
 
     #[test]
     fn what_reorders_text_is_shown() {
+        assert_eq!(line("a\u{3164}b\u{115f}c\u{fe0f}"), "a\\u{3164}b\\u{115f}c\\u{fe0f}");
         assert_eq!(line("invoice\u{202e}fdp.exe\u{2066}\u{200b}"), "invoice\\u{202e}fdp.exe\\u{2066}\\u{200b}");
+        assert_eq!(line("a\u{3164}b\u{115f}c\u{fe0f}"), "a\\u{3164}b\\u{115f}c\\u{fe0f}");
     }
 
     #[test]

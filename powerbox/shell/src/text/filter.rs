@@ -4,6 +4,8 @@
 //! screen, overwrite what latch asks, or answer in the person's place (a terminal can be told to type). So only text,
 //! line ends, tabs and colours pass; every other control is shown. `latch run --raw` turns this off.
 
+use vat::shown::deceives;
+
 use super::escape;
 
 /// Ends every colour and attribute.
@@ -115,7 +117,7 @@ fn character(bytes: &[u8]) -> Step {
     let window = &bytes[..bytes.len().min(4)];
     let Some(chunk) = window.utf8_chunks().next() else { return Step::Show(1) };
     match chunk.valid().chars().next() {
-        Some(first) if escape::is_hostile(first) => Step::Show(first.len_utf8()),
+        Some(first) if deceives(first) => Step::Show(first.len_utf8()),
         Some(first) => Step::Pass(first.len_utf8()),
         // A character that is not complete may become so, if nothing that cannot belong to it follows.
         None if chunk.invalid().len() == window.len() && window.len() < 4 && may_grow(window) => Step::Wait,
