@@ -6,15 +6,16 @@ use std::time::Duration;
 use crate::core::{Core, THE_NODE, spawn};
 use crate::live::Kind;
 use crate::problem::Problem;
-use crate::record::{Exited, Holder, Ran, Record};
+use crate::record::{Exited, Holder, Ran, Record, exit_code};
 use crate::words::{PHRASE_LIMIT, plain};
 
 /// The code of a run whose end nobody saw.
 pub(crate) const UNKNOWN_CODE: i32 = -1;
-/// A detached app that fails is started again after 1 s, 2 s, … up to this.
-const PAUSE_LIMIT: Duration = Duration::from_secs(300);
-/// So many failures in a row, and it is given up.
-const FAILURES_LIMIT: u32 = 10;
+/// A detached app that fails is started again after this, the next time after twice this, and so on.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// So many failures in a row, and it is given up: after 7 s of pauses. What failed each time would fail again, as one
+/// that was denied what it needs: the same question gets the same answer until a person gives another.
+const FAILURES_LIMIT: u32 = 4;
 /// Who ran so long has not failed at once.
 const RAN_WELL_MS: u64 = 60_000;
 
@@ -76,18 +77,29 @@ impl Core {
             return;
         }
         let ran_ms = row.exited_at_ms.saturating_sub(row.started_at_ms);
+        self.failed(instance, ran_ms, &exit_code(code));
+    }
+
+    /// A detached app failed: it is started again after a while, or given up.
+    fn failed(self: &Rc<Self>, instance: &str, ran_ms: u64, how: &str) {
         let failures = {
             let mut live = self.live.borrow_mut();
             let failures = live.failures.entry(instance.to_owned()).or_default();
-            *failures = if ran_ms >= RAN_WELL_MS { 1 } else { *failures + 1 };
+            *failures = failures_after(*failures, ran_ms);
             *failures
         };
-        if failures > FAILURES_LIMIT {
+        let Some(pause) = pause_after(failures) else {
             self.record_stopped(instance);
-            self.warn(format!("{instance} failed {failures} times in a row and is not started again"));
+            let text = format!(
+                "{instance} failed {failures} times in a row, last with {how}, and is not started again. \
+                 See `latch logs {instance}` and `latch why {instance}`; `latch run --detach` starts it anew"
+            );
+            if let Err(problem) = self.record(THE_NODE, Record::Note(text.clone())) {
+                self.warn(problem.to_string());
+            }
+            self.warn(text);
             return;
-        }
-        let pause = Duration::from_secs(1 << (failures - 1).min(16)).min(PAUSE_LIMIT);
+        };
         let (core, instance) = (self.clone(), instance.to_owned());
         spawn(async move {
             tokio::time::sleep(pause).await;
@@ -126,6 +138,11 @@ impl Core {
         };
         if let Err(problem) = started.await {
             self.warn(format!("{instance} could not be started again: {problem}"));
+            // One that got as far as having a process is counted when that ends.
+            let running = self.state.borrow().instances.get(instance).is_some_and(|row| row.running);
+            if !running {
+                self.failed(instance, 0, "a start that was refused");
+            }
         }
     }
 
@@ -143,5 +160,39 @@ impl Core {
         for process in theirs {
             self.stop_process(process, false);
         }
+    }
+}
+
+/// How many failures in a row this one makes.
+fn failures_after(before: u32, ran_ms: u64) -> u32 {
+    if ran_ms >= RAN_WELL_MS { 1 } else { before.saturating_add(1) }
+}
+
+/// How long to wait before the next start; nothing where there is none.
+fn pause_after(failures: u32) -> Option<Duration> {
+    let doublings = failures.checked_sub(1)?;
+    (failures < FAILURES_LIMIT).then(|| FIRST_PAUSE * 2_u32.saturating_pow(doublings))
+}
+
+/// Whether an instance with so many failures in a row was given up.
+pub(crate) fn is_given_up(failures: u32) -> bool {
+    failures >= FAILURES_LIMIT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_then_there_are_no_more() {
+        let pauses: Vec<_> = (1..=5).map(|failures| pause_after(failures).map(|pause| pause.as_secs())).collect();
+        assert_eq!(pauses, [Some(1), Some(2), Some(4), None, None]);
+        assert!(!is_given_up(3) && is_given_up(4));
+    }
+
+    #[test]
+    fn who_ran_well_begins_anew() {
+        assert_eq!(failures_after(3, 0), 4);
+        assert_eq!(failures_after(3, RAN_WELL_MS), 1);
     }
 }

@@ -134,6 +134,7 @@ struct Instance {
   cpuUs @10 :UInt64;
   residentBytes @11 :UInt64;
   last @12 :Text;              # how it last ended
+  wanted @13 :Bool;            # detached, and should run: it does, or is started again, or the node gave it up
 }
 
 struct Offer {

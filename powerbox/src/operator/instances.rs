@@ -7,6 +7,7 @@ use super::{Operator, count, page, text};
 use crate::core::Core;
 use crate::instances::Wish;
 use crate::record::{Holder, exit_code};
+use crate::runs::is_given_up;
 use crate::words::{PHRASE_LIMIT, REASON_LIMIT, plain};
 
 /// An instance as it is listed.
@@ -24,6 +25,7 @@ struct Row {
     cpu_us: u64,
     resident_bytes: u64,
     last: String,
+    wanted: bool,
 }
 
 pub(super) async fn run(
@@ -106,6 +108,7 @@ pub(super) async fn instances(
         builder.set_cpu_us(row.cpu_us);
         builder.set_resident_bytes(row.resident_bytes);
         builder.set_last(&row.last);
+        builder.set_wanted(row.wanted);
     }
     results.get().set_cursor(next);
     Ok(())
@@ -118,11 +121,13 @@ fn rows(core: &Core) -> Vec<Row> {
         .iter()
         .map(|(name, row)| {
             let process = live.processes.get(&row.run.process).filter(|_| row.running);
+            let given_up = live.failures.get(name).is_some_and(|failures| is_given_up(*failures));
             let current = match process {
                 Some(process) if process.stopping => "stopping".to_owned(),
                 Some(process) if process.confined => "running".to_owned(),
                 Some(_) => "starting".to_owned(),
                 None if row.wanted => format!("ended with {}, is started again", exit_code(row.code)),
+                None if given_up => format!("given up: ended with {} each time", exit_code(row.code)),
                 None if row.exited_at_ms == 0 => "stopped".to_owned(),
                 None if row.code >= 0 => format!("exited {}", row.code),
                 None => format!("ended by {}", exit_code(row.code)),
@@ -142,6 +147,7 @@ fn rows(core: &Core) -> Vec<Row> {
                 cpu_us: used.cpu_us,
                 resident_bytes: used.resident_bytes,
                 last: plain(&row.last, REASON_LIMIT),
+                wanted: row.wanted || given_up,
             }
         })
         .collect()

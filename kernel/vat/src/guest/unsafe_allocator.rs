@@ -1,6 +1,10 @@
 //! The memory of guests: free lists by size, over the standard allocator. A call makes some thirty small allocations,
 //! and the standard one of this target takes a fifth of a busy guest's time for them.
 //!
+//! Published allocators were tried in its place: a program that allocates as 64 calls under way do took 0.43 µs a call
+//! with this one, 0.83 µs with the standard one (dlmalloc), 1.6 µs with talc 5.1 and as much with rlsf 0.2, each at its best
+//! of several runs in a sandbox. They merge neighbours that come free, which is what this one leaves out.
+//!
 //! A piece goes back to the list of its size and is taken from there first. Small pieces are never given back to the
 //! standard allocator: a guest holds what it needed of each size at its busiest.
 #![allow(unsafe_code)]

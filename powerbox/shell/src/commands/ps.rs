@@ -13,14 +13,14 @@ use crate::{json, output};
 /// Lists instances of apps
 #[derive(Debug, Args)]
 pub(crate) struct Ps {
-    /// Also those that do not run
+    /// Also those that do not run and need not
     #[arg(long, short)]
     all: bool,
 }
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Ps) -> Outcome {
     let mut instances = node.instances().await?;
-    instances.retain(|instance| command.all || instance.is_running());
+    instances.retain(|instance| command.all || instance.is_shown());
     if context.json {
         return json::print(&instances);
     }

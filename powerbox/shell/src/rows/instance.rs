@@ -17,7 +17,7 @@ pub(crate) struct Instance {
     pub(crate) pid: Option<u32>,
     /// Runs without a terminal and is started again with the node.
     pub(crate) detached: bool,
-    /// `running`, `starting`, `stopped`, `exited N`
+    /// `running`, `starting`, `stopping`, `stopped`, `exited N`, or in words that it is started again or given up
     pub(crate) state: String,
     pub(crate) started_at_ms: Option<u64>,
     /// Grants that it holds.
@@ -28,6 +28,8 @@ pub(crate) struct Instance {
     pub(crate) resident_bytes: u64,
     /// How it last ended.
     pub(crate) last: String,
+    /// Detached, and should run: it does, or is started again, or the node has given it up.
+    pub(crate) wanted: bool,
 }
 
 impl Instance {
@@ -46,11 +48,17 @@ impl Instance {
             cpu_us: reader.get_cpu_us(),
             resident_bytes: reader.get_resident_bytes(),
             last: text(reader.get_last())?,
+            wanted: reader.get_wanted(),
         })
     }
 
-    /// Whether it is to be seen without `--all`.
+    /// Whether it runs now.
     pub(crate) fn is_running(&self) -> bool {
         self.process.is_some()
+    }
+
+    /// Whether it is to be seen without `--all`: it runs, or it should.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.is_running() || self.wanted
     }
 }
