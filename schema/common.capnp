@@ -24,6 +24,18 @@ struct Method {
   ordinal @1 :UInt16;
 }
 
+struct Lease {
+  # The share of a budget that one link has.
+
+  limited @0 :Bool;        # whether there is a budget at all
+
+  amount @1 :UInt64;
+  # What the link has been given in all, since it was made. It was recorded as spent before it was told; what is not
+  # used of it comes back when the link ends.
+
+  more @2 :Bool;           # some of the budget is left, and can be asked for when this runs low
+}
+
 enum EndReason {
   # Why a link ended. Told to both ends in a notice and recorded.
 

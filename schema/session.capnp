@@ -50,21 +50,29 @@ interface Session {
 
   report @4 (usage :List(Usage)) -> ();
   # From services and apps that serve: what went over their links. Recorded as self-reported where it comes from an app.
+
+  renew @5 (link :UInt64, grant :UInt64, calls :Common.Lease, bytes :Common.Lease) -> (calls :Common.Lease, bytes :Common.Lease);
+  # From whoever serves the link: more of its grant's budgets. In what is asked, limited says that more of this one is
+  # wanted, and amount what the link has been given so far. Returns what it has been given now, which is on disk as spent
+  # by then. Idempotent by amount: whoever lost an answer asks again and gets the same. An answer without more that gives
+  # nothing new means that the budget is used up. Fails where the link is not known, or nothing can be recorded now: ask
+  # again while the link is open.
 }
 
 struct Usage {
   link @0 :UInt64;
   grant @1 :UInt64;
-  calls @2 :UInt64;            # since the last report of this link
-  bytesIn @3 :UInt64;
-  bytesOut @4 :UInt64;
-  errors @5 :UInt64;
-  methods @6 :List(MethodUsage);
-  last @7 :Bool;               # the link ended: what is left of its lease follows, and no report will
-  unusedCalls @8 :UInt64;      # of the lease, to be given back
-  unusedBytes @9 :UInt64;
-  endReason @10 :Common.EndReason;   # where last
-  endDetail @11 :Text;               # where last: the server's words on a bound that was passed
+  calls @2 :UInt64;            # that started and ended, since the last report of this link
+  refused @3 :UInt64;          # calls that a caveat forbade: they did not start and cost nothing
+  bytesIn @4 :UInt64;
+  bytesOut @5 :UInt64;
+  errors @6 :UInt64;           # calls that started and failed
+  methods @7 :List(MethodUsage);
+  last @8 :Bool;               # the link ended: what is left of its lease follows, and no report will
+  unusedCalls @9 :UInt64;      # of the lease, to be given back
+  unusedBytes @10 :UInt64;
+  endReason @11 :Common.EndReason;   # where last
+  endDetail @12 :Text;               # where last: the server's words on a bound that was passed
 }
 
 struct MethodUsage {

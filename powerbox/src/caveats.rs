@@ -26,6 +26,36 @@ pub struct Left {
     pub bytes: Option<u64>,
 }
 
+/// A link is given this part of what is left of a budget at a time. What a death loses is at most two such slices, the one
+/// in use and one on its way; and a budget of any size is used up in slices whose number grows with its logarithm only,
+/// so that few of them are written down.
+const SLICE_PART: u64 = 8;
+
+/// The smallest slice of calls, unless less is left. A busy link makes as many while one record reaches the disk (about
+/// a millisecond).
+const SLICE_CALLS_AT_LEAST: u64 = 256;
+
+/// The smallest slice of bytes, unless less is left: four of the largest messages.
+const SLICE_BYTES_AT_LEAST: u64 = 4 << 20;
+
+impl Left {
+    /// How many calls a link gets of this at a time.
+    #[must_use]
+    pub fn slice_calls(self) -> u64 {
+        slice(self.calls, SLICE_CALLS_AT_LEAST)
+    }
+
+    /// How many bytes a link gets of this at a time.
+    #[must_use]
+    pub fn slice_bytes(self) -> u64 {
+        slice(self.bytes, SLICE_BYTES_AT_LEAST)
+    }
+}
+
+fn slice(left: Option<u64>, at_least: u64) -> u64 {
+    left.map_or(0, |left| (left / SLICE_PART).max(at_least).min(left))
+}
+
 /// Why caveats were refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TooWide {
@@ -178,6 +208,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_budget_is_used_up_in_few_slices_of_which_none_is_most_of_it() {
+        for budget in [1, 255, 256, 10_000, 1 << 32, u64::MAX] {
+            let (mut left, mut slices) = (budget, 0);
+            while left > 0 {
+                let slice = Left { calls: Some(left), bytes: None }.slice_calls();
+                assert!(slice > 0 && (slice <= left / SLICE_PART || slice <= SLICE_CALLS_AT_LEAST));
+                (left, slices) = (left - slice, slices + 1);
+            }
+            assert!(slices <= 300, "{slices} slices of {budget}");
+        }
+        assert_eq!(Left::default().slice_bytes(), 0);
     }
 
     #[test]

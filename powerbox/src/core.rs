@@ -17,6 +17,7 @@ mod tests;
 mod upkeep;
 
 pub use handle::{Handle, Jobs};
+pub(crate) use links::Renewal;
 pub(crate) use processes::{Start, setup};
 pub use revoke::{Cut, QUIET_PATIENCE};
 

@@ -31,7 +31,7 @@ pub struct Node {
     pub reason: String,
     /// What is left to give to links and children.
     pub left: Left,
-    /// What its open link has.
+    /// What its open link has been given, in all its slices.
     pub lease: Option<Leased>,
     /// Why and when it ended.
     pub ended: Option<End>,
@@ -315,12 +315,14 @@ impl Tree {
         gone
     }
 
-    /// Sets a share aside for a link: from now on it counts as used. Takes no more than is left.
+    /// Sets a slice aside for a link: from now on it counts as used. Takes no more than is left.
     pub fn lease(&mut self, leased: Leased) {
         if let Some(node) = self.nodes.get_mut(&leased.grant).filter(|node| node.ended.is_none()) {
             take(&mut node.left.calls, Some(leased.calls));
             take(&mut node.left.bytes, Some(leased.bytes));
-            node.lease = Some(leased);
+            let before = node.lease.filter(|lease| lease.link == leased.link).unwrap_or_default();
+            let calls = before.calls.saturating_add(leased.calls);
+            node.lease = Some(Leased { calls, bytes: before.bytes.saturating_add(leased.bytes), ..leased });
         }
     }
 

@@ -7,14 +7,14 @@ use std::rc::Rc;
 
 use schema::session_capnp::{Decision, session, usage};
 use tokio::sync::mpsc;
-use vat::door::Badge;
+use vat::door::{Badge, Lease};
 use vat::link::Serving;
 use vat::native::{Stream, SystemClock};
 use vat::words::{EndReason, Rights};
 use vat::{Bounds, serve};
 
 use crate::asking::{Answer, Question};
-use crate::core::Handle;
+use crate::core::{Handle, Renewal};
 
 /// Whom a session is with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,6 +215,25 @@ impl session::Server for Session {
             Ok(())
         });
         taken.await?;
+        Ok(())
+    }
+
+    async fn renew(
+        self: Rc<Self>,
+        params: session::RenewParams,
+        mut results: session::RenewResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let asked = Renewal {
+            link: params.get_link(),
+            grant: params.get_grant(),
+            calls: Lease::read_from(params.get_calls()?),
+            bytes: Lease::read_from(params.get_bytes()?),
+        };
+        let process = self.process;
+        let (calls, bytes) = self.core.act(move |core| async move { core.renew(process, asked).await }).await?;
+        calls.write_to(results.get().init_calls());
+        bytes.write_to(results.get().init_bytes());
         Ok(())
     }
 }

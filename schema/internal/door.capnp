@@ -45,16 +45,11 @@ struct Badge {
   interface @2 :UInt64;
   rights @3 :Common.Rights;
   expiresAtMs @4 :UInt64;    # 0: never
-  calls @5 :Lease;
-  bytes @6 :Lease;
+  calls @5 :Common.Lease;
+  bytes @6 :Common.Lease;
   methods @7 :List(Common.Method);   # empty: all
   peer @8 :Peer;
   holder @9 :Text;           # for people: "search#1", "shell"
-}
-
-struct Lease {
-  limited @0 :Bool;
-  amount @1 :UInt64;         # what this link may use; already recorded as spent
 }
 
 enum Peer { app @0; service @1; shell @2; powerbox @3; }

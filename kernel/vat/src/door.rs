@@ -134,18 +134,20 @@ pub struct Badge {
 pub struct Lease {
     /// Whether there is a limit at all.
     pub limited: bool,
-    /// What may be used, where there is one.
+    /// What may be used, where there is one: all that was given so far.
     pub amount: u64,
+    /// More can be asked for when this runs low.
+    pub more: bool,
 }
 
 impl Lease {
     /// No limit.
-    pub const UNLIMITED: Lease = Lease { limited: false, amount: 0 };
+    pub const UNLIMITED: Lease = Lease { limited: false, amount: 0, more: false };
 
     /// So much and no more.
     #[must_use]
     pub const fn of(amount: u64) -> Lease {
-        Lease { limited: true, amount }
+        Lease { limited: true, amount, more: false }
     }
 
     /// The limit, if there is one.

@@ -3,6 +3,7 @@
 use crate::door::{Badge, Lease};
 use crate::words::Method;
 use std::fmt;
+use std::task::Poll;
 
 /// Why a call may not start, in terms of the grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,16 +55,65 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// A lease and what is left of it.
+/// What a budget says to something that would use of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Share {
+    Enough,
+    /// Not now: there is more where this came from.
+    Short,
+    UsedUp,
+}
+
+/// The slices of a budget that a link was given, and what is left of them.
 #[derive(Clone, Copy, Debug)]
 struct Budget {
+    /// All slices so far.
     amount: u64,
     left: u64,
+    /// Used before it was given: the next slice pays for it.
+    owed: u64,
+    /// More is to be asked for when less than this is left; 0 where no more can be had.
+    low: u64,
+    more: bool,
 }
 
 impl Budget {
     fn of(lease: Lease) -> Option<Budget> {
-        lease.limit().map(|amount| Budget { amount, left: amount })
+        let mut budget = Budget { amount: 0, left: 0, owed: 0, low: 0, more: false };
+        lease.limited.then(|| {
+            budget.renew(lease);
+            budget
+        })
+    }
+
+    /// A slice comes, or the word that there is none. Half of it is left to use while the next is asked for.
+    fn renew(&mut self, lease: Lease) {
+        let slice = lease.amount.saturating_sub(self.amount);
+        self.amount += slice;
+        let paid = slice.min(self.owed);
+        self.owed -= paid;
+        self.left += slice - paid;
+        self.more = lease.more && slice > 0;
+        self.low = if self.more { slice.div_ceil(2) } else { 0 };
+        if self.owed > 0 && self.more {
+            self.low = u64::MAX;
+        }
+    }
+
+    fn has(&mut self, amount: u64) -> Share {
+        if amount <= self.left {
+            Share::Enough
+        } else if self.more {
+            self.low = u64::MAX;
+            Share::Short
+        } else {
+            Share::UsedUp
+        }
+    }
+
+    /// How much it was given so far, if it is to be asked for more.
+    fn wants(&self) -> Lease {
+        Lease { limited: self.left < self.low, amount: self.amount, more: false }
     }
 }
 
@@ -112,43 +162,102 @@ impl Gate {
         self.expires_at_ms != 0
     }
 
-    /// Whether a call may start, and takes it from the budget if so. Its bytes were taken when they came: a call that
-    /// used the last of them still starts.
+    /// Whether a call of so many bytes may start, and takes both from the budgets if so. Pending: it may when the next
+    /// slice has come.
     ///
     /// # Errors
-    /// The first caveat that forbids it, in the order of [`Refusal`]'s variants.
-    pub fn admit(&mut self, now_ms: u64, method: Method) -> Result<(), Refusal> {
+    /// The first caveat that forbids it, in the order of [`Refusal`]'s variants. It costs nothing then.
+    pub fn admit(&mut self, now_ms: u64, method: Method, bytes: u64) -> Poll<Result<(), Refusal>> {
         let grant = self.grant;
         if self.expires() && now_ms >= self.expires_at_ms {
-            return Err(Refusal::Expired { grant });
+            return Poll::Ready(Err(Refusal::Expired { grant }));
         }
         let key = (method.interface, method.ordinal);
         if !self.methods.is_empty()
             && self.methods.binary_search_by_key(&key, |known| (known.interface, known.ordinal)).is_err()
         {
-            return Err(Refusal::Denied { grant, method });
+            return Poll::Ready(Err(Refusal::Denied { grant, method }));
         }
-        if let Some(calls) = &mut self.calls {
-            let Some(left) = calls.left.checked_sub(1) else {
-                return Err(Refusal::CallsExhausted { grant, amount: calls.amount });
-            };
-            calls.left = left;
+        match self.calls.as_mut().map_or(Share::Enough, |calls| calls.has(1)) {
+            Share::Enough => {}
+            Share::Short => return Poll::Pending,
+            Share::UsedUp => return Poll::Ready(Err(self.calls_exhausted())),
         }
-        Ok(())
+        let carried = self.carry(bytes);
+        if let (Poll::Ready(Ok(())), Some(calls)) = (&carried, &mut self.calls) {
+            calls.left -= 1;
+        }
+        carried
     }
 
-    /// Takes the bytes of one message, either way, from the budget.
+    /// A call that was admitted did not start after all.
+    pub fn take_back(&mut self, bytes: u64) {
+        let back = |budget: &mut Option<Budget>, amount| budget.iter_mut().for_each(|budget| budget.left += amount);
+        back(&mut self.calls, 1);
+        back(&mut self.bytes, bytes);
+    }
+
+    /// Takes the bytes of one message, either way, from the budget. Pending: it may pass when the next slice has come.
     ///
     /// # Errors
     /// Fewer than these are left: then none are taken, and the message must not pass.
-    pub fn carry(&mut self, bytes: u64) -> Result<(), Refusal> {
-        if let Some(budget) = &mut self.bytes {
-            let Some(left) = budget.left.checked_sub(bytes) else {
-                return Err(Refusal::BytesExhausted { grant: self.grant, amount: budget.amount });
-            };
-            budget.left = left;
+    pub fn carry(&mut self, bytes: u64) -> Poll<Result<(), Refusal>> {
+        let Some(budget) = &mut self.bytes else { return Poll::Ready(Ok(())) };
+        match budget.has(bytes) {
+            Share::Enough => {
+                budget.left -= bytes;
+                Poll::Ready(Ok(()))
+            }
+            Share::Short => Poll::Pending,
+            Share::UsedUp => Poll::Ready(Err(self.bytes_exhausted())),
         }
-        Ok(())
+    }
+
+    /// The same for a message that is here already and cannot wait: the next slice pays for what is lacking, and
+    /// nothing else passes before it has.
+    ///
+    /// # Errors
+    /// There is no next slice.
+    pub fn carry_now(&mut self, bytes: u64) -> Result<(), Refusal> {
+        match (self.carry(bytes), &mut self.bytes) {
+            (Poll::Ready(carried), _) => carried,
+            (Poll::Pending, Some(budget)) => {
+                budget.owed += bytes - std::mem::take(&mut budget.left);
+                Ok(())
+            }
+            (Poll::Pending, None) => Ok(()),
+        }
+    }
+
+    fn calls_exhausted(&self) -> Refusal {
+        Refusal::CallsExhausted { grant: self.grant, amount: self.calls.map_or(0, |budget| budget.amount) }
+    }
+
+    fn bytes_exhausted(&self) -> Refusal {
+        Refusal::BytesExhausted { grant: self.grant, amount: self.bytes.map_or(0, |budget| budget.amount) }
+    }
+
+    /// Whether a slice is nearly used up and another can be had.
+    #[must_use]
+    pub fn is_low(&self) -> bool {
+        let is_low = |budget: &Option<Budget>| budget.as_ref().is_some_and(|budget| budget.left < budget.low);
+        is_low(&self.calls) || is_low(&self.bytes)
+    }
+
+    /// What to ask for: `limited` where more calls, more bytes are wanted, and how much there was so far.
+    #[must_use]
+    pub fn wants(&self) -> (Lease, Lease) {
+        let wants = |budget: Option<Budget>| budget.map_or(Lease::UNLIMITED, |budget| budget.wants());
+        (wants(self.calls), wants(self.bytes))
+    }
+
+    /// What was answered: calls and bytes, each where it was asked for.
+    pub fn renew(&mut self, calls: Lease, bytes: Lease) {
+        let renew = |budget: &mut Option<Budget>, lease: Lease| {
+            budget.iter_mut().filter(|_| lease.limited).for_each(|budget| budget.renew(lease));
+        };
+        renew(&mut self.calls, calls);
+        renew(&mut self.bytes, bytes);
     }
 
     /// What is left of the leases, to be given back: calls and bytes; 0 where there is no limit.
@@ -183,50 +292,105 @@ mod tests {
         }
     }
 
+    const OK: Poll<Result<(), Refusal>> = Poll::Ready(Ok(()));
+
+    fn no(refusal: Refusal) -> Poll<Result<(), Refusal>> {
+        Poll::Ready(Err(refusal))
+    }
+
+    fn slice(amount: u64) -> Lease {
+        Lease { more: true, ..Lease::of(amount) }
+    }
+
     #[test]
     fn a_gate_without_caveats_admits_everything_for_ever() {
         let mut gate = Gate::new(&badge());
         for now_ms in [0, 1, u64::MAX] {
-            assert_eq!(gate.admit(now_ms, OTHER), Ok(()));
+            assert_eq!(gate.admit(now_ms, OTHER, u64::MAX), OK);
         }
-        assert_eq!(gate.carry(u64::MAX), Ok(()));
-        assert_eq!(gate.carry(u64::MAX), Ok(()));
-        assert_eq!(gate.unused(), (0, 0));
+        assert_eq!(gate.carry(u64::MAX), OK);
+        assert_eq!(gate.carry(u64::MAX), OK);
+        assert_eq!((gate.unused(), gate.is_low()), ((0, 0), false));
     }
 
     #[test]
     fn the_moment_of_expiry_is_already_too_late() {
         let mut gate = Gate::new(&Badge { expires_at_ms: 1_000, ..badge() });
-        assert_eq!(gate.admit(999, LIST), Ok(()));
-        assert_eq!(gate.admit(1_000, LIST), Err(Refusal::Expired { grant: 12 }));
+        assert_eq!(gate.admit(999, LIST, 8), OK);
+        assert_eq!(gate.admit(1_000, LIST, 8), no(Refusal::Expired { grant: 12 }));
     }
 
     #[test]
     fn only_the_methods_named_are_allowed_and_a_refused_call_costs_nothing() {
-        let mut gate = Gate::new(&Badge { methods: vec![STAT, LIST], calls: Lease::of(2), ..badge() });
-        assert_eq!(gate.admit(0, OTHER), Err(Refusal::Denied { grant: 12, method: OTHER }));
-        assert_eq!(gate.admit(0, LIST), Ok(()));
-        assert_eq!(gate.admit(0, STAT), Ok(()));
-        assert_eq!(gate.admit(0, STAT), Err(Refusal::CallsExhausted { grant: 12, amount: 2 }));
+        let mut gate =
+            Gate::new(&Badge { methods: vec![STAT, LIST], calls: Lease::of(3), bytes: Lease::of(20), ..badge() });
+        assert_eq!(gate.admit(0, OTHER, 8), no(Refusal::Denied { grant: 12, method: OTHER }));
+        assert_eq!(gate.admit(0, LIST, 8), OK);
+        assert_eq!(gate.admit(0, STAT, 8), OK);
+        assert_eq!(gate.admit(0, STAT, 8), no(Refusal::BytesExhausted { grant: 12, amount: 20 }));
+        assert_eq!(gate.unused(), (1, 4));
+        assert_eq!(gate.admit(0, STAT, 4), OK);
+        assert_eq!(gate.admit(0, STAT, 0), no(Refusal::CallsExhausted { grant: 12, amount: 3 }));
     }
 
     #[test]
     fn what_is_left_of_a_lease_is_what_was_not_used() {
         let mut gate = Gate::new(&Badge { calls: Lease::of(3), bytes: Lease::of(100), ..badge() });
-        gate.admit(0, LIST).unwrap();
-        gate.carry(60).unwrap();
-        assert_eq!(gate.carry(41), Err(Refusal::BytesExhausted { grant: 12, amount: 100 }));
+        assert_eq!(gate.admit(0, LIST, 60), OK);
+        assert_eq!(gate.carry(41), no(Refusal::BytesExhausted { grant: 12, amount: 100 }));
         assert_eq!(gate.unused(), (2, 40), "what does not pass is not taken");
-        gate.carry(40).unwrap();
+        assert_eq!(gate.carry(40), OK);
         assert_eq!(gate.unused(), (2, 0));
+        gate.take_back(60);
+        assert_eq!(gate.unused(), (3, 60));
     }
 
     #[test]
     fn an_empty_lease_allows_nothing() {
         let mut gate = Gate::new(&Badge { calls: Lease::of(0), bytes: Lease::of(0), ..badge() });
-        assert_eq!(gate.admit(0, LIST), Err(Refusal::CallsExhausted { grant: 12, amount: 0 }));
-        assert_eq!(gate.carry(0), Ok(()));
-        assert!(gate.carry(1).is_err());
+        assert_eq!(gate.admit(0, LIST, 0), no(Refusal::CallsExhausted { grant: 12, amount: 0 }));
+        assert_eq!(gate.carry(0), OK);
+        assert_eq!(gate.carry(1), no(Refusal::BytesExhausted { grant: 12, amount: 0 }));
+    }
+
+    #[test]
+    fn more_is_asked_for_when_half_of_a_slice_is_used_and_waited_for_when_all_is() {
+        let mut gate = Gate::new(&Badge { calls: slice(4), ..badge() });
+        for low in [false, false, true, true] {
+            assert_eq!(gate.admit(0, LIST, 8), OK);
+            assert_eq!(gate.is_low(), low);
+        }
+        assert_eq!(gate.admit(0, LIST, 8), Poll::Pending);
+        assert_eq!(gate.wants(), (Lease::of(4), Lease::UNLIMITED));
+        // An answer that comes twice gives nothing twice.
+        gate.renew(slice(6), Lease::UNLIMITED);
+        gate.renew(Lease { more: false, ..slice(6) }, Lease::UNLIMITED);
+        assert_eq!((gate.admit(0, LIST, 8), gate.admit(0, LIST, 8)), (OK, OK));
+        assert_eq!(gate.admit(0, LIST, 8), no(Refusal::CallsExhausted { grant: 12, amount: 6 }));
+        assert!(!gate.is_low(), "there is nothing to ask for");
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_slice_asks_for_more_until_it_does() {
+        let mut gate = Gate::new(&Badge { bytes: slice(100), ..badge() });
+        for given in [110, 120, 250] {
+            gate.renew(Lease::UNLIMITED, slice(given));
+            assert_eq!(gate.carry(300), Poll::Pending);
+            assert!(gate.is_low());
+        }
+        gate.renew(Lease::UNLIMITED, slice(300));
+        assert_eq!((gate.carry(300), gate.unused()), (OK, (0, 0)));
+    }
+
+    #[test]
+    fn the_next_slice_pays_for_what_could_not_wait() {
+        let mut gate = Gate::new(&Badge { bytes: slice(100), ..badge() });
+        assert_eq!(gate.carry_now(130), Ok(()));
+        assert_eq!(gate.carry(1), Poll::Pending);
+        gate.renew(Lease::UNLIMITED, slice(140));
+        assert_eq!(gate.unused(), (0, 10));
+        gate.renew(Lease::UNLIMITED, Lease::of(140));
+        assert_eq!(gate.carry_now(11), Err(Refusal::BytesExhausted { grant: 12, amount: 140 }));
     }
 
     #[test]

@@ -73,6 +73,7 @@ struct Metered {
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     calls: u64,
+    refused: u64,
     errors: u64,
     bytes_in: u64,
     bytes_out: u64,
@@ -88,6 +89,11 @@ impl Meter {
         metered.calls += 1;
         metered.errors += u64::from(failed);
         metered.latencies.add(latency_ns);
+    }
+
+    /// A call was refused: it did not start.
+    pub fn refused(&mut self) {
+        self.refused += 1;
     }
 
     /// A message came in.
@@ -115,7 +121,7 @@ impl Meter {
 
     /// Takes what was counted since the last time; counting begins anew.
     pub fn take(&mut self) -> UsageReport {
-        let Meter { calls, errors, bytes_in, bytes_out, methods } = std::mem::take(self);
+        let Meter { calls, refused, errors, bytes_in, bytes_out, methods } = std::mem::take(self);
         let methods = methods
             .iter()
             .map(|metered| MethodUsage {
@@ -126,16 +132,18 @@ impl Meter {
                 latency_p99_ns: metered.latencies.percentile_ns(99),
             })
             .collect();
-        UsageReport { calls, errors, bytes_in, bytes_out, methods, ..UsageReport::default() }
+        UsageReport { calls, refused, errors, bytes_in, bytes_out, methods, ..UsageReport::default() }
     }
 }
 
 /// What went over a link since the last report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageReport {
-    /// Calls that ended.
+    /// Calls that started and ended.
     pub calls: u64,
-    /// Those that failed.
+    /// Calls that a caveat forbade: they did not start.
+    pub refused: u64,
+    /// Calls that started and failed.
     pub errors: u64,
     /// Of messages that came in.
     pub bytes_in: u64,
@@ -168,12 +176,13 @@ impl UsageReport {
     /// Whether nothing happened.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.calls == 0 && self.bytes_in == 0 && self.bytes_out == 0
+        self.calls == 0 && self.refused == 0 && self.bytes_in == 0 && self.bytes_out == 0
     }
 
     /// Into a `Usage` of a session, but for the link, the grant and how it ended.
     pub fn write_to(&self, mut builder: usage::Builder<'_>) {
         builder.set_calls(self.calls);
+        builder.set_refused(self.refused);
         builder.set_errors(self.errors);
         builder.set_bytes_in(self.bytes_in);
         builder.set_bytes_out(self.bytes_out);

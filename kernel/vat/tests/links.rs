@@ -195,6 +195,76 @@ fn results_beyond_the_budget_do_not_leave() {
     assert!(ended.usage.bytes_out < 1 << 20 && ended.usage.unused_bytes > 0, "{ended:?}");
 }
 
+fn slice(amount: u64) -> Lease {
+    Lease { more: true, ..Lease::of(amount) }
+}
+
+#[test]
+fn calls_that_meet_an_empty_slice_wait_in_order_for_the_next() {
+    let mut world = World::new();
+    let link = world.link(&Badge { calls: slice(2), ..badge() }, app());
+    let watch = link.server.watch.clone();
+    let low = world.spawn(async move { watch.low().await });
+    let calls: Vec<_> = (0..5).map(|_| world.spawn(link.root.call(NOOP, None).promise)).collect();
+    let answered = |calls: &[common::world::Later<_>]| calls.iter().map(|call| call.is_there()).collect::<Vec<_>>();
+    world.settle();
+    assert_eq!(low.take().unwrap(), (Lease::of(2), Lease::UNLIMITED));
+    assert_eq!(answered(&calls), [true, true, false, false, false]);
+    let late = world.spawn(link.root.call(NOOP, None).promise);
+    link.server.watch.renew(slice(4), Lease::UNLIMITED);
+    // A call that comes now does not pass those that wait.
+    let later = world.spawn(link.root.call(NOOP, None).promise);
+    world.settle();
+    assert_eq!(answered(&calls), [true, true, true, true, false]);
+    assert!(!late.is_there() && !later.is_there());
+    // The powerbox says that no more is left: who waits is refused, and what was refused is no use.
+    link.server.watch.renew(Lease::of(5), Lease::UNLIMITED);
+    link.server.watch.renew(Lease::of(5), Lease::UNLIMITED);
+    world.settle();
+    assert!(calls.into_iter().all(|call| call.take().unwrap().is_ok()));
+    for refused in [late, later] {
+        let error = refused.take().unwrap().err().unwrap();
+        assert!(text(&error).contains("exhausted: the 5 calls of grant 12"), "{error}");
+    }
+    let usage = link.server.watch.usage();
+    assert_eq!((usage.calls, usage.refused, usage.errors, usage.unused_calls), (5, 2, 0, 0));
+}
+
+#[test]
+fn a_result_that_does_not_fit_into_a_slice_is_kept_back_with_all_that_follows_it() {
+    let mut world = World::new();
+    let link = world.link(&Badge { bytes: slice(1 << 20), ..badge() }, app());
+    world.wait(link.root.call(NOOP, None).promise).unwrap();
+    let large = world.spawn(link.root.call(BYTES, None).promise);
+    let small = world.spawn(link.root.call(NOOP, None).promise);
+    world.settle();
+    assert!(!large.is_there() && !small.is_there());
+    assert!(link.server.watch.usage().unused_bytes > 0, "what does not leave is not taken");
+    link.server.watch.renew(Lease::UNLIMITED, slice(3 << 20));
+    world.settle();
+    assert!(large.take().unwrap().is_ok() && small.take().unwrap().is_ok());
+    assert!(!link.server.ended.is_there());
+}
+
+#[test]
+fn a_cut_ends_what_waits_for_a_budget() {
+    let mut world = World::new();
+    let link = world.link(&Badge { calls: slice(2), bytes: slice(1 << 20), ..badge() }, app());
+    world.wait(link.root.call(NOOP, None).promise).unwrap();
+    let calls = [BYTES, NOOP, NOOP].map(|method| world.spawn(link.root.call(method, None).promise));
+    world.settle();
+    assert!(calls.iter().all(|call| !call.is_there()));
+    link.cutter.cut();
+    // The answer comes too late.
+    link.server.watch.renew(slice(10), slice(10 << 20));
+    world.settle();
+    let ended = link.server.ended.take().unwrap();
+    assert_eq!((ended.reason, link.server.keeper.started.get()), (EndReason::Closed, 2));
+    for call in calls {
+        assert_eq!(call.take().unwrap().err().unwrap().kind, ErrorKind::Disconnected);
+    }
+}
+
 #[test]
 fn the_meter_counts_what_was_called() {
     let mut world = World::new();

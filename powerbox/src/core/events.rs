@@ -8,8 +8,9 @@ use vat::words::EndReason;
 
 use super::{Core, THE_NODE, spawn};
 use crate::control::Event;
+use crate::grants::Node;
 use crate::live::{Brought, Kind, Process};
-use crate::record::{Folder, Record};
+use crate::record::{Folder, Leased, Record};
 
 impl Core {
     /// Takes the kernel's events in order, until it is gone.
@@ -111,6 +112,9 @@ impl Core {
             live.processes.remove(&process);
         }
         drop(live);
+        if let Kind::Folder(folder) = &kind {
+            self.lose_leases(folder);
+        }
         match kind {
             Kind::App { instance } => self.app_exited(&instance, process, code, last),
             Kind::Folder(folder) if !will_restart => {
@@ -137,16 +141,6 @@ impl Core {
         self.bells.links.ring();
         let Some(closed) = closed.filter(|closed| closed.grant != 0) else { return };
         let asked_again = self.live.borrow_mut().asked_again.remove(&closed.grant);
-        let by_server = matches!(reason, EndReason::Restarted | EndReason::PeerLost | EndReason::Stopped)
-            && self
-                .live
-                .borrow()
-                .processes
-                .get(&closed.client)
-                .is_some_and(|client| client.confined || client.image.is_none());
-        if by_server {
-            self.lose_lease(closed.grant, link);
-        }
         if reason == EndReason::Restarted {
             self.live.borrow_mut().relink.insert(closed.grant);
         } else if asked_again && self.live.borrow().processes.contains_key(&closed.client) {
@@ -155,15 +149,24 @@ impl Core {
         self.release_idle_folders();
     }
 
-    /// The server of a link is dead and will not report it: what it had counts as used.
-    fn lose_lease(self: &Rc<Self>, grant: u64, link: u64) {
-        let lease = self.state.borrow().grants.get(grant).and_then(|node| node.lease);
-        if let Some(lease) = lease.filter(|lease| lease.link == link)
-            && let Err(problem) = self.record(THE_NODE, Record::Lost(lease))
-        {
-            self.warn(problem.to_string());
+    /// A folder's process is dead, its links have ended, and it will not report them: what they had of their leases counts
+    /// as used. One that ended in order has reported before.
+    fn lose_leases(self: &Rc<Self>, folder: &Folder) {
+        let lost: Vec<Leased> = {
+            let (state, live) = (self.state.borrow(), self.live.borrow());
+            let is_lost = |node: &&Node| {
+                let crate::record::Source::Folder(source) = &node.granted.source;
+                let grant = node.granted.grant;
+                source == folder && !live.open.contains_key(&grant) && !live.opening.contains(&grant)
+            };
+            state.grants.iter().map(|(_, node)| node).filter(is_lost).filter_map(|node| node.lease).collect()
+        };
+        for lease in lost {
+            if let Err(problem) = self.record(THE_NODE, Record::Lost(lease)) {
+                self.warn(problem.to_string());
+            }
+            self.lease_came_back(lease.grant);
         }
-        self.lease_came_back(grant);
     }
 
     /// The lease of a grant's last link is settled: a grant of whose budget nothing is left to anyone ends.

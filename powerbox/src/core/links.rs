@@ -8,10 +8,21 @@ use vat::door::{Badge, Carries, Lease, Peer};
 use vat::words::Rights;
 
 use super::{Core, THE_NODE};
+use crate::caveats::Left;
 use crate::fault;
 use crate::live::{Kind, Link};
 use crate::problem::Problem;
 use crate::record::{Granted, Holder, Leased, Record, Source};
+
+/// What a server asks for one of its links.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Renewal {
+    pub(crate) link: u64,
+    pub(crate) grant: u64,
+    /// Limited: more is wanted. How much the link was given so far.
+    pub(crate) calls: Lease,
+    pub(crate) bytes: Lease,
+}
 
 /// A link as the kernel is asked for it.
 struct Wanted<'a> {
@@ -145,8 +156,7 @@ impl Core {
         Ok(())
     }
 
-    /// Sets aside what a link may use, durably. A link gets all that is left: it is the grant's only one, and a link
-    /// that ran out in the middle would break what hangs on it.
+    /// Sets the first slice of its budgets aside for a link, durably.
     async fn lease(&self, grant: u64, link: u64) -> Result<Option<Leased>, Problem> {
         let left = match self.state.borrow().grants.get(grant) {
             Some(node) => node.left,
@@ -160,15 +170,56 @@ impl Core {
                 format!("the budget of grant #{grant} is used up, or set aside for what hangs below it. Grant anew");
             return Err(Problem::refused(text));
         }
-        let leased = Leased { grant, link, calls: left.calls.unwrap_or(0), bytes: left.bytes.unwrap_or(0) };
+        let leased = Leased { grant, link, calls: left.slice_calls(), bytes: left.slice_bytes() };
         self.need_room()?;
         self.commit(THE_NODE, Record::Leased(leased)).await?;
         Ok(Some(leased))
     }
 
+    /// Sets more aside for a link that says it has little left, and tells how much it has been given in all. What is asked
+    /// says how much the link knows of: where that is less than what is recorded, an answer was lost, and is given again.
+    pub(crate) async fn renew(&self, process: u64, asked: Renewal) -> Result<(Lease, Lease), Problem> {
+        let Renewal { link, grant, calls, bytes } = asked;
+        let is_theirs = self
+            .live
+            .borrow()
+            .links
+            .get(&link)
+            .is_some_and(|known| known.server == process && known.grant == grant && grant != 0);
+        if !is_theirs {
+            return Err(Problem::refused("no such link is known here. Ask again while it is open"));
+        }
+        let known = || match self.state.borrow().grants.get(grant) {
+            Some(node) => (node.left, node.lease.filter(|lease| lease.link == link)),
+            None => (Left::default(), None),
+        };
+        // Where the grant ends, or its lease is settled, nothing more is given.
+        let (left, Some(lease)) = known() else { return Ok((calls, bytes)) };
+        let more = Leased {
+            calls: if calls.limited && calls.amount >= lease.calls { left.slice_calls() } else { 0 },
+            bytes: if bytes.limited && bytes.amount >= lease.bytes { left.slice_bytes() } else { 0 },
+            ..lease
+        };
+        if more.calls > 0 || more.bytes > 0 {
+            self.need_room()?;
+            self.record(THE_NODE, Record::Leased(more))?;
+        }
+        let (left, lease) = known();
+        let lease = lease.unwrap_or_default();
+        // An answer that is given again may not be on the disk either.
+        let position = self.state.borrow().position;
+        self.durable(position).await?;
+        fault::point("lease.renewed");
+        let answer = |asked: Lease, amount, left| Lease { amount, more: left > Some(0), ..asked };
+        Ok((answer(calls, lease.calls, left.calls), answer(bytes, lease.bytes, left.bytes)))
+    }
+
     fn badge(&self, grant: u64, granted: &Granted, leased: Option<Leased>, other: u64) -> Result<Vec<u8>, Problem> {
         let caveats = &granted.caveats;
-        let lease = |limit: Option<u64>, amount: u64| limit.map_or(Lease::UNLIMITED, |_| Lease::of(amount));
+        let left = self.state.borrow().grants.get(grant).map(|node| node.left).unwrap_or_default();
+        let lease = |left: Option<u64>, amount: u64| {
+            left.map_or(Lease::UNLIMITED, |left| Lease { more: left > 0, ..Lease::of(amount) })
+        };
         let peer = match self.live.borrow().processes.get(&other).map(|process| &process.kind) {
             Some(Kind::App { .. }) => Peer::App,
             Some(Kind::Shell) => Peer::Shell,
@@ -179,8 +230,8 @@ impl Core {
             interface: granted.interface,
             rights: caveats.rights,
             expires_at_ms: caveats.expires_at_ms,
-            calls: lease(caveats.calls, leased.map_or(0, |leased| leased.calls)),
-            bytes: lease(caveats.bytes, leased.map_or(0, |leased| leased.bytes)),
+            calls: lease(left.calls, leased.map_or(0, |leased| leased.calls)),
+            bytes: lease(left.bytes, leased.map_or(0, |leased| leased.bytes)),
             methods: caveats.methods.clone(),
             peer,
             holder: holder_name(&granted.holder),

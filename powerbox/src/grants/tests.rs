@@ -90,14 +90,12 @@ fn live(seed: u64, steps: u64, mut check: impl FnMut(&Tree, u64)) {
             }
             4 => {
                 let grant = random.below(known + 1);
-                let Some(left) = tree.get(grant).filter(|node| node.lease.is_none()).and_then(|node| node.left.calls)
-                else {
-                    continue;
-                };
-                if tree.is_alive(grant) {
-                    tree.lease(Leased { grant, link: next_link, calls: random.below(left + 1), bytes: 0 });
-                    next_link += 1;
-                }
+                let Some(node) = tree.get(grant).filter(|node| node.ended.is_none()) else { continue };
+                let Some(left) = node.left.calls else { continue };
+                // A link's first slice, or a further one.
+                let link = node.lease.map_or(next_link, |lease| lease.link);
+                next_link = next_link.max(link + 1);
+                tree.lease(Leased { grant, link, calls: random.below(left + 1), bytes: 0 });
             }
             5 | 6 => {
                 let grant = random.below(known + 1);

@@ -12,8 +12,9 @@ enum Act {
     Revoke,
     Run,
     Install,
+    Spend,
 }
-use Act::{Grant, Install, Revoke, Run};
+use Act::{Grant, Install, Revoke, Run, Spend};
 
 /// Whether there is a grant afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +53,7 @@ const STEPS: &[(&[(&str, usize)], Act, After)] = &[
     (&[("revoke.cut", 1), ("log.torn", 2), ("recovery.tombstones", 1)], Revoke, Ended),
     (&[("run.recorded", 1)], Run, Same),
     (&[("install.kept", 1)], Install, Same),
+    (&[("lease.renewed", 1)], Spend, Same),
 ];
 
 /// After so many deaths the node is started anew: the pause before the powerbox is started again doubles with each.
@@ -135,6 +137,14 @@ fn perform(stage: &Stage, ledger: &mut Ledger, slot: &Slot, act: Act) {
             drop(stage.node.run(words));
             stage.await_answer();
             stage.node.expect(words);
+        }
+        Spend => {
+            const CALLS: u64 = 4_000;
+            let grant = stage.spec("folder", "spend", &format!(",append,calls={CALLS}"));
+            stage.node.expect(["run", "append", "--detach", "--name", "spend", "--grant", &grant, "--", "lines", "16"]);
+            // The answer that it died with is given again: the calls that waited for it go on. More than the slice that
+            // it died at is used.
+            stage.await_growth("spend", CALLS / 2 * crate::stage::LINE_BYTES);
         }
         Install => {
             let hello = tests::package("hello");

@@ -1,6 +1,7 @@
 //! Between the values of a door and their packets.
 
 use capnp::message::{Builder, HeapAllocator};
+use schema::common_capnp::lease;
 use schema::door_capnp as wire;
 
 use super::packet::{pack, unpack};
@@ -206,13 +207,17 @@ impl Confinement {
 }
 
 impl Lease {
-    fn write_to(self, mut builder: wire::lease::Builder<'_>) {
+    /// Into a badge, or a session's `renew`.
+    pub fn write_to(self, mut builder: lease::Builder<'_>) {
         builder.set_limited(self.limited);
         builder.set_amount(self.amount);
+        builder.set_more(self.more);
     }
 
-    fn read_from(reader: wire::lease::Reader<'_>) -> Lease {
-        Lease { limited: reader.get_limited(), amount: reader.get_amount() }
+    /// The other way.
+    #[must_use]
+    pub fn read_from(reader: lease::Reader<'_>) -> Lease {
+        Lease { limited: reader.get_limited(), amount: reader.get_amount(), more: reader.get_more() }
     }
 }
 

@@ -1,6 +1,5 @@
 //! One call that came in, from its message to its result.
 
-use crate::gate::Refusal;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
@@ -15,8 +14,6 @@ pub(crate) struct Call {
     pub(crate) read_ns: u64,
     /// How many calls wait on each other's results up to this one; 0 for the root that everything begins with.
     pub(crate) depth: usize,
-    /// Why it must not start, where that is known already.
-    pub(crate) refusal: Option<Refusal>,
     /// Calls whose results it uses: as its target, or as references among what it is given.
     pub(crate) parents: Vec<Rc<Call>>,
     /// Those among the parents whose references it is given. It starts when they are settled: what handlers get never

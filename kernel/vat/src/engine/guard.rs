@@ -3,6 +3,7 @@
 use super::LinkState;
 use super::call::Call;
 use super::permits::{Permit, Ticket};
+use crate::gate::Refusal;
 use crate::words::Method;
 use capnp::any_pointer;
 use capnp::capability::{DispatchCallResult, FromClientHook, FromServer, Params, Promise, Results, Server};
@@ -91,15 +92,12 @@ impl<C, D: Server + Clone> Server for Dispatch<C, D> {
         let call = state.take_probe();
         let called = self.object.clone().dispatch_call(interface_id, method_id, params, results);
         let began_ns = call.as_ref().map_or_else(|| state.clock.now_ns(), |call| call.read_ns);
+        let method = Method { interface: interface_id, ordinal: method_id };
         let guarding = Guarding {
-            method: Method { interface: interface_id, ordinal: method_id },
-            phase: match state.permits.try_start(call.as_ref()) {
-                // not started yet: the checks come with the first poll
-                Some(permit) if state.has_room() => Phase::Admitted(permit),
-                Some(permit) => {
-                    state.permits.give_back(&permit);
-                    Phase::Waiting(state.permits.queue(call.clone()))
-                }
+            method,
+            // not started yet: that comes with the first poll
+            phase: match state.permits.try_start(call.as_ref(), || state.admit(method, call.as_ref())) {
+                Some(permit) => Phase::Admitted(permit),
                 None => Phase::Waiting(state.permits.queue(call.clone())),
             },
             handler: Some(called.promise),
@@ -119,7 +117,7 @@ impl<C, D: Server + Clone> Server for Dispatch<C, D> {
 enum Phase {
     /// It waits for its turn.
     Waiting(Rc<Ticket>),
-    /// It may start.
+    /// It is its turn.
     Admitted(Permit),
     /// It runs.
     Running(Permit),
@@ -147,17 +145,15 @@ impl Guarding {
         cancelled.then(|| capnp::Error::failed("the caller no longer wants it".to_owned()))
     }
 
-    /// The checks before a call starts, in their order.
-    fn check(&self) -> capnp::Result<()> {
+    /// Whether a call whose turn it is may start.
+    fn check(&self, admitted: Result<(), Refusal>) -> capnp::Result<()> {
         if self.state.is_hung_up() {
             return Err(self.state.end_error());
         }
-        if let Some(refusal) = self.call.as_ref().and_then(|call| call.refusal) {
-            return Err(capnp::Error::failed(refusal.to_string()));
-        }
-        let mut gate = self.state.gate.borrow_mut();
-        let now_ms = if gate.expires() { self.state.clock.wall_ms() } else { 0 };
-        gate.admit(now_ms, self.method).map_err(|refusal| capnp::Error::failed(refusal.to_string()))
+        admitted.map_err(|refusal| {
+            self.state.meter.borrow_mut().refused();
+            capnp::Error::failed(refusal.to_string())
+        })
     }
 
     /// It is over: the permit goes to the next, the handler goes.
@@ -166,7 +162,13 @@ impl Guarding {
         self.handler = None;
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Waiting(ticket) => self.state.permits.leave(&ticket),
-            Phase::Admitted(permit) | Phase::Running(permit) => self.state.permits.give_back(&permit),
+            Phase::Admitted(permit) => {
+                if permit.admitted.is_ok() {
+                    self.state.gate.borrow_mut().take_back(permit.size_bytes as u64);
+                }
+                self.state.permits.give_back(&permit);
+            }
+            Phase::Running(permit) => self.state.permits.give_back(&permit),
             Phase::Over => {}
         }
     }
@@ -197,16 +199,15 @@ impl Future for Guarding {
             call.set_waker(context.waker());
         }
         if let Phase::Waiting(ticket) = &this.phase {
-            let has_room = this.state.has_room();
-            match this.state.permits.poll_start(ticket, has_room, context.waker()) {
+            let admit = || this.state.admit(this.method, this.call.as_ref());
+            match this.state.permits.poll_start(ticket, context.waker(), admit) {
                 Some(permit) => this.phase = Phase::Admitted(permit),
                 None => return Poll::Pending,
             }
         }
-        if matches!(this.phase, Phase::Admitted(_)) {
-            if let Err(error) = this.check() {
+        if let Phase::Admitted(permit) = &this.phase {
+            if let Err(error) = this.check(permit.admitted) {
                 this.close();
-                this.meter(true);
                 return Poll::Ready(Err(error));
             }
             if let Phase::Admitted(permit) = std::mem::replace(&mut this.phase, Phase::Over) {

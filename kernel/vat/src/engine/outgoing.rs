@@ -37,11 +37,44 @@ pub(crate) struct Outgoing {
     /// All that was ever written.
     written_total_bytes: u64,
     kept: Vec<u8>,
+    /// What waits for the link's budget of bytes, in order, each with what it costs of it.
+    held: VecDeque<(Rc<Builder<HeapAllocator>>, u64)>,
+    held_bytes: usize,
 }
 
 impl Outgoing {
+    /// What waits to be written.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
+    }
+
+    /// The same with what must not be written yet.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.waiting_bytes + self.held_bytes
+    }
+
+    /// Whether something must not be written yet: then nothing that comes after it may be.
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Keeps a message back that cannot be paid for.
+    pub(crate) fn hold(&mut self, message: &Rc<Builder<HeapAllocator>>, cost_bytes: u64) {
+        self.held_bytes += message.size_in_words() * 8;
+        self.held.push_back((message.clone(), cost_bytes));
+    }
+
+    /// Lets messages go that were kept back, in their order, as long as they can be paid for.
+    pub(crate) fn release<E>(&mut self, mut pay: impl FnMut(u64) -> Poll<Result<(), E>>) -> Result<(), E> {
+        while let Some((message, cost_bytes)) = self.held.pop_front() {
+            if pay(cost_bytes)?.is_pending() {
+                self.held.push_front((message, cost_bytes));
+                break;
+            }
+            self.held_bytes -= message.size_in_words() * 8;
+            self.push(&message);
+        }
+        Ok(())
     }
 
     pub(crate) fn written_total_bytes(&self) -> u64 {

@@ -2,10 +2,11 @@
 
 use super::call::Call;
 use crate::bounds::Bounds;
+use crate::gate::Refusal;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 /// A call's place in the queue.
 pub(crate) struct Ticket {
@@ -26,8 +27,13 @@ pub(crate) struct Permits {
 /// The right to run, to be given back.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    size_bytes: usize,
+    pub(crate) size_bytes: usize,
+    /// Whether the call may start, now that it is its turn: what the gate said.
+    pub(crate) admitted: Result<(), Refusal>,
 }
+
+/// What the gate says to a call whose turn it is. Pending: it waits where it is, and all others behind it.
+pub(crate) type Admitted = Poll<Result<(), Refusal>>;
 
 impl Permits {
     pub(crate) fn new(bounds: &Bounds) -> Permits {
@@ -47,19 +53,21 @@ impl Permits {
         ticket
     }
 
-    /// Starts at once where nobody waits and there is room.
-    pub(crate) fn try_start(&self, call: Option<&Rc<Call>>) -> Option<Permit> {
-        if self.queue.borrow().is_empty() { self.take(call) } else { None }
+    /// Starts at once where nobody waits, there is room, and the gate has an answer.
+    pub(crate) fn try_start(&self, call: Option<&Rc<Call>>, admit: impl FnOnce() -> Admitted) -> Option<Permit> {
+        if self.queue.borrow().is_empty() { self.take(call, admit) } else { None }
     }
 
     /// Starts the call with that ticket, if it is its turn; else its waker is called when it may be.
-    pub(crate) fn poll_start(&self, ticket: &Rc<Ticket>, may_start: bool, waker: &Waker) -> Option<Permit> {
+    pub(crate) fn poll_start(
+        &self,
+        ticket: &Rc<Ticket>,
+        waker: &Waker,
+        admit: impl FnOnce() -> Admitted,
+    ) -> Option<Permit> {
         self.drop_gone();
         let first = self.queue.borrow().front().is_some_and(|front| Rc::ptr_eq(front, ticket));
-        if first
-            && may_start
-            && let Some(permit) = self.take(ticket.call.as_ref())
-        {
+        if first && let Some(permit) = self.take(ticket.call.as_ref(), admit) {
             self.queue.borrow_mut().pop_front();
             self.wake_first();
             return Some(permit);
@@ -68,7 +76,7 @@ impl Permits {
         None
     }
 
-    fn take(&self, call: Option<&Rc<Call>>) -> Option<Permit> {
+    fn take(&self, call: Option<&Rc<Call>>, admit: impl FnOnce() -> Admitted) -> Option<Permit> {
         let size_bytes = call.map_or(0, |call| call.size_bytes);
         let (running, running_bytes) = (self.running.get(), self.running_bytes.get());
         let fits = running < self.running_limit
@@ -77,9 +85,10 @@ impl Permits {
         if !fits {
             return None;
         }
+        let Poll::Ready(admitted) = admit() else { return None };
         self.running.set(running + 1);
         self.running_bytes.set(running_bytes + size_bytes);
-        Some(Permit { size_bytes })
+        Some(Permit { size_bytes, admitted })
     }
 
     /// The handler is done.
@@ -121,6 +130,10 @@ mod tests {
         Permits::new(&Bounds { running, running_bytes, ..Bounds::for_peer(Peer::App) })
     }
 
+    fn admit() -> Admitted {
+        Poll::Ready(Ok(()))
+    }
+
     fn call(size_bytes: usize) -> Option<Rc<Call>> {
         Some(Rc::new(Call { size_bytes, ..Call::default() }))
     }
@@ -134,54 +147,54 @@ mod tests {
             }
         }
         let permits = permits(1, 1_000);
-        let running = permits.try_start(None).unwrap();
+        let running = permits.try_start(None, admit).unwrap();
         let (first, left, last) = (permits.queue(None), permits.queue(None), permits.queue(None));
         let flag = std::sync::Arc::new(Flag(false.into()));
         let waker = Waker::from(flag.clone());
         for ticket in [&first, &left] {
-            assert!(permits.poll_start(ticket, true, Waker::noop()).is_none());
+            assert!(permits.poll_start(ticket, Waker::noop(), admit).is_none());
         }
-        assert!(permits.poll_start(&last, true, &waker).is_none());
+        assert!(permits.poll_start(&last, &waker, admit).is_none());
         permits.leave(&left);
         permits.give_back(&running);
-        let running = permits.poll_start(&first, true, Waker::noop()).unwrap();
+        let running = permits.poll_start(&first, Waker::noop(), admit).unwrap();
         permits.give_back(&running);
         assert!(flag.0.load(std::sync::atomic::Ordering::SeqCst), "the last was not woken");
-        assert!(permits.poll_start(&last, true, &waker).is_some());
+        assert!(permits.poll_start(&last, &waker, admit).is_some());
     }
 
     #[test]
     fn calls_start_in_order_and_no_more_than_allowed() {
         let permits = permits(2, 1_000);
-        let first = permits.try_start(None).unwrap();
-        let _second = permits.try_start(None).unwrap();
-        assert!(permits.try_start(None).is_none());
+        let first = permits.try_start(None, admit).unwrap();
+        let _second = permits.try_start(None, admit).unwrap();
+        assert!(permits.try_start(None, admit).is_none());
         let (third, fourth) = (permits.queue(None), permits.queue(None));
         permits.give_back(&first);
-        assert!(permits.try_start(None).is_none(), "nobody passes those who wait");
-        assert!(permits.poll_start(&fourth, true, Waker::noop()).is_none(), "not even one who waits");
-        assert!(permits.poll_start(&third, true, Waker::noop()).is_some());
-        assert!(permits.poll_start(&fourth, true, Waker::noop()).is_none());
+        assert!(permits.try_start(None, admit).is_none(), "nobody passes those who wait");
+        assert!(permits.poll_start(&fourth, Waker::noop(), admit).is_none(), "not even one who waits");
+        assert!(permits.poll_start(&third, Waker::noop(), admit).is_some());
+        assert!(permits.poll_start(&fourth, Waker::noop(), admit).is_none());
     }
 
     #[test]
     fn one_large_call_runs_alone_rather_than_never() {
         let permits = permits(10, 100);
         let large = call(500);
-        let permit = permits.try_start(large.as_ref()).unwrap();
-        assert!(permits.try_start(call(1).as_ref()).is_none());
+        let permit = permits.try_start(large.as_ref(), admit).unwrap();
+        assert!(permits.try_start(call(1).as_ref(), admit).is_none());
         permits.give_back(&permit);
-        assert!(permits.try_start(call(100).as_ref()).is_some());
+        assert!(permits.try_start(call(100).as_ref(), admit).is_some());
     }
 
     #[test]
     fn who_leaves_holds_nobody_up() {
         let permits = permits(1, 100);
-        let running = permits.try_start(None).unwrap();
+        let running = permits.try_start(None, admit).unwrap();
         let (gone, next) = (permits.queue(None), permits.queue(None));
         permits.leave(&gone);
         permits.give_back(&running);
-        assert!(permits.poll_start(&next, true, Waker::noop()).is_some());
+        assert!(permits.poll_start(&next, Waker::noop(), admit).is_some());
     }
 
     #[test]
@@ -189,8 +202,8 @@ mod tests {
         let permits = permits(10, 1_000);
         let giving = Rc::new(Call::default());
         let using = Rc::new(Call { given: vec![giving.clone()], ..Call::default() });
-        assert!(permits.try_start(Some(&using)).is_none());
+        assert!(permits.try_start(Some(&using), admit).is_none());
         giving.set_returned();
-        assert!(permits.try_start(Some(&using)).is_some());
+        assert!(permits.try_start(Some(&using), admit).is_some());
     }
 }

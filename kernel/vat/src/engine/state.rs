@@ -5,18 +5,19 @@ use super::fault::Fault;
 use super::frame::FrameReader;
 use super::ledger::{Finish, Ledger};
 use super::outgoing::Outgoing;
-use super::permits::Permits;
+use super::permits::{Admitted, Permits};
 use crate::bounds::Bounds;
 use crate::clock::Clock;
+use crate::door::Lease;
 use crate::gate::Gate;
 use crate::link::{Ended, Tables};
 use crate::meter::{Meter, UsageReport};
 use crate::transport::Transport;
-use crate::words::EndReason;
+use crate::words::{EndReason, Method};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 /// One link.
 pub(crate) struct LinkState {
@@ -38,6 +39,8 @@ pub(crate) struct LinkState {
     pub(super) receiver: RefCell<Option<Waker>>,
     /// The other end takes nothing more; what it sent before is still read.
     pub(super) deaf: Cell<bool>,
+    /// Who asks for more of the budgets when a slice runs low.
+    renewer: RefCell<Option<Waker>>,
     /// The call whose message was looked at last.
     pub(super) probe: Cell<Option<Rc<Call>>>,
     /// Messages that may still be read in this turn.
@@ -71,6 +74,7 @@ impl LinkState {
             driver: RefCell::new(None),
             receiver: RefCell::new(None),
             deaf: Cell::new(false),
+            renewer: RefCell::new(None),
             probe: Cell::new(None),
             turn_left: Cell::new(TURN_MESSAGES),
             paused: Cell::new(false),
@@ -127,6 +131,52 @@ impl LinkState {
 
     pub(crate) fn tables(&self) -> Tables {
         self.ledger.borrow().tables()
+    }
+
+    // --- the budgets ---
+
+    /// Whether a call may start now that it is its turn.
+    pub(super) fn admit(&self, method: Method, call: Option<&Rc<Call>>) -> Admitted {
+        if !self.has_room() {
+            return Poll::Pending;
+        }
+        self.pay(|gate| {
+            let now_ms = if gate.expires() { self.clock.wall_ms() } else { 0 };
+            gate.admit(now_ms, method, call.map_or(0, |call| call.size_bytes as u64))
+        })
+    }
+
+    /// Uses of the budgets, and has more asked for where little is left.
+    pub(super) fn pay<R>(&self, pay: impl FnOnce(&mut Gate) -> R) -> R {
+        let mut gate = self.gate.borrow_mut();
+        let paid = pay(&mut gate);
+        if gate.is_low()
+            && let Some(renewer) = self.renewer.borrow_mut().take()
+        {
+            renewer.wake();
+        }
+        paid
+    }
+
+    /// What to ask for of each budget, as soon as there is something.
+    pub(crate) fn poll_low(&self, context: &mut Context<'_>) -> Poll<(Lease, Lease)> {
+        let gate = self.gate.borrow();
+        if gate.is_low() {
+            return Poll::Ready(gate.wants());
+        }
+        *self.renewer.borrow_mut() = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// What was answered. Who waited for it goes on.
+    pub(crate) fn renew(&self, calls: Lease, bytes: Lease) {
+        self.pay(|gate| gate.renew(calls, bytes));
+        let released = self.outgoing.borrow_mut().release(|bytes| self.pay(|gate| gate.carry(bytes)));
+        if let Err(refusal) = released {
+            self.end(EndReason::Exhausted, refusal.to_string());
+        }
+        self.permits.wake_first();
+        self.wake_driver();
     }
 
     // --- the driver ---

@@ -18,6 +18,14 @@ pub(super) enum Received {
     Finish(Finish),
 }
 
+/// What becomes of a message that is to go out.
+enum Sending {
+    Now,
+    /// It waits for the budget of bytes, of which it costs so much.
+    Held(u64),
+    Not,
+}
+
 impl LinkState {
     // --- what comes in ---
 
@@ -68,15 +76,14 @@ impl LinkState {
 
     fn look_at(&self, message: &Message) -> Result<Verdict, Fault> {
         let root: message::Reader<'_> = message.reader.get_root()?;
-        let carry = |size_bytes: usize| self.gate.borrow_mut().carry(size_bytes as u64);
         if let Ok(message::Return(Ok(result))) = root.which()
             && let Ok(return_::Results(_)) = result.which()
-            && let Err(refusal) = carry(message.size_bytes)
+            && let Err(refusal) = self.pay(|gate| gate.carry_now(message.size_bytes as u64))
         {
             self.end(EndReason::Exhausted, refusal.to_string());
             return Ok(Verdict::Done);
         }
-        self.ledger.borrow_mut().incoming(root, message.size_bytes, self.clock.now_ns(), carry)
+        self.ledger.borrow_mut().incoming(root, message.size_bytes, self.clock.now_ns())
     }
 
     /// Notes which call a message belongs to that is being looked at.
@@ -96,21 +103,23 @@ impl LinkState {
         let size_bytes = message.size_in_words() * 8;
         let sent = message.get_root_as_reader().map_err(Fault::from).and_then(|root| self.try_send(root, size_bytes));
         match sent {
-            Ok(true) => self.outgoing.borrow_mut().push(message),
-            Ok(false) => {}
+            Ok(Sending::Now) => self.outgoing.borrow_mut().push(message),
+            Ok(Sending::Held(cost_bytes)) => self.outgoing.borrow_mut().hold(message, cost_bytes),
+            Ok(Sending::Not) => {}
             Err(fault) => self.fault(&fault),
         }
         self.wake_driver();
     }
 
     /// Whether the message is to be sent.
-    fn try_send(&self, root: message::Reader<'_>, size_bytes: usize) -> Result<bool, Fault> {
+    fn try_send(&self, root: message::Reader<'_>, size_bytes: usize) -> Result<Sending, Fault> {
         if self.ended.get() {
             // the last word, so that the other end knows why
-            return Ok(matches!(root.which(), Ok(message::Abort(_))));
+            let is_last = matches!(root.which(), Ok(message::Abort(_)));
+            return Ok(if is_last { Sending::Now } else { Sending::Not });
         }
         if self.deaf.get() {
-            return Ok(false);
+            return Ok(Sending::Not);
         }
         if size_bytes > self.bounds.message_bytes {
             return Err(Fault::OwnMessage(size_bytes));
@@ -124,32 +133,38 @@ impl LinkState {
             }
             _ => false,
         };
-        if counts && let Err(refusal) = self.gate.borrow_mut().carry(size_bytes as u64) {
-            self.end(EndReason::Exhausted, refusal.to_string());
-            return Ok(false);
-        }
+        let cost_bytes = if counts { size_bytes as u64 } else { 0 };
+        let is_held = self.outgoing.borrow().is_holding()
+            || match self.pay(|gate| gate.carry(cost_bytes)) {
+                Poll::Ready(Ok(())) => false,
+                Poll::Ready(Err(refusal)) => {
+                    self.end(EndReason::Exhausted, refusal.to_string());
+                    return Ok(Sending::Not);
+                }
+                Poll::Pending => true,
+            };
         if let Some(finish) = self.ledger.borrow_mut().outgoing(root, size_bytes)? {
             self.finishes.borrow_mut().push_back(finish);
             self.wake_receiver();
         }
         self.meter.borrow_mut().bytes_out(size_bytes);
-        let waiting_bytes = self.outgoing.borrow().waiting_bytes() + size_bytes;
-        if waiting_bytes > self.bounds.outgoing_bytes {
+        let kept_bytes = self.outgoing.borrow().kept_bytes() + size_bytes;
+        if kept_bytes > self.bounds.outgoing_bytes {
             return Err(Fault::Bound("bytes that it has not read", self.bounds.outgoing_bytes));
         }
-        Ok(true)
+        Ok(if is_held { Sending::Held(cost_bytes) } else { Sending::Now })
     }
 
     /// Writes what waits.
     pub(super) fn flush(&self, context: &mut Context<'_>) {
         let mut outgoing = self.outgoing.borrow_mut();
-        let waited_bytes = outgoing.waiting_bytes();
-        if waited_bytes == 0 {
+        let kept_bytes = outgoing.kept_bytes();
+        if outgoing.waiting_bytes() == 0 {
             return;
         }
         let flushed = outgoing.poll_flush(context, &mut **self.transport.borrow_mut());
         let soft = self.bounds.outgoing_soft_bytes;
-        let has_room = waited_bytes > soft && outgoing.waiting_bytes() <= soft;
+        let has_room = kept_bytes > soft && outgoing.kept_bytes() <= soft;
         drop(outgoing);
         if let Poll::Ready(Err(_)) = flushed {
             self.deaf.set(true);
@@ -178,6 +193,6 @@ impl LinkState {
 
     /// Whether output leaves room for what handlers will say.
     pub(super) fn has_room(&self) -> bool {
-        self.outgoing.borrow().waiting_bytes() <= self.bounds.outgoing_soft_bytes
+        self.outgoing.borrow().kept_bytes() <= self.bounds.outgoing_soft_bytes
     }
 }

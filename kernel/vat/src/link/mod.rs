@@ -8,14 +8,14 @@ pub use root::{Gone, OnLink, Presence, Root};
 
 use crate::bounds::Bounds;
 use crate::clock::Clock;
-use crate::door::Badge;
+use crate::door::{Badge, Lease};
 use crate::engine::{Engine, LinkState};
 use crate::gate::Gate;
 use crate::meter::UsageReport;
 use crate::transport::Transport;
 use crate::words::EndReason;
 use capnp::capability::Client;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -63,6 +63,18 @@ impl Watch {
     #[must_use]
     pub fn usage(&self) -> UsageReport {
         self.state.usage()
+    }
+
+    /// Waits until a slice of a budget runs low: what to ask for, calls and bytes, where `limited`, and what the link
+    /// was given of it so far. It says so again until [`Watch::renew`] brings more, or the word that there is none.
+    pub async fn low(&self) -> (Lease, Lease) {
+        poll_fn(|context| self.state.poll_low(context)).await
+    }
+
+    /// Brings more of the budgets, where `limited`: what the link has been given by now, and whether there is more.
+    /// Calls and results that waited for it go on.
+    pub fn renew(&self, calls: Lease, bytes: Lease) {
+        self.state.renew(calls, bytes);
     }
 
     /// What the two ends hold of each other.

@@ -4,7 +4,7 @@ use super::born::Born;
 use super::clock::SystemClock;
 use super::door::{Arrived, Delivery, Door};
 use crate::bounds::Bounds;
-use crate::door::{Badge, Carries, Role};
+use crate::door::{Badge, Carries, Lease, Role};
 use crate::link::{Connected, Exports, Watch, connect, serve};
 use crate::meter::UsageReport;
 use crate::words::{EndReason, clip};
@@ -29,6 +29,10 @@ const FINALS_LIMIT: usize = 10_000;
 
 /// How long a stopping service waits for its last report to arrive.
 const LAST_REPORT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long to wait before asking for more of a budget again, where the powerbox could not say. A new session, which
+/// comes with a powerbox that was started again, is not waited for so long.
+const RENEW_PAUSE: Duration = Duration::from_secs(1);
 
 /// What went over one link, to be reported.
 #[derive(Clone, Debug)]
@@ -67,6 +71,19 @@ pub async fn report(session: &session::Client, usages: &[LinkUsage]) -> capnp::R
     Ok(())
 }
 
+/// Asks the powerbox for more of a link's budgets, as [`Watch::low`] says, and returns what it answers.
+async fn renew(session: &session::Client, link: u64, grant: u64, low: (Lease, Lease)) -> capnp::Result<(Lease, Lease)> {
+    let mut request = session.renew_request();
+    let mut builder = request.get();
+    builder.set_link(link);
+    builder.set_grant(grant);
+    low.0.write_to(builder.reborrow().init_calls());
+    low.1.write_to(builder.reborrow().init_bytes());
+    let answer = request.send().promise.await?;
+    let answer = answer.get()?;
+    Ok((Lease::read_from(answer.get_calls()?), Lease::read_from(answer.get_bytes()?)))
+}
+
 /// A link that is being served.
 struct Served {
     grant: u64,
@@ -79,6 +96,8 @@ struct Shared {
     clock: Rc<SystemClock>,
     served: RefCell<BTreeMap<u64, Served>>,
     session: RefCell<Option<session::Client>>,
+    /// There is a new session.
+    joined: Notify,
     finals: RefCell<VecDeque<LinkUsage>>,
     /// Something is to be reported at once.
     ended: Notify,
@@ -113,6 +132,7 @@ impl Service {
             clock: Rc::new(SystemClock::new()),
             served: RefCell::default(),
             session: RefCell::default(),
+            joined: Notify::new(),
             finals: RefCell::default(),
             ended: Notify::new(),
         });
@@ -155,9 +175,14 @@ impl Shared {
         let serving = serve(stream, badge, bounds, self.clock.clone(), |exports| {
             root(badge, exports).unwrap_or_else(capnp_rpc::new_broken_cap)
         });
-        self.served.borrow_mut().insert(link, Served { grant, watch: serving.watch() });
+        let watch = serving.watch();
+        let may_renew = badge.calls.more || badge.bytes.more;
+        let renewing =
+            may_renew.then(|| tokio::task::spawn_local(self.clone().renew_always(link, grant, watch.clone())));
+        self.served.borrow_mut().insert(link, Served { grant, watch });
         tokio::task::spawn_local(async move {
             let ended = serving.await;
+            renewing.iter().for_each(tokio::task::JoinHandle::abort);
             self.served.borrow_mut().remove(&link);
             // first the confirmation that somebody waits for, then the figures
             let _ = self.door.ended(link).await;
@@ -177,8 +202,27 @@ impl Shared {
         let Connected { root, driving, .. } = connect(arrived.into_stream()?, bounds, self.clock.clone());
         *self.session.borrow_mut() = Some(session::Client::new(root.hook));
         tokio::task::spawn_local(driving);
+        self.joined.notify_waiters();
         self.ended.notify_one();
         Ok(())
+    }
+
+    /// Has a link's budgets topped up for as long as it is served. What is asked says how much there was, so that an
+    /// answer that was lost with a session is given again over the next one.
+    async fn renew_always(self: Rc<Self>, link: u64, grant: u64, watch: Watch) {
+        loop {
+            let low = watch.low().await;
+            let joined = self.joined.notified();
+            let session = self.session.borrow().clone();
+            let answer = match &session {
+                Some(session) => renew(session, link, grant, low).await.ok(),
+                None => None,
+            };
+            match answer {
+                Some((calls, bytes)) => watch.renew(calls, bytes),
+                None => drop(tokio::time::timeout(RENEW_PAUSE, joined).await),
+            }
+        }
     }
 
     async fn report_always(self: Rc<Self>) {

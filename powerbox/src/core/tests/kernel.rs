@@ -124,6 +124,15 @@ impl Kernel {
         });
     }
 
+    pub(super) fn restarts(&self, process: u64) {
+        self.event(|event| {
+            let mut exited = event.init_exited();
+            exited.set_process(process);
+            exited.set_code(-9);
+            exited.set_will_restart(true);
+        });
+    }
+
     /// Answers the powerbox's first command: in pages of one of each, to be sure that all are read; of more where
     /// there are very many.
     pub(super) async fn give_inventory(&self, inventory: &Inventory) {

@@ -1,11 +1,12 @@
 //! Grants and their ends, step by step.
 
 use schema::kernel_capnp::{Image, Outcome};
-use vat::door::Carries;
+use vat::door::{Carries, Lease};
 use vat::words::EndReason;
 
 use super::kernel::{Command, Inventory};
 use super::*;
+use crate::core::Renewal;
 use crate::live::{Kind, Process};
 use crate::record::Leased;
 
@@ -76,9 +77,9 @@ fn a_cut_that_the_kernel_refuses_is_not_called_a_revocation() {
     });
 }
 
-/// A grant of ten calls; its holder runs as 10, and nobody is linked yet.
-async fn limited() -> Node {
-    let caveats = Caveats { calls: Some(10), ..read_only() };
+/// A grant of so many calls; its holder runs as 10, and nobody is linked yet.
+async fn limited(calls: u64) -> Node {
+    let caveats = Caveats { calls: Some(calls), ..read_only() };
     let node = Node::recovered(vec![installed(4), granted(1, 0, "l0", caveats)], Inventory::default()).await;
     let mut app = Process::starting(Kind::App { instance: "search".into() }, Some(Image::Sandbox), "search".into());
     app.confined = true;
@@ -108,6 +109,17 @@ async fn open_to_link(node: &Node) -> (u64, u64, tokio::task::JoinHandle<Result<
     }
 }
 
+/// A server's last word on a link, of whose lease so many calls were not used.
+fn last(link: u64, unused: u64) -> crate::sessions::Reported {
+    crate::sessions::Reported {
+        link,
+        grant: 1,
+        totals: crate::usage::Totals { calls: 4, ..crate::usage::Totals::default() },
+        last: Some((unused, 0)),
+        misbehaved: None,
+    }
+}
+
 fn leased_on_disk(node: &Node) -> Vec<Leased> {
     let leased = node.on_disk().into_iter().filter_map(|record| match record {
         Record::Leased(leased) => Some(leased),
@@ -119,7 +131,7 @@ fn leased_on_disk(node: &Node) -> Vec<Leased> {
 #[test]
 fn a_lease_is_on_the_disk_before_its_link_is_made() {
     run(async {
-        let node = limited().await;
+        let node = limited(10).await;
         let (link, _, opening) = open_to_link(&node).await;
         assert_eq!(leased_on_disk(&node), [Leased { grant: 1, link, calls: 10, bytes: 0 }]);
         node.kernel.answer(Outcome::Ok);
@@ -131,7 +143,7 @@ fn a_lease_is_on_the_disk_before_its_link_is_made() {
 #[test]
 fn a_link_that_was_not_made_costs_no_budget() {
     run(async {
-        let node = limited().await;
+        let node = limited(10).await;
         let (_, _, opening) = open_to_link(&node).await;
         node.kernel.answer(Outcome::Tombstone);
         assert!(opening.await.unwrap().is_err());
@@ -143,29 +155,23 @@ fn a_link_that_was_not_made_costs_no_budget() {
 #[test]
 fn an_orderly_end_returns_what_was_not_used_and_a_crash_does_not() {
     run(async {
-        let node = limited().await;
+        let node = limited(10).await;
         let (link, server, opening) = open_to_link(&node).await;
         node.kernel.answer(Outcome::Ok);
         opening.await.unwrap().unwrap();
         node.kernel.link_ended(link, 1, EndReason::Closed);
         node.core.bells.links.until(|| (!node.core.live.borrow().open.contains_key(&1)).then_some(())).await;
-        let last = |unused| crate::sessions::Reported {
-            link,
-            grant: 1,
-            totals: crate::usage::Totals { calls: 4, ..crate::usage::Totals::default() },
-            last: Some((unused, 0)),
-            misbehaved: None,
-        };
         // Another process has nothing to say about it; and nobody gives back more than there was.
-        node.core.reported(server + 1, &[last(10)]);
+        node.core.reported(server + 1, &[last(link, 10)]);
         assert_eq!(node.core.state.borrow().grants.get(1).unwrap().left.calls, Some(0));
-        node.core.reported(server, &[last(6)]);
-        node.core.reported(server, &[last(6)]);
+        node.core.reported(server, &[last(link, 6)]);
+        node.core.reported(server, &[last(link, 6)]);
         assert_eq!(node.core.state.borrow().grants.get(1).unwrap().left.calls, Some(6));
-        let (link, _, opening) = open_to_link(&node).await;
+        let (link, server, opening) = open_to_link(&node).await;
         node.kernel.answer(Outcome::Ok);
         opening.await.unwrap().unwrap();
         node.kernel.link_ended(link, 1, EndReason::Restarted);
+        node.kernel.restarts(server);
         let lost = node.core.bells.leases.until(|| {
             let state = node.core.state.borrow();
             state.grants.get(1).is_none_or(|node| node.lease.is_none()).then_some(())
@@ -176,9 +182,63 @@ fn an_orderly_end_returns_what_was_not_used_and_a_crash_does_not() {
 }
 
 #[test]
+fn the_death_of_an_app_costs_nothing_of_its_budget() {
+    run(async {
+        let node = limited(10).await;
+        let (link, server, opening) = open_to_link(&node).await;
+        node.kernel.answer(Outcome::Ok);
+        opening.await.unwrap().unwrap();
+        // The kernel ends the links of what died before it tells of the death, so the app seems to live.
+        node.kernel.link_ended(link, 1, EndReason::PeerLost);
+        node.core.bells.links.until(|| (!node.core.live.borrow().open.contains_key(&1)).then_some(())).await;
+        node.core.reported(server, &[last(link, 6)]);
+        assert_eq!(node.core.state.borrow().grants.get(1).unwrap().left.calls, Some(6));
+    });
+}
+
+#[test]
+fn more_of_a_budget_is_on_the_disk_before_it_is_told_and_is_given_once() {
+    run(async {
+        let node = limited(10_000).await;
+        let (link, server, opening) = open_to_link(&node).await;
+        node.kernel.answer(Outcome::Ok);
+        opening.await.unwrap().unwrap();
+        assert_eq!(leased_on_disk(&node), [Leased { grant: 1, link, calls: 1_250, bytes: 0 }]);
+        let renew = |process, link, given: u64| {
+            let asked = Renewal { link, grant: 1, calls: Lease::of(given), bytes: Lease::UNLIMITED };
+            node.core.renew(process, asked)
+        };
+        let given = |amount| (Lease { more: true, ..Lease::of(amount) }, Lease::UNLIMITED);
+        let second = 1_250 + (10_000 - 1_250) / 8;
+        // Asked twice at once, as over an old session and a new one; and once more when the first answer was lost.
+        let (one, other) = futures::join!(renew(server, link, 1_250), renew(server, link, 1_250));
+        assert_eq!((one.unwrap(), other.unwrap()), (given(second), given(second)));
+        assert_eq!(renew(server, link, 1_250).await.unwrap(), given(second));
+        let on_disk = leased_on_disk(&node);
+        assert_eq!(on_disk.iter().map(|leased| leased.calls).collect::<Vec<_>>(), [1_250, second - 1_250]);
+        assert_eq!(node.core.state.borrow().grants.get(1).unwrap().left.calls, Some(10_000 - second));
+        // Only the server of a link speaks for it.
+        assert!(renew(server + 1, link, second).await.is_err());
+        assert!(renew(server, link + 1, second).await.is_err());
+        // To the last call, and no further.
+        let mut total = second;
+        loop {
+            let (calls, _) = renew(server, link, total).await.unwrap();
+            assert!(calls.amount > total);
+            total = calls.amount;
+            if !calls.more {
+                break;
+            }
+        }
+        assert_eq!(total, 10_000);
+        assert_eq!(renew(server, link, total).await.unwrap().0, Lease::of(10_000));
+    });
+}
+
+#[test]
 fn a_grant_taken_away_while_its_link_is_being_made_is_not_linked() {
     run(async {
-        let node = limited().await;
+        let node = limited(10).await;
         let core = node.core.clone();
         let opening = tokio::task::spawn_local(async move { core.open_grant(1).await });
         // The folder's process is started, and takes its time.

@@ -4,7 +4,6 @@ use super::{Answer, Finish, Ledger, NAMED_LIMIT, Question, Verdict, within};
 use crate::bounds::{PIPELINE_DEPTH_LIMIT, REASON_LIMIT_BYTES, References};
 use crate::engine::call::Call;
 use crate::engine::fault::Fault;
-use crate::gate::Refusal;
 use crate::words::clip;
 use capnp::struct_list;
 use capnp_rpc::rpc_capnp::{
@@ -19,10 +18,9 @@ impl Ledger {
         message: message::Reader<'_>,
         size_bytes: usize,
         now_ns: u64,
-        carry: impl FnOnce(usize) -> Result<(), Refusal>,
     ) -> Result<Verdict, Fault> {
         match message.which()? {
-            message::Call(call) => self.call(call?, size_bytes, now_ns, carry),
+            message::Call(call) => self.call(call?, size_bytes, now_ns),
             message::Return(result) => self.result(result?),
             message::Finish(finish) => self.finish(finish?),
             message::Release(release) => {
@@ -48,13 +46,7 @@ impl Ledger {
         }
     }
 
-    fn call(
-        &mut self,
-        call: call::Reader<'_>,
-        size_bytes: usize,
-        now_ns: u64,
-        carry: impl FnOnce(usize) -> Result<(), Refusal>,
-    ) -> Result<Verdict, Fault> {
+    fn call(&mut self, call: call::Reader<'_>, size_bytes: usize, now_ns: u64) -> Result<Verdict, Fault> {
         if !matches!(call.get_send_results_to().which()?, call::send_results_to::Caller(())) {
             return Err(Fault::Foreign("a call whose results go elsewhere"));
         }
@@ -68,8 +60,7 @@ impl Ledger {
         let depth = 1 + parents.iter().map(|parent| parent.depth).max().unwrap_or(0);
         within("calls in a chain", depth, PIPELINE_DEPTH_LIMIT)?;
 
-        let refusal = carry(size_bytes).err();
-        let call_in = Call { size_bytes, read_ns: now_ns, depth, refusal, parents, given, ..Call::default() };
+        let call_in = Call { size_bytes, read_ns: now_ns, depth, parents, given, ..Call::default() };
         let call_in = Rc::new(call_in);
         self.hold(call.get_question_id(), call_in.clone())?;
         call_in.attach();
