@@ -25,9 +25,9 @@ pub(crate) struct Plan {
     pub setup: Vec<u8>,
     pub resources: Vec<(Resource, Rc<OwnedFd>)>,
     pub restart: bool,
-    pub memory_bytes: u64, // limits; 0: the default of the image
+    pub memory_bytes: u64, // limits
     pub cpu_seconds: u64,
-    pub descriptors: u32,
+    pub file_bytes: u64,
     pub output: bool,
     pub identity: (u32, u32), // user and group
 }

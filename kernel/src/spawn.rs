@@ -16,6 +16,10 @@ const DESCRIPTORS: [u64; 4] = [16_384, 16_384, 1_024, 64];
 /// Threads of a process where hostile input runs: a few, and one a processor. Other images may share their user with a
 /// person, whose processes would count.
 const THREADS: [u64; 4] = [0, 0, 256, 256];
+/// Images where hostile input runs: they write files only as large as they are told, and where memory runs out they go first.
+const HOSTILE: [bool; 4] = [false, false, true, true];
+/// What makes the system end a process before every other one.
+const FIRST_TO_GO: &str = "1000";
 /// Namespaces without anything in them. As root the kernel moves into such ones itself, once, and its processes are born
 /// there: a network namespace for each would be most of the time that a start takes.
 const EMPTY: i32 = libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
@@ -69,13 +73,13 @@ impl Machine {
         let image = self.images[index].as_ref().ok_or(ErrorKind::NotFound)?.as_raw_fd();
         // None of these is 3 or 4: those are the lock and the log, or were there before the kernel opened anything.
         let given: Vec<RawFd> = given.iter().map(AsRawFd::as_raw_fd).collect();
-        let or = |value: u64, default: u64| if value > 0 { value } else { default };
         // Raising a hard limit takes a capability that the child need not have: never more than the kernel's own.
         let own = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-        let files = or(plan.descriptors.into(), DESCRIPTORS[index]).min(own);
+        let files = DESCRIPTORS[index].min(own);
         // Memory that it can write to, not address space: what is only reserved costs nothing.
         let (memory, time) = ((Resource::Data, plan.memory_bytes), (Resource::Cpu, plan.cpu_seconds));
         let limits = [(Resource::Nofile, files), memory, time, (Resource::Nproc, THREADS[index])];
+        let largest_file = HOSTILE[index].then_some(plan.file_bytes);
         let kernel = Some(rustix::process::getpid());
         let become_image = move || {
             sys::give(&given)?;
@@ -86,6 +90,11 @@ impl Machine {
             let set = |which, value| rustix::process::setrlimit(which, Rlimit { current: value, maximum: value });
             limits.iter().filter(|(_, limit)| *limit > 0).try_for_each(|(which, limit)| set(*which, Some(*limit)))?;
             set(Resource::Core, Some(0))?;
+            if largest_file.is_some() {
+                set(Resource::Fsize, largest_file)?;
+                // A machine that does not have it ends whom it likes.
+                let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
+            }
             // Fails only where it leads a session already.
             let _ = rustix::process::setsid();
             rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);

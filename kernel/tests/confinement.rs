@@ -34,6 +34,8 @@ fn probed(image: Image, name: &str, folder: Option<&std::path::Path>, run_as: u3
         run_as,
         output: true,
         memory_bytes: 0,
+        // what it writes to standard error is in a file as well
+        file_bytes: 1 << 20,
     };
     assert_eq!(powerbox.start(&start), Outcome::Ok);
     let (code, last) = powerbox.until(|event| match event {
@@ -92,6 +94,21 @@ fn the_powerbox_is_walled_in() {
 }
 
 #[test]
+fn nobody_takes_away_the_root_of_who_started_it() {
+    if !support::is_root() {
+        eprintln!("not run: only root could lose its root");
+        return;
+    }
+    // Mounts that only the shell and the probe share: if it were not refused, only this shell would lose them.
+    let script = "\"$0\" roots; test -e /etc/passwd && echo intact";
+    let output =
+        Command::new("unshare").args(["--mount", "sh", "-c", script]).arg(example("confinement_probe")).output();
+    let told = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert!(told.ends_with("intact\n"), "{told}");
+    assert!(told.contains("empty root"), "{told}");
+}
+
+#[test]
 fn the_attempts_are_real() {
     let output = Command::new(example("confinement_probe")).arg("unconfined").output().unwrap();
     let possible = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -107,6 +124,10 @@ fn the_attempts_are_real() {
         "open /proc/self/mem",
         "be dumpable",
         "watch names",
+        "share memory",
+        "have memory that is counted as a stack",
+        "have a memory file",
+        "change what a descriptor is open for",
     ];
     for attempt in expected {
         assert!(possible.lines().any(|line| line == attempt), "{attempt} was not possible:\n{possible}");

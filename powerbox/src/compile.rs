@@ -180,6 +180,7 @@ impl Core {
                 restart: false,
                 memory_bytes: MEMORY_BYTES,
                 cpu_seconds: CPU_SECONDS,
+                file_bytes: COMPILED_LIMIT_BYTES,
             })
             .await;
         if let Err(problem) = started {
@@ -197,9 +198,10 @@ impl Core {
             ))),
             code if code < 0 => Err(Problem::refused(format!(
                 "compiling the component was ended ({}): it took more than {CPU_SECONDS} s of processor time or {} MiB of \
-                 memory. Build it smaller",
+                 memory, or made more than {} MiB of code. Build it smaller",
                 crate::record::exit_code(code),
-                MEMORY_BYTES >> 20
+                MEMORY_BYTES >> 20,
+                COMPILED_LIMIT_BYTES >> 20
             ))),
             code => Err(Problem::refused(format!(
                 "latch-compile failed with code {code}: {last}. The node's kernel.log may tell more"

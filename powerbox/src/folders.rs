@@ -81,6 +81,7 @@ impl Core {
             restart: true,
             memory_bytes: 0,
             cpu_seconds: 0,
+            file_bytes: 0,
         })
         .await?;
         self.link_session(process).await

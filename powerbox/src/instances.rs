@@ -13,7 +13,7 @@ use crate::choosing::Choice;
 use crate::core::{Core, Start, setup};
 use crate::deciding::Preset;
 use crate::live::Kind;
-use crate::output::OUTPUT_LIMIT_BYTES;
+use crate::output::{FILE_LIMIT_BYTES, OUTPUT_LIMIT_BYTES};
 use crate::problem::Problem;
 use crate::record::{Holder, Installed, Ran, Record};
 use crate::runs::UNKNOWN_CODE;
@@ -164,7 +164,7 @@ impl Core {
         }
         let limits = allowed(package.manifest.limits);
         let setup = sandbox_setup(&run, limits);
-        let shell = run.shell;
+        let (shell, detached) = (run.shell, run.detached);
         self.commit(by, Record::Ran(run)).await?;
         crate::fault::point("run.recorded");
         let started = self
@@ -180,6 +180,8 @@ impl Core {
                 restart: false,
                 memory_bytes: limits.memory_bytes.max(DEFAULT_MEMORY_BYTES) + SANDBOX_BYTES,
                 cpu_seconds: 0,
+                // These two files are all that it may write.
+                file_bytes: if detached { FILE_LIMIT_BYTES } else { 0 },
             })
             .await;
         if let Err(problem) = started {

@@ -11,8 +11,8 @@ use crate::problem::{Problem, on_disk};
 
 /// Where the files are, in the powerbox's folder.
 const FOLDER: &str = "output";
-/// The most that is read of a file: what the largest limit of a manifest allows, and its number.
-const FILE_LIMIT_BYTES: u64 = OUTPUT_LIMIT_BYTES + HEADER_BYTES as u64;
+/// The most that is written into a file and read from it: what the largest limit of a manifest allows, and its number.
+pub(crate) const FILE_LIMIT_BYTES: u64 = OUTPUT_LIMIT_BYTES + HEADER_BYTES as u64;
 /// The most output that a node keeps of one instance, whatever its manifest asks for.
 pub(crate) const OUTPUT_LIMIT_BYTES: u64 = 16 << 20;
 /// The number before the printed bytes.

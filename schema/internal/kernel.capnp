@@ -42,10 +42,9 @@ struct Start {
 }
 
 struct Limits {
-  # 0: the profile's default.
-  memoryBytes @0 :UInt64;
-  cpuSeconds @1 :UInt64;
-  descriptors @2 :UInt32;
+  memoryBytes @0 :UInt64;      # memory that it can write to; 0: no limit
+  cpuSeconds @1 :UInt64;       # 0: no limit
+  fileBytes @2 :UInt64;        # images sandbox and compile: how large it may make a file, memory files included; 0: it writes none
 }
 
 struct FolderIdentity {

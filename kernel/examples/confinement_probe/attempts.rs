@@ -11,9 +11,14 @@ use vat::confine::Profile;
 use crate::unsafe_calls::{call, call_that_forks, executable_memory};
 use crate::{Outcome, Target};
 
-/// The errors that a wall answers with: seccomp EPERM (ENOSYS for clone3), Landlock EACCES, an empty root ENOENT.
+/// Commands of `fcntl` that libc does not name.
+const F_SETSIG: usize = 10;
+const F_SETOWN_EX: usize = 15;
+
+/// The errors that a wall answers with: seccomp EPERM (ENOSYS for clone3), Landlock EACCES, an empty root ENOENT,
+/// a limit EFBIG.
 pub(crate) fn is_refusal(errno: Errno) -> bool {
-    matches!(errno, Errno::PERM | Errno::ACCESS | Errno::NOENT | Errno::NOSYS)
+    matches!(errno, Errno::PERM | Errno::ACCESS | Errno::NOENT | Errno::NOSYS | Errno::FBIG)
 }
 
 /// Everything, for a process behind walls.
@@ -38,6 +43,7 @@ pub(crate) fn harmless(target: &Target) -> Vec<(String, Outcome)> {
     itself(target, &mut add);
     files(target, &mut add);
     memory(target, &mut add);
+    descriptors(target, &mut add);
     outcomes
 }
 
@@ -145,6 +151,14 @@ fn processes(target: &Target, add: Add<'_>) {
     add("limit the kernel", plain(libc::SYS_prlimit64, &[parent, number, limit.as_ptr() as usize, 0]));
     add("read the kernel's limits", plain(libc::SYS_prlimit64, &[parent, number, 0, buffer.as_mut_ptr() as usize]));
     add("own a descriptor's signals", plain(libc::SYS_fcntl, &[0, libc::F_SETOWN as usize, parent]));
+    let owner = [0_i32, parent as i32];
+    let owner = owner.as_ptr() as usize;
+    add("own a descriptor's signals as a thread", plain(libc::SYS_fcntl, &[0, F_SETOWN_EX, owner]));
+    add("choose a descriptor's signal", plain(libc::SYS_fcntl, &[0, F_SETSIG, libc::SIGUSR1 as usize]));
+    let part = [own, 0];
+    let (no_append, end) = (0x20, usize::MAX);
+    let arguments = [0, part.as_ptr() as usize, 1, end, end, no_append];
+    add("write elsewhere than at the end", plain(libc::SYS_pwritev2, &arguments));
     add(
         "fork into a user namespace",
         call_that_forks(libc::SYS_clone, &[(libc::SIGCHLD | libc::CLONE_NEWUSER) as usize]),
@@ -273,5 +287,32 @@ fn memory(target: &Target, add: Add<'_>) {
     add("have memory that is writable and executable", executable_memory(true));
     if target.profile != Profile::Sandbox {
         add("have executable memory", executable_memory(false));
+    }
+    let kinds = [
+        ("share memory", libc::MAP_SHARED),
+        ("have memory that is counted as a stack", libc::MAP_PRIVATE | libc::MAP_GROWSDOWN),
+    ];
+    for (name, kind) in kinds {
+        for (how, protection) in [("", libc::PROT_READ | libc::PROT_WRITE), (", at first to read", libc::PROT_READ)] {
+            let arguments = [0, 4096, protection as usize, (kind | libc::MAP_ANONYMOUS) as usize, usize::MAX, 0];
+            add(&format!("{name}{how}"), plain(libc::SYS_mmap, &arguments));
+        }
+    }
+    if target.profile != Profile::Powerbox {
+        add("have a memory file", plain(libc::SYS_memfd_create, &[c"probe".as_ptr() as usize, 0]));
+    }
+}
+
+/// Larger than what any process of a test may write; it takes no room where it can be made.
+const LARGE_FILE_BYTES: usize = 1 << 30;
+
+fn descriptors(target: &Target, add: Add<'_>) {
+    // One of its own: others share their flags with somebody else.
+    let event = call(libc::SYS_eventfd2, &[0, 0]);
+    let changed = event.and_then(|event| plain(libc::SYS_fcntl, &[event, libc::F_SETFL as usize, 0]));
+    add("change what a descriptor is open for", changed);
+    if matches!(target.profile, Profile::Sandbox | Profile::Compile) {
+        let error = libc::STDERR_FILENO as usize;
+        add("make a large file", plain(libc::SYS_ftruncate, &[error, LARGE_FILE_BYTES]));
     }
 }

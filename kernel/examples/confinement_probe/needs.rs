@@ -98,8 +98,6 @@ fn folder_at() -> Result<()> {
 }
 
 fn machine_code() -> Result<()> {
-    let memory = rustix::fs::memfd_create("code", rustix::fs::MemfdFlags::CLOEXEC)?;
-    rustix::fs::ftruncate(&memory, 4096)?;
     Ok(crate::unsafe_calls::executable_memory(false)?)
 }
 

@@ -27,6 +27,12 @@ pub(crate) fn call_that_forks(number: libc::c_long, arguments: &[usize]) -> Resu
     Ok(())
 }
 
+/// Lets a write over the limit of a file fail instead of ending this process.
+pub(crate) fn survive_large_files() {
+    // SAFETY: ignoring a signal runs nothing.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// A descriptor that this process was born with.
 pub(crate) fn adopt(number: RawFd) -> std::io::Result<OwnedFd> {
     rustix::io::fcntl_getfd(

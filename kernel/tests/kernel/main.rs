@@ -30,6 +30,7 @@ fn sandbox(node: &Node, process: u64) -> Start<'static> {
         run_as: 0,
         output: false,
         memory_bytes: 0,
+        file_bytes: 0,
     }
 }
 

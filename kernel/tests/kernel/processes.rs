@@ -112,6 +112,19 @@ fn a_limit_of_memory_holds() {
 }
 
 #[test]
+fn where_memory_runs_out_who_takes_hostile_input_goes_first() {
+    let (node, mut powerbox) = Node::ready();
+    let _sandboxed = started(&node, &mut powerbox, &sandbox(&node, 40));
+    let rows = powerbox.inventory().processes;
+    let score = |number: u64| {
+        let pid = rows.iter().find(|(process, ..)| *process == number).unwrap().2;
+        std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap()
+    };
+    assert_eq!(score(40).trim(), "1000");
+    assert_ne!(score(0).trim(), "1000");
+}
+
+#[test]
 fn only_what_is_in_the_table_is_started() {
     let (node, mut powerbox) = Node::ready();
     assert_eq!(powerbox.start(&Start { image: Image::Powerbox, ..sandbox(&node, 10) }), Outcome::Refused);
@@ -121,7 +134,7 @@ fn only_what_is_in_the_table_is_started() {
 #[test]
 fn standard_error_goes_to_the_log_where_it_is_asked_for() {
     let (node, mut powerbox) = Node::ready();
-    let mut loud = started(&node, &mut powerbox, &Start { output: true, ..sandbox(&node, 10) });
+    let mut loud = started(&node, &mut powerbox, &Start { output: true, file_bytes: 1 << 20, ..sandbox(&node, 10) });
     loud.write_error();
     assert_eq!(node.log().matches("a word on standard error").count(), 1);
     let mut quiet = started(&node, &mut powerbox, &sandbox(&node, 11));

@@ -57,6 +57,7 @@ pub struct Start<'a> {
     pub run_as: u32,
     pub output: bool,
     pub memory_bytes: u64,
+    pub file_bytes: u64,
 }
 
 pub struct Powerbox {
@@ -131,7 +132,9 @@ impl Powerbox {
             asked.set_restart(start.restart);
             asked.set_run_as(start.run_as);
             asked.set_output(start.output);
-            asked.reborrow().init_limits().set_memory_bytes(start.memory_bytes);
+            let mut limits = asked.reborrow().init_limits();
+            limits.set_memory_bytes(start.memory_bytes);
+            limits.set_file_bytes(start.file_bytes);
             let mut resources = asked.reborrow().init_resources(start.resources.len() as u32);
             for (index, (resource, _)) in start.resources.iter().enumerate() {
                 resource.write_to(resources.reborrow().get(index as u32));

@@ -29,6 +29,8 @@ pub(crate) struct Start<'a> {
     pub(crate) memory_bytes: u64,
     /// 0: no limit.
     pub(crate) cpu_seconds: u64,
+    /// The largest file that a sandbox or a compiler may write.
+    pub(crate) file_bytes: u64,
 }
 
 impl Core {
@@ -56,6 +58,7 @@ impl Core {
                 let mut limits = builder.reborrow().init_limits();
                 limits.set_memory_bytes(start.memory_bytes);
                 limits.set_cpu_seconds(start.cpu_seconds);
+                limits.set_file_bytes(start.file_bytes);
                 if let Some(folder) = start.folder {
                     builder.set_run_as(folder.run_as);
                     folder.write_identity(builder.reborrow().init_folder());

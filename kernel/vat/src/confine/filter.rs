@@ -144,14 +144,14 @@ const STATE_OLD_NAMES: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const STATE_OLD_NAMES: &[c_long] = &[];
 
-/// `fcntl` without what makes the kernel send signals (F_SETOWN, F_SETSIG, F_NOTIFY, leases).
+/// `fcntl` without what makes the kernel send signals (F_SETOWN, F_SETSIG, F_NOTIFY, leases), and without F_SETFL: a
+/// file that was given for appending stays one. Sockets are made non-blocking by FIONBIO.
 const FCNTL: &[i32] = &[
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
     libc::F_GETFD,
     libc::F_SETFD,
     libc::F_GETFL,
-    libc::F_SETFL,
     libc::F_GETLK,
     libc::F_SETLK,
     libc::F_SETLKW,
@@ -161,6 +161,9 @@ const FCNTL: &[i32] = &[
     libc::F_ADD_SEALS,
     libc::F_GET_SEALS,
 ];
+
+/// From Linux 6.9: a write that disregards that its file is for appending. libc does not name it yet.
+const RWF_NOAPPEND: i32 = 0x20;
 
 /// `ioctl` on sockets and files, none on devices.
 const IOCTL: &[u64] = &[libc::FIONBIO, libc::FIOCLEX, libc::FIONREAD];
@@ -199,8 +202,7 @@ fn rules(profile: Profile) -> Result<Rules, seccompiler::Error> {
         // It gives what it makes the mode of the directory around it, so it lifts the mask; and a file system that
         // cannot sync a directory is synced whole.
         Profile::Folder => allow(&[OPEN_FILES, FOLDERS, &[libc::SYS_umask, libc::SYS_syncfs]]),
-        Profile::Sandbox => allow(&[OPEN_FILES, &[libc::SYS_memfd_create]]),
-        Profile::Compile => allow(&[OPEN_FILES]),
+        Profile::Sandbox | Profile::Compile => allow(&[OPEN_FILES]),
     }
     rules.insert(libc::SYS_clone, vec![threads_only()?]);
     rules.insert(libc::SYS_tgkill, vec![rule(&[equal(0, u64::from(std::process::id()))?])?]);
@@ -216,19 +218,28 @@ fn rules(profile: Profile) -> Result<Rules, seccompiler::Error> {
         // Only it passes descriptors on, to the kernel.
         rules.insert(libc::SYS_sendmsg, vec![rule(&[without(2, libc::MSG_OOB)?])?]);
     }
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.insert(call, protections(profile)?);
-    }
+    // A file that was given for appending stays one.
+    rules.insert(libc::SYS_pwritev2, vec![rule(&[without(5, RWF_NOAPPEND)?])?]);
+    rules.insert(libc::SYS_mprotect, protections(profile, &[])?);
+    rules.insert(libc::SYS_mmap, protections(profile, &[counted_memory()?])?);
     Ok(rules)
 }
 
-/// Memory is never writable and executable at once. Only the sandbox has executable memory at all.
-fn protections(profile: Profile) -> Result<Vec<SeccompRule>, seccompiler::Error> {
-    let mut either = vec![rule(&[without(2, libc::PROT_EXEC)?])?];
+/// Memory is never writable and executable at once. Only the sandbox has executable memory at all. `besides` must hold
+/// for either.
+fn protections(profile: Profile, besides: &[SeccompCondition]) -> Result<Vec<SeccompRule>, seccompiler::Error> {
+    let mut either = vec![rule(&[besides, &[without(2, libc::PROT_EXEC)?]].concat())?];
     if profile == Profile::Sandbox {
-        either.push(rule(&[without(2, libc::PROT_WRITE)?])?);
+        either.push(rule(&[besides, &[without(2, libc::PROT_WRITE)?]].concat())?);
     }
     Ok(either)
+}
+
+/// Private mappings that are no stacks of the old kind (MAP_GROWSDOWN): RLIMIT_DATA counts those and no others.
+fn counted_memory() -> Result<SeccompCondition, seccompiler::Error> {
+    let looked_at = u64::from((libc::MAP_TYPE | libc::MAP_GROWSDOWN).cast_unsigned());
+    let private = u64::from(libc::MAP_PRIVATE.cast_unsigned());
+    Ok(SeccompCondition::new(3, Length::Dword, Compare::MaskedEq(looked_at), private)?)
 }
 
 /// `clone` for a thread of this process, in the namespaces that it has.

@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::CWD;
-use rustix::io::Result;
+use rustix::fs::{CWD, stat};
+use rustix::io::{Errno, Result};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, unmount,
@@ -22,8 +22,20 @@ pub(super) fn change(folder: Option<BorrowedFd<'_>>) -> Result<bool> {
     Ok(emptied && chroot(".").is_ok())
 }
 
+/// Whether the parent has the same mounts. A process that is not allowed to look at its parent is not one that could
+/// change the parent's mounts either.
+fn shares_mounts() -> bool {
+    let parent = rustix::process::getppid().map_or(0, |parent| parent.as_raw_pid());
+    let namespace = |process: &str| stat(format!("/proc/{process}/ns/mnt")).map(|it| (it.st_dev, it.st_ino));
+    namespace("self").is_ok_and(|own| namespace(&parent.to_string()) == Ok(own))
+}
+
 /// Mounts an empty file system over the root and leaves the old one behind.
 fn empty_root() -> Result<()> {
+    // Started by root's own hand: it would take away everybody's root.
+    if shares_mounts() {
+        return Err(Errno::PERM);
+    }
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     // One inode, its own, and one page: a tmpfs has no smaller bounds, 0 means none.

@@ -1358,8 +1358,8 @@ pub mod limits {
             self.reader.get_data_field::<u64>(1)
         }
         #[inline]
-        pub fn get_descriptors(self) -> u32 {
-            self.reader.get_data_field::<u32>(4)
+        pub fn get_file_bytes(self) -> u64 {
+            self.reader.get_data_field::<u64>(2)
         }
     }
 
@@ -1432,12 +1432,12 @@ pub mod limits {
             self.builder.set_data_field::<u64>(1, value);
         }
         #[inline]
-        pub fn get_descriptors(self) -> u32 {
-            self.builder.get_data_field::<u32>(4)
+        pub fn get_file_bytes(self) -> u64 {
+            self.builder.get_data_field::<u64>(2)
         }
         #[inline]
-        pub fn set_descriptors(&mut self, value: u32)  {
-            self.builder.set_data_field::<u32>(4, value);
+        pub fn set_file_bytes(&mut self, value: u64)  {
+            self.builder.set_data_field::<u64>(2, value);
         }
     }
 
@@ -1483,10 +1483,10 @@ pub mod limits {
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(76, 0, 0, 0, 3, 0, 1, 0),
             ::capnp::word(88, 0, 0, 0, 2, 0, 1, 0),
-            ::capnp::word(2, 0, 0, 0, 4, 0, 0, 0),
+            ::capnp::word(2, 0, 0, 0, 2, 0, 0, 0),
             ::capnp::word(0, 0, 1, 0, 2, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
-            ::capnp::word(85, 0, 0, 0, 98, 0, 0, 0),
+            ::capnp::word(85, 0, 0, 0, 82, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(84, 0, 0, 0, 3, 0, 1, 0),
             ::capnp::word(96, 0, 0, 0, 2, 0, 1, 0),
@@ -1508,13 +1508,13 @@ pub mod limits {
             ::capnp::word(9, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
-            ::capnp::word(100, 101, 115, 99, 114, 105, 112, 116),
-            ::capnp::word(111, 114, 115, 0, 0, 0, 0, 0),
-            ::capnp::word(8, 0, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(102, 105, 108, 101, 66, 121, 116, 101),
+            ::capnp::word(115, 0, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(9, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
-            ::capnp::word(8, 0, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(9, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
         ];
@@ -1522,7 +1522,7 @@ pub mod limits {
             match index {
                 0 => <u64 as ::capnp::introspect::Introspect>::introspect(),
                 1 => <u64 as ::capnp::introspect::Introspect>::introspect(),
-                2 => <u32 as ::capnp::introspect::Introspect>::introspect(),
+                2 => <u64 as ::capnp::introspect::Introspect>::introspect(),
                 _ => ::capnp::introspect::panic_invalid_field_index(index),
             }
         }
