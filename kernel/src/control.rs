@@ -28,7 +28,7 @@ pub(crate) use fill;
 #[derive(Default)]
 pub(crate) struct Control {
     pub channel: Option<Channel>,
-    told: bool,          // it has asked for the inventory: from then on it is told what changes
+    pub told: bool,      // it has asked for the inventory: from then on it is told what changes
     pages: Vec<Vec<u8>>, // the inventory as of that moment
 }
 

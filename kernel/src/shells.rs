@@ -75,7 +75,8 @@ impl Kernel {
         self.emit(|event| fill!(event.init_shell(), set_process(process), set_pid(pid), set_uid(uid), set_gone(gone)));
     }
 
-    /// A shell brought a descriptor: a folder is kept until it is claimed, a file goes to the powerbox.
+    /// A shell brought a descriptor: a folder is kept until it is claimed, a file goes to the powerbox. While nobody is
+    /// told of it nothing is kept: nobody would ever claim it, and the shell's own link to the powerbox is gone as well.
     pub(crate) fn resource_offered(&mut self, shell: u64, resource: Resource, mut descriptors: Vec<OwnedFd>) {
         let Some(who) = self.processes.get(&shell).map(|known| known.identity) else { return };
         let (Some(descriptor), true) = (descriptors.pop(), descriptors.is_empty()) else {
@@ -85,6 +86,9 @@ impl Kernel {
         let claimed = resource.kind == ResourceKind::Folder;
         if folder.is_some() != claimed || self.operators.claims.len() >= CLAIMS_LIMIT || near_limit(&descriptor) {
             return self.kill(shell, "sent something else than it said, or more than there is room for");
+        }
+        if !self.control.told {
+            return;
         }
         self.operators.last_number += 1;
         let (number, folder, mut rides) =

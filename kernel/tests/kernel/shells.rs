@@ -79,6 +79,32 @@ fn a_shell_that_lies_or_babbles_is_shown_out() {
     }
 }
 
+#[test]
+fn what_a_shell_brings_while_there_is_no_powerbox_is_not_kept() {
+    // More than the kernel keeps of what nobody claimed.
+    const MANY: u64 = 300;
+    let (node, mut powerbox) = Node::ready();
+    let shell = node.shell();
+    powerbox.fake.exit(1);
+    let mut powerbox = node.powerbox();
+    powerbox.fake.confine();
+    let folder = std::fs::File::open(node.folder.path()).unwrap();
+    let bring = |kind, token, descriptor: std::os::fd::BorrowedFd<'_>| {
+        let resource = vat::door::Resource { kind, name: String::new(), token, path: "/x".into() };
+        shell.send(&FromVat::Resource(resource).encode().unwrap(), &[descriptor]).unwrap();
+    };
+    (0..MANY).for_each(|token| bring(ResourceKind::Folder, token, folder.as_fd()));
+    // Once the kernel has let go of the last thing, it has seen all of them.
+    let (mut ours, last) = std::io::pipe().unwrap();
+    bring(ResourceKind::File, MANY, last.as_fd());
+    drop(last);
+    assert_eq!(ours.read(&mut [0]).unwrap(), 0);
+    powerbox.inventory();
+    bring(ResourceKind::Folder, 44, folder.as_fd());
+    let (brought, _) = loop_until(&mut powerbox, |event| matches!(event, Event::Resource { .. } | Event::Shell { .. }));
+    assert!(matches!(brought, Event::Resource { token: 44, .. }), "{brought:?}");
+}
+
 /// What `a_stranger_is_turned_away` runs as another user: says whether the operator socket takes it.
 #[test]
 fn as_a_stranger() {
