@@ -112,6 +112,7 @@ impl Kernel {
                     None => {}
                 }
             }
+            self.machine.trim_log();
             let now = Instant::now();
             let overdue = |process: &u64| self.due(*process).is_some_and(|due| due <= now);
             for process in self.processes.keys().copied().filter(overdue).collect::<Vec<_>>() {

@@ -1,6 +1,7 @@
 //! Starting a process: a fixed table of images, its namespaces, its user, its limits, and nothing but a door.
 
 use crate::prelude::*;
+use crate::state::{LOG, LOG_LIMIT_BYTES, OLDER_LOG};
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, Gid, Uid};
 use std::ffi::CStr;
@@ -62,9 +63,21 @@ impl Machine {
         self.images[image as usize].is_some()
     }
 
-    /// Writes a line to the kernel's log. A full disk must not stop the node.
+    /// Writes a line to the kernel's log. Words of processes are in it: whatever could begin another line or steer a
+    /// terminal is spelled out. A full disk must not stop the node.
     pub(crate) fn say(&self, line: &str) {
-        let _ = (&self.log).write_all(format!("{line}\n").as_bytes());
+        let shown =
+            |one: char| if ['\'', '"'].contains(&one) { one.to_string() } else { one.escape_debug().to_string() };
+        let _ = (&self.log).write_all(format!("{}\n", line.chars().map(shown).collect::<String>()).as_bytes());
+    }
+
+    /// Keeps the log small. It is emptied and not replaced, for other processes write to it as well.
+    pub(crate) fn trim_log(&self) {
+        if self.log.metadata().is_ok_and(|log| log.len() > LOG_LIMIT_BYTES) {
+            // A full disk loses what was said and keeps its room.
+            let _ = std::fs::copy(LOG, OLDER_LOG);
+            let _ = self.log.set_len(0);
+        }
     }
 
     /// Starts a process with its door, and the control channel if it has one. Returns its pid and what tells of its end.

@@ -8,6 +8,11 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+/// The log in the state folder, and what it held before it grew too large.
+pub(crate) const LOG: &str = "kernel.log";
+pub(crate) const OLDER_LOG: &str = "kernel.log.older";
+/// Past this the log begins anew, and what it held becomes the older log: room for some ten thousand lines in each.
+pub(crate) const LOG_LIMIT_BYTES: u64 = 1 << 20;
 /// Exit codes: something is refused; another kernel runs on this state.
 pub(crate) const REFUSED: u8 = 1;
 const IN_USE: u8 = 3;
@@ -38,7 +43,7 @@ pub(crate) fn open(folder: &Path) -> Result<(u32, File, File), Refusal> {
         return Err((REFUSED, format!("the state {shown} belongs to user {owner}: start as that user")));
     }
     let private = |name: &str| File::options().create(true).append(true).mode(0o600).open(name).map_err(&failed);
-    let (lock, log) = (private("lock")?, private("kernel.log")?);
+    let (lock, log) = (private("lock")?, private(LOG)?);
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         (IN_USE, format!("another kernel runs on the state {shown}: use that one, or stop it with latch down"))
     })?;

@@ -68,6 +68,37 @@ fn a_powerbox_that_babbles_is_started_again() {
 }
 
 #[test]
+fn the_last_words_of_a_process_forge_nothing_in_the_log() {
+    let (node, mut powerbox) = Node::ready();
+    let mut fake = started(&node, &mut powerbox, &sandbox(&node, 10));
+    fake.say(&FromVat::Last("bad luck\nready\r\u{1b}[2J\u{202e}".into()));
+    fake.exit(1);
+    powerbox.until(|event| matches!(event, Event::Exited { process: 10, .. }).then_some(()));
+    let log = node.log();
+    assert_eq!(log.lines().filter(|line| *line == "ready").count(), 1, "{log}");
+    assert!(log.contains(r"bad luck\nready\r\u{1b}[2J\u{202e}"), "{log}");
+    assert!(log.chars().all(|one| one == '\n' || !one.is_control()), "{log}");
+}
+
+#[test]
+fn the_log_is_kept_small_and_one_older_one_beside_it() {
+    const MEBIBYTE: usize = 1 << 20;
+    let (node, mut powerbox) = Node::ready();
+    let older = node.state().join("kernel.log.older");
+    for letter in ["a", "b"] {
+        // As a process does whose standard error it is.
+        let mut log = std::fs::File::options().append(true).open(node.state().join("kernel.log")).unwrap();
+        log.write_all(letter.repeat(MEBIBYTE + 1).as_bytes()).unwrap();
+        powerbox.ask(&[], |mut command| command.set_usage(0));
+        support::eventually(|| (node.log().len() < MEBIBYTE).then_some(()));
+        assert!(std::fs::read_to_string(&older).unwrap().contains(&letter.repeat(MEBIBYTE)));
+        log.write_all(b"and goes on").unwrap();
+        assert_eq!(node.log(), "and goes on");
+    }
+    assert!(!std::fs::read_to_string(&older).unwrap().contains("aa"), "the oldest is gone");
+}
+
+#[test]
 fn a_second_kernel_on_a_state_is_refused() {
     let (node, _powerbox) = Node::ready();
     let second = support::kernel(&node.state(), &node.folder.path().join("libexec")).output().unwrap();
