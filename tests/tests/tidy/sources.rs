@@ -46,8 +46,7 @@ fn unsafe_code_is_only_in_files_named_for_it() {
 fn files_have_one_idea() {
     for file in sources() {
         let lines = std::fs::read_to_string(&file).expect("sources are text").lines().count();
-        let is_test = file.components().any(|part| part.as_os_str() == "tests");
-        let maximum = if is_test { TEST_LINES_MAXIMUM } else { FILE_LINES_MAXIMUM };
+        let maximum = if is_test(&file) { TEST_LINES_MAXIMUM } else { FILE_LINES_MAXIMUM };
         assert!(lines <= maximum, "{} has {lines} lines: split it by idea", file.display());
     }
 }
@@ -62,6 +61,23 @@ fn no_promise_is_left_in_the_code() {
             assert!(!text.contains(word.as_str()), "{}: {word}…)", file.display());
         }
     }
+}
+
+/// What makes a capability, or a whole engine, without the gate and the meter that `Exports` puts in front of each call.
+const UNGUARDED: [&str; 6] =
+    ["new_client(", "new_client_from_rc(", "new_promise_client(", "new_future_client(", "CapabilityServerSet", "RpcSystem"];
+
+#[test]
+fn what_is_served_is_served_through_exports() {
+    for file in ["services", "apps", "powerbox"].iter().flat_map(|room| rust_files(&tests::checkout().join(room))) {
+        let text = std::fs::read_to_string(&file).expect("sources are text");
+        let found = UNGUARDED.iter().find(|word| text.lines().map(code).any(|line| line.contains(**word)));
+        assert!(found.is_none() || is_test(&file) || file.ends_with("tests.rs"), "{}: {found:?}: serve through vat's Exports", file.display());
+    }
+}
+
+fn is_test(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "tests")
 }
 
 /// All Rust sources that people write.
