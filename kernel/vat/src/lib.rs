@@ -5,6 +5,9 @@
 //! can make this end hold ([`bounds`]), decide whether each call may start ([`gate`]), count what happened ([`meter`])
 //! and notice, before every call, whether the link was cut.
 //!
+//! What only reads and writes the messages of doors needs no engine: it is behind the feature `engine`, which `native`
+//! and `guest` bring along.
+//!
 //! The core has no threads, no timers and no sockets of its own, so that a WebAssembly guest runs the same code:
 //! bytes come through a [`Transport`], time through a [`Clock`].
 
@@ -13,10 +16,12 @@ pub mod clock;
 #[cfg(feature = "native")]
 pub mod confine;
 pub mod door;
+#[cfg(feature = "engine")]
 mod engine;
 pub mod gate;
 #[cfg(feature = "guest")]
 pub mod guest;
+#[cfg(feature = "engine")]
 pub mod link;
 pub mod meter;
 pub mod names;
@@ -32,6 +37,7 @@ pub mod words;
 pub use bounds::{Bounds, References};
 pub use clock::Clock;
 pub use door::{Badge, Peer};
+#[cfg(feature = "engine")]
 pub use link::{Ended, Exports, connect, serve};
 pub use meter::UsageReport;
 pub use transport::Transport;

@@ -30,7 +30,8 @@ const CONFINED_TO: &[(&str, &[&str])] = &[
 
 /// What may not be reachable at all, from whom, not even through others.
 const NEVER_REACHED: &[(&str, &[&str])] = &[
-    ("kernel", &["tokio", "wasmtime", "sled", "ed25519-dalek", "blake3"]),
+    ("kernel", &["capnp-rpc", "futures", "tokio", "wasmtime", "sled", "ed25519-dalek", "blake3"]),
+    ("package", &["capnp-rpc", "tokio"]),
     ("sandbox-service", &["cranelift-codegen", "sled", "ed25519-dalek"]),
     ("folder-service", &["wasmtime", "sled"]),
     ("powerbox", &["wasmtime"]),
