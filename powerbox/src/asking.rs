@@ -9,7 +9,7 @@ use crate::problem::Problem;
 use crate::record::{Asked, Holder, How, Record};
 use crate::requests::Standing;
 use crate::state::LabelState;
-use crate::words::{PHRASE_LIMIT, REASON_LIMIT};
+use crate::words::{PHRASE_LIMIT, REASON_LIMIT, plain};
 
 /// What an app asks for.
 #[derive(Clone, Debug)]
@@ -55,13 +55,12 @@ impl Core {
         };
         let standing = self.state.borrow().label(&instance, &label);
         if let LabelState::Granted(grant) = standing {
-            let mut live = self.live.borrow_mut();
-            if live.open.contains_key(&grant) {
+            if self.live.borrow().open.contains_key(&grant) {
                 // Its link may be closed already without the powerbox knowing: then the end of it opens another.
-                live.asked_again.insert(grant);
+                self.live.borrow_mut().asked_again.insert(grant);
+            } else {
+                self.reopen_soon(grant);
             }
-            drop(live);
-            self.open_soon(grant);
         }
         if let LabelState::Asked(Standing::Pending(request)) = standing {
             *self.live.borrow_mut().coalesced.entry(request).or_default() += 1;
@@ -95,6 +94,32 @@ impl Core {
         self.record(&format!("app {instance}"), Record::Asked(asked))?;
         self.bells.requests.ring();
         Ok(Answer::Pending)
+    }
+
+    /// Links a grant because its holder wants it again: not more often than makes sense.
+    pub(crate) fn reopen_soon(self: &Rc<Self>, grant: u64) {
+        let now_ms = self.now_ms();
+        let mut live = self.live.borrow_mut();
+        if live.opening.contains(&grant) || live.paced.contains(&grant) {
+            return;
+        }
+        live.paces.retain(|_, pace| !pace.is_fresh(now_ms));
+        let pause_ms = live.paces.entry(grant).or_default().pause_ms(now_ms);
+        if pause_ms == 0 {
+            drop(live);
+            return self.open_soon(grant);
+        }
+        live.paced.insert(grant);
+        drop(live);
+        let holder = self.state.borrow().grants.get(grant).map(|node| node.granted.holder.to_string());
+        let holder = plain(&holder.unwrap_or_default(), PHRASE_LIMIT);
+        self.warn(format!("{holder} opens its link of grant #{grant} again and again: it is made to wait each time"));
+        let core = self.clone();
+        crate::core::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+            core.live.borrow_mut().paced.remove(&grant);
+            core.open_soon(grant);
+        });
     }
 
     /// What of the rights asked for the package announces; nothing where it announces no such request.

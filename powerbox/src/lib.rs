@@ -26,6 +26,7 @@ pub mod log;
 pub mod matching;
 pub mod operator;
 mod output;
+mod pace;
 mod packages;
 pub mod problem;
 pub mod record;

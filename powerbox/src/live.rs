@@ -8,6 +8,7 @@ use std::rc::Rc;
 use schema::kernel_capnp::Image;
 use vat::door::{Carries, Confinement, ResourceKind};
 
+use crate::pace::Pace;
 use crate::record::{Folder, Holder};
 
 /// What a process is to the powerbox.
@@ -164,6 +165,10 @@ pub(crate) struct Live {
     pub relink: HashSet<u64>,
     /// Grants that their holder asked for while they had a link.
     pub asked_again: HashSet<u64>,
+    /// How often links of a grant were asked for lately; those that were not are left out.
+    pub paces: HashMap<u64, Pace>,
+    /// Grants whose next link waits for its time.
+    pub paced: HashSet<u64>,
     /// Whether somebody waits to stop those that nothing uses.
     pub watches_idle_folders: bool,
     /// The process for each folder.

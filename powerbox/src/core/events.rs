@@ -144,7 +144,7 @@ impl Core {
         if reason == EndReason::Restarted {
             self.live.borrow_mut().relink.insert(closed.grant);
         } else if asked_again && self.live.borrow().processes.contains_key(&closed.client) {
-            self.open_soon(closed.grant);
+            self.reopen_soon(closed.grant);
         }
         self.release_idle_folders();
     }

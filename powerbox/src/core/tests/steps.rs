@@ -236,6 +236,42 @@ fn more_of_a_budget_is_on_the_disk_before_it_is_told_and_is_given_once() {
 }
 
 #[test]
+fn an_app_that_opens_its_link_again_and_again_is_made_to_wait() {
+    run(async {
+        const TRIES: usize = 30;
+        let node = limited(10).await;
+        let (mut link, server, opening) = open_to_link(&node).await;
+        node.kernel.answer(Outcome::Ok);
+        opening.await.unwrap().unwrap();
+        let waits = || !node.core.live.borrow().paced.is_empty();
+        for _ in 0..TRIES {
+            node.kernel.link_ended(link, 1, EndReason::Closed);
+            node.core.bells.links.until(|| (!node.core.live.borrow().open.contains_key(&1)).then_some(())).await;
+            node.core.reported(server, &[last(link, 10)]);
+            node.core.reopen_soon(1);
+            if waits() {
+                break;
+            }
+            let Command::Link { link: next, .. } = node.kernel.command().await else { panic!("no link") };
+            link = next;
+            node.kernel.answer(Outcome::Ok);
+            while !node.core.live.borrow().opening.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(waits(), "it has opened {TRIES} links at once");
+        let (leases, warnings) = (leased_on_disk(&node).len(), node.core.warnings.borrow().clone());
+        assert!(warnings.iter().any(|text| text.contains("search opens its link of grant #1 again and again")));
+        // Whatever it asks meanwhile changes nothing; then it has its link.
+        for _ in 0..TRIES {
+            node.core.reopen_soon(1);
+        }
+        assert!(matches!(node.kernel.command().await, Command::Link { grant: 1, .. }));
+        assert_eq!(leased_on_disk(&node).len(), leases + 1);
+    });
+}
+
+#[test]
 fn a_grant_taken_away_while_its_link_is_being_made_is_not_linked() {
     run(async {
         let node = limited(10).await;
