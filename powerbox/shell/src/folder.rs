@@ -20,9 +20,12 @@ pub(crate) async fn send(node: &Node, path: &Path) -> Outcome<u64> {
 /// Opens a file and sends it; the token by which the node is told of it.
 pub(crate) async fn send_file(node: &Node, path: &Path) -> Outcome<u64> {
     let what = || format!("cannot open {}", path.display());
-    let file = File::open(path).map_err(|error| Failure::new(what()).because(error))?;
+    let file = File::open(path)
+        .map_err(|error| Failure::new(what()).because(error).next("latch build DIR makes a package and names it"))?;
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(Failure::new(what()).because("it is not a file"));
+        return Err(Failure::new(what())
+            .because("it is not a file")
+            .next("give a .latch file; `latch build DIR` makes one of an app's folder"));
     }
     let file = OwnedFd::from(file);
     let found = real_path(&file)?;

@@ -186,9 +186,9 @@ async fn examine(core: &std::rc::Rc<Core>) -> Vec<Finding> {
         ok: !core.setup.reduced,
         subject: "confinement",
         text: if core.setup.reduced {
-            "less than full confinement is allowed (--reduced)".into()
+            "a process starts even where Landlock or an empty root is missing (--reduced)".into()
         } else {
-            "full confinement is required".into()
+            "a process that this machine cannot confine in full is not started".into()
         },
         remedy: "start the node without --reduced",
     });

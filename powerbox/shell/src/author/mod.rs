@@ -5,6 +5,7 @@ mod compile;
 mod component;
 mod key;
 mod manifest_file;
+pub(crate) mod person;
 mod template;
 mod wasm;
 

@@ -12,6 +12,8 @@ const TUTORIAL: &str = "hello";
 /// The tutorial's program and manifest, read from the checkout so that a new app always fits its SDK.
 const PROGRAM: &str = "apps/hello/src/main.rs";
 const MANIFEST: &str = "apps/hello/latch.toml";
+/// What its author's line is: a new app has another.
+const AUTHOR_LINE: &str = "author_name = \"Latchkey\"";
 const IGNORE_FILE: &str = ".gitignore";
 /// What builds leave in an app's folder.
 const IGNORED: &str = "/target\n*.latch\n";
@@ -20,7 +22,7 @@ const IGNORED: &str = "/target\n*.latch\n";
 ///
 /// # Errors
 /// The name cannot be an app's, the folder holds something already, or the SDK is not found.
-pub(crate) fn new(name: &str, folder: &Path) -> Outcome {
+pub(crate) fn new(name: &str, author: &str, folder: &Path) -> Outcome {
     if !package::is_app_name(name) {
         return Err(Failure::usage(format!("{name:?} cannot be an app's name"))
             .because("it takes 1 to 64 of a-z, 0-9 and '-', and does not begin with '-'"));
@@ -35,7 +37,7 @@ pub(crate) fn new(name: &str, folder: &Path) -> Outcome {
     let files = [
         ("Cargo.toml", cargo_manifest(name, &checkout)),
         ("Cargo.lock", tutorial("Cargo.lock")?),
-        (manifest_file::NAME, named(&manifest, name)),
+        (manifest_file::NAME, named(&manifest, name, author)),
         ("src/main.rs", program),
         (IGNORE_FILE, IGNORED.to_owned()),
     ];
@@ -66,6 +68,24 @@ fn cargo_manifest(name: &str, checkout: &Checkout) -> String {
     )
 }
 
-fn named(manifest: &str, name: &str) -> String {
-    manifest.replacen(&format!("name = \"{TUTORIAL}\""), &format!("name = \"{name}\""), 1)
+/// The tutorial's manifest under another name, and of another author.
+fn named(manifest: &str, name: &str, author: &str) -> String {
+    let author = toml::Value::String(author.to_owned());
+    manifest.replacen(&format!("name = \"{TUTORIAL}\""), &format!("name = \"{name}\""), 1).replacen(
+        AUTHOR_LINE,
+        &format!("author_name = {author}"),
+        1,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_app_is_the_persons_own() {
+        let manifest = include_str!("../../../../apps/hello/latch.toml");
+        let named: toml::Table = named(manifest, "greet", "Ada \"L\" \\").parse().unwrap();
+        assert_eq!((named["name"].as_str(), named["author_name"].as_str()), (Some("greet"), Some("Ada \"L\" \\")));
+    }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::author::{self, BuildOptions};
 use crate::failure::Outcome;
+use crate::text::escape;
 use crate::text::words::hex;
 
 /// As much of an author's key as people compare by eye.
@@ -24,6 +25,9 @@ pub(crate) struct New {
     /// Where to make it [default: a folder of that name here]
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
+    /// What you are called in its manifest [default: your name for git, else your user's]
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
 }
 
 /// Builds and signs an app: makes its .latch package
@@ -52,14 +56,18 @@ pub(crate) struct Build {
 
 pub(crate) fn new(command: New) -> Outcome {
     let folder = command.into.unwrap_or_else(|| PathBuf::from(&command.name));
-    author::new(&command.name, &folder)?;
-    println!("made {}", folder.display());
-    println!("  next: cd {} && latch build", folder.display());
+    let by = command.author.unwrap_or_else(author::person::name);
+    author::new(&command.name, &by, &folder)?;
+    // Without `/./` and a slash at the end, wherever it leads.
+    let folder: PathBuf = folder.components().collect();
+    println!("made {} (author: {}; see its latch.toml)", folder.display(), escape::line(&by));
+    println!("  next: latch build {}", folder.display());
     Ok(())
 }
 
 pub(crate) fn build(command: Build) -> Outcome {
     let Build { folder, out, key, component } = command;
+    let folder: PathBuf = folder.components().collect();
     let built = author::build(&BuildOptions { folder, out, key, component })?;
     if let Some(key) = &built.new_key {
         println!("made your author's key, {}: keep it, it is how others know your apps", key.display());

@@ -25,11 +25,17 @@ How it can be narrowed (without rights: what the app asked for):
   methods=A.b+C.d   only these, such as Directory.list+File.read
 A comma within a path is written \\,";
 
+const EXAMPLES: &str = "\
+Examples:
+  latch grant search folder=host:./docs               what it asked for, of that folder
+  latch grant search folder=host:./docs,ro,expires=1h
+  latch grant search#2 folder=search:folder,ro        a part of what search holds";
+
 /// Gives an app something before it asks, or again after it was taken away
 ///
 /// The app's manifest must announce the label.
 #[derive(Debug, Args)]
-#[command(after_help = SPEC_HELP)]
+#[command(after_help = format!("{EXAMPLES}\n\n{SPEC_HELP}"))]
 pub(crate) struct Grant {
     /// The instance, as `latch ps --all` lists it
     instance: String,

@@ -1,7 +1,9 @@
 //! `latch run`
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::pin::pin;
 use std::thread::JoinHandle;
 
 use clap::Args;
@@ -16,6 +18,7 @@ use crate::failure::{
 };
 use crate::node::Node;
 use crate::output;
+use crate::rows::Grant;
 use crate::spec::grant::Labelled;
 use crate::terminal::gate::Gate;
 use crate::terminal::pump::{self, Output};
@@ -112,7 +115,14 @@ async fn find(node: &Node, command: &Run) -> Outcome<String> {
     if command.app.contains('/') || command.app.ends_with(".latch") {
         let file = Path::new(&command.app);
         if !file.exists() {
-            return Err(Failure::new(format!("there is no file {}", command.app)).code(EXIT_RUN_NOT_FOUND));
+            return Err(Failure::new(format!("there is no file {}", command.app))
+                .next("name a package that `latch build DIR` has made, or an app that `latch install` lists")
+                .code(EXIT_RUN_NOT_FOUND));
+        }
+        if file.is_dir() {
+            return Err(Failure::new(format!("{} is a folder, not a package", command.app))
+                .next(format!("latch build {0}, then run the .latch file that it names", file.display()))
+                .code(EXIT_RUN_NOT_STARTED));
         }
         let (package, _) = install::install(node, file, command.trust).await?;
         return Ok(package.name);
@@ -140,15 +150,38 @@ impl Foreground<'_> {
         let gate = Gate::default();
         let outputs = self.connect(&gate, raw).await?;
         let mut questions = Questions::new(self.node, &self.instance, &self.context.current, gate);
-        let (code, last) = tokio::select! {
-            ended = self.node.persist(|| self.node.wait(&self.instance, self.process)) => ended?,
-            failure = questions.answer_all() => return Err(failure),
-            failure = self.obey_signals() => return Err(failure),
-            () = self.node.closed() => return Err(Failure::new("the node stopped, and the app with it").next("latch status")),
+        let deciding = questions.deciding();
+        let (code, last) = {
+            let mut asking = pin!(questions.answer_all());
+            let ended = tokio::select! {
+                ended = self.node.persist(|| self.node.wait(&self.instance, self.process)) => ended?,
+                failure = asking.as_mut() => return Err(failure),
+                failure = self.obey_signals() => return Err(failure),
+                () = self.node.closed() => return Err(Failure::new("the node stopped, and the app with it").next("latch status")),
+            };
+            // It may have ended with what it was just given, and the person has yet to be told that it was.
+            tokio::select! {
+                biased;
+                _ = deciding.lock() => {}
+                _ = asking => {}
+            }
+            ended
         };
         // Every byte that the app wrote is shown before its end is told.
         drain(outputs).await;
+        if code != 0 {
+            self.tell_of_revoked().await;
+        }
         Ok(exit_code(&self.instance, code, &last, self.told.get()))
+    }
+
+    /// What was taken from an app stays so, without a question, until a person gives it back: says how.
+    async fn tell_of_revoked(&self) {
+        // Where the node cannot be asked any more, the run's own end is told all the same.
+        let grants = self.node.grants(true).await.unwrap_or_default();
+        for command in restoring(&self.instance, &grants) {
+            eprintln!("{}", Failure::new("it lacks what was revoked").next(command));
+        }
     }
 
     /// Joins the app's standard input and output to ours; the threads that carry its output.
@@ -185,6 +218,25 @@ impl Foreground<'_> {
         }
         Failure::new("left before the app had ended").because("told to, three times").next("latch ps")
     }
+}
+
+/// For each label of the instance whose last grant was revoked, the command that gives it back.
+fn restoring(instance: &str, grants: &[Grant]) -> Vec<String> {
+    let mut last: BTreeMap<&str, &Grant> = BTreeMap::new();
+    for grant in grants.iter().filter(|grant| grant.holder == instance) {
+        let known = last.entry(&grant.label).or_insert(grant);
+        if known.id < grant.id {
+            *known = grant;
+        }
+    }
+    let revoked = last.values().filter(|grant| grant.end_reason == Some("revoked"));
+    let command = |grant: &&Grant| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/._-".contains(&byte);
+        // A path that a shell would take apart is the person's to quote.
+        let object = if grant.offer.bytes().all(plain) { &grant.offer } else { "host:PATH" };
+        format!("latch grant {instance} {}={object}", grant.label)
+    };
+    revoked.map(command).collect()
 }
 
 async fn next(interrupt: &mut Signal, terminate: &mut Signal, hangup: &mut Signal) -> SignalKind {

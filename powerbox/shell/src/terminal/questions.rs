@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use tokio::sync::Mutex;
 
 use super::gate::Gate;
 use super::prompt::{self, Answer};
@@ -20,6 +23,8 @@ pub(crate) struct Questions<'a> {
     gate: Gate,
     /// Requests that were put to the person, or pointed out where nobody could be asked.
     told: HashSet<u64>,
+    /// Held from an answer until its effect is shown: an app may be given something and end before that.
+    deciding: Rc<Mutex<()>>,
 }
 
 /// How a question ended.
@@ -33,7 +38,12 @@ enum End {
 
 impl<'a> Questions<'a> {
     pub(crate) fn new(node: &'a Node, instance: &'a str, current: &'a Path, gate: Gate) -> Self {
-        Self { node, instance, current, gate, told: HashSet::new() }
+        Self { node, instance, current, gate, told: HashSet::new(), deciding: Rc::default() }
+    }
+
+    /// Free while no answer is on its way to the node.
+    pub(crate) fn deciding(&self) -> Rc<Mutex<()>> {
+        Rc::clone(&self.deciding)
     }
 
     /// Goes on for as long as the app runs. Returns only if the node cannot be asked.
@@ -66,16 +76,23 @@ impl<'a> Questions<'a> {
             return Ok(End::NoTerminal);
         }
         let cue = prompt::cue(request);
+        let mut open = OpenQuestion { tty: &tty, answered: false };
         loop {
             let line = tokio::select! {
                 line = tty.ask(&cue) => line,
                 gone = self.gone(request.id, version) => {
                     gone?;
-                    let _ = tty.show(&format!("\n({})\n", self.decided_elsewhere(request).await));
+                    let became = self.decided_elsewhere(request).await;
+                    open.answered = true;
+                    let _ = tty.show(&format!("\n({became})\n"));
                     return Ok(End::Gone);
                 }
             };
-            let Ok(Some(line)) = line else { return Ok(End::NoTerminal) };
+            let Ok(Some(line)) = line else {
+                open.answered = true;
+                return Ok(End::NoTerminal);
+            };
+            let _deciding = self.deciding.lock().await;
             let said = match prompt::answer(&line, request, self.current, home.as_deref()) {
                 Ok(answer) => self.decide(request, answer).await.map_err(|failure| failure.to_string()),
                 Err(mistake) => Err(format!("  {}", escape::line(&mistake))),
@@ -83,6 +100,7 @@ impl<'a> Questions<'a> {
             // A terminal that takes no more is noticed by the next question.
             match said {
                 Ok(done) => {
+                    open.answered = true;
                     let _ = tty.show(&format!("{done}\n"));
                     return Ok(End::Decided);
                 }
@@ -108,7 +126,7 @@ impl<'a> Questions<'a> {
                 let (instance, label) = (escape::line(&request.instance), escape::line(&request.label));
                 format!("granted meanwhile: {instance}:{label}; latch why {id} tells by whom", id = grant.id)
             }
-            None => "not asked any more: it was denied elsewhere, or the app gave up".to_owned(),
+            None => "denied elsewhere, or the app does not ask any more".to_owned(),
         }
     }
 
@@ -116,6 +134,21 @@ impl<'a> Questions<'a> {
     async fn gone(&self, id: u64, mut version: Option<u64>) -> Outcome {
         while self.node.next_requests(self.instance, &mut version).await?.iter().any(|request| request.id == id) {}
         Ok(())
+    }
+}
+
+/// A question on the terminal. Whoever leaves it unanswered, because the app has ended above all, says so: a cue without
+/// a word after it looks as if it still waited.
+struct OpenQuestion<'a> {
+    tty: &'a Tty,
+    answered: bool,
+}
+
+impl Drop for OpenQuestion<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            let _ = self.tty.show("\n(no answer is needed any more)\n");
+        }
     }
 }
 
