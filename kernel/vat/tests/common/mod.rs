@@ -2,5 +2,6 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses its part")]
 
 pub mod keeper;
+pub mod mutate;
 pub mod raw;
 pub mod world;
