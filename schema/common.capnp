@@ -40,7 +40,7 @@ enum EndReason {
   # Why a link ended. Told to both ends in a notice and recorded.
 
   closed @0;       # an end let go of it
-  revoked @1;      # a person or a policy took the grant away
+  revoked @1;      # a person took the grant away
   expired @2;      # the grant's time is over
   peerLost @3;     # the process at the other end ended
   exhausted @4;    # a budget of the grant is used up

@@ -1,5 +1,5 @@
 @0xdd5af00625aea914;
-# Directories and files. `host:` folders and, later, stores serve the same interfaces.
+# Directories and files.
 #
 # Paths are relative to the directory they are given to: one or more names joined by '/', as bytes (a file
 # system's names need not be UTF-8), at most 4,095 bytes in all. A name has 1 to 255 bytes and is neither "."

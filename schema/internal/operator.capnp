@@ -70,7 +70,7 @@ interface Operator {
 }
 
 struct Choice {
-  # What a person (or a policy) picks for a request.
+  # What a person picks for a request.
   union {
     folder @0 :UInt64;         # token of a folder resource that this shell sent through its door
     offer @1 :Text;            # the name of an offer in `offers`

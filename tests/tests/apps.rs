@@ -23,9 +23,12 @@ fn an_append_only_folder_takes_and_shows_and_changes_nothing() {
         let said = run(&node, "append", &folder, rights, &["page", "only"]);
         let expected = "add: done\nmake a folder: done\nlist: NotPermitted\nlook: NotPermitted\nread: NotPermitted\n\
                         read what is open: NotPermitted\nwrite over: AppendOnly\ntruncate: AppendOnly\n\
-                        rename: AppendOnly\nremove: AppendOnly\n";
+                        rename: AppendOnly\nremove: AppendOnly\n\
+                        given back: [Some(GivenBack), Some(GivenBack)]\n";
         assert_eq!(said, expected, "granted with {rights:?}");
         std::fs::remove_dir(folder.join("made")).expect("it was made");
+        let held = node.json(["grants"]);
+        assert_eq!(held.as_array().map(Vec::len), Some(0), "it was given back: {held}");
     }
     let line = format!("{:>15}\n", 0);
     assert_eq!(std::fs::read_to_string(folder.join("page")).expect("it is there"), format!("old\n{}", line.repeat(3)));
@@ -57,4 +60,57 @@ fn who_fails_again_and_again_is_given_up_and_shown_with_what_to_do() {
     node.expect(["run", "--detach", "hostile", "--name", "refused", "--", "never-at-its-door"]);
     assert_eq!(node.json(["ps"])[0]["detached"], true);
     node.expect(["stop", "refused", "--kill"]);
+}
+
+/// What both print, in some order, without what stands between groups of context.
+fn lines(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> =
+        text.lines().map(|line| line.strip_prefix("./").unwrap_or(line)).filter(|line| *line != "--").collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn search_finds_what_grep_finds() {
+    let node = Node::start();
+    node.expect(["install".as_ref(), tests::package("search").as_os_str(), "--trust".as_ref()]);
+    let folder = node.scratch().join("text");
+    let long = format!("{} needle {}\n", "x".repeat(100_000), "y".repeat(100_000));
+    let files: [(&str, &[u8]); 9] = [
+        ("plain.txt", b"one needle\ntwo\nthree Needle\n\nneedles\n"),
+        ("sub/deep/er/code.rs", b"fn main() {\n    let a = &[1];\n}\n"),
+        ("sub/windows.txt", b"needle\r\nother\r\n"),
+        ("no-end.txt", b"a\nneedle at the end"),
+        ("empty.txt", b""),
+        ("binary", b"needle\0needle\n"),
+        ("latin.txt", b"caf\xe9 needle\n"),
+        ("long.txt", long.as_bytes()),
+        ("many.txt", &b"a needle in a line\nhay\nhay\n".repeat(20_000)),
+    ];
+    for (name, content) in files {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().expect("it has one")).expect("room for a folder");
+        std::fs::write(path, content).expect("room for a file");
+    }
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["-rn", "needle"], &["needle"]),
+        (&["-rnE", "fn [a-z_]+|^$"], &["fn [a-z_]+|^$"]),
+        (&["-rnF", "&["], &["-F", "&["]),
+        (&["-rni", "NEEDLE"], &["-i", "NEEDLE"]),
+        (&["-rnw", "needle"], &["-w", "needle"]),
+        (&["-rn", "-C1", "needle at"], &["-C", "1", "needle at"]),
+        (&["-rn", "-A2", "Needle"], &["-A", "2", "Needle"]),
+        (&["-rl", "needle"], &["-l", "needle"]),
+        (&["-rn", "--include=*.rs", "a"], &["-g", "*.rs", "a"]),
+    ];
+    for (theirs, ours) in cases {
+        let mut grep = std::process::Command::new("grep");
+        // In bytes, as the search is; without what it takes for not text.
+        let found = grep.env("LC_ALL", "C").arg("-I").args(theirs).arg(".").current_dir(&folder).output();
+        let found = found.expect("grep is on every machine that builds this").stdout;
+        let found = String::from_utf8_lossy(&found);
+        let said = run(&node, "search", &folder, ",ro", ours);
+        assert!(!found.is_empty());
+        assert_eq!(lines(&said), lines(&found), "search {ours:?}");
+    }
 }

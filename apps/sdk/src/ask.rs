@@ -31,6 +31,22 @@ pub fn ask<O: Object>(label: &str, reason: &str) -> Ask<O> {
     }
 }
 
+/// Gives back what was asked for under that label. The grant is ended and recorded, with everything that was obtained
+/// through it: every call fails from then on. Asked for again, it is a new question. Where nothing is held, nothing
+/// happens.
+///
+/// # Errors
+/// The node refuses it; it was not given back then.
+pub async fn release(label: &str) -> Result<()> {
+    let context = Context::current();
+    let held = context.held(label);
+    if held.is_asked() {
+        context.session.release(label).await?;
+        held.give_back();
+    }
+    Ok(())
+}
+
 /// A request that was not sent yet: see [`ask`]. Awaiting it sends it, and waits until a person has decided
 /// and the object is there.
 #[derive(Debug)]

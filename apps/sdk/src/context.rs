@@ -82,7 +82,7 @@ impl Context {
         match (delivery.carries, delivery.role) {
             (Carries::Session, Role::Client) => self.session.link(delivery, &self.guest),
             (Carries::Grant, Role::Client) => self.held(&delivery.label).link(delivery, &self.guest),
-            // this SDK serves nothing to others: letting go of the link tells them
+            // apps serve nothing to others: letting go of the link tells them
             _ => drop(delivery),
         }
     }

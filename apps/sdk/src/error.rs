@@ -17,7 +17,7 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Asked for, and refused by a person or a policy.
+    /// Asked for, and refused by a person.
     Denied,
     /// Asked for, but the package's manifest does not announce it: add it there.
     Unannounced,
@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Undecided,
     /// It was granted and has been taken away. It does not come back before a person grants it anew.
     Revoked,
+    /// The app has given it back itself: see [`release`](crate::release).
+    GivenBack,
     /// The grant's time is over.
     Expired,
     /// A budget of the grant, of calls or of bytes, is used up.
@@ -133,6 +135,7 @@ impl Error {
         matches!(
             self.kind,
             ErrorKind::Revoked
+                | ErrorKind::GivenBack
                 | ErrorKind::Expired
                 | ErrorKind::Exhausted
                 | ErrorKind::Disconnected
@@ -187,6 +190,7 @@ impl ErrorKind {
             ErrorKind::Unannounced => "the request was refused: the app's manifest does not announce it",
             ErrorKind::Undecided => "nobody decided the request in time",
             ErrorKind::Revoked => "revoked: it was taken back",
+            ErrorKind::GivenBack => "the app has given it back",
             ErrorKind::Expired => "expired: its time is over",
             ErrorKind::Exhausted => "exhausted: what may be used of it is used up",
             ErrorKind::NotAllowed => "the grant does not allow this",

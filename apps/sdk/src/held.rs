@@ -30,6 +30,8 @@ enum State {
     Here(Here),
     /// It does not come back of itself.
     Over(Ending),
+    /// The app gave it back.
+    GivenBack,
 }
 
 /// An object on its present link.
@@ -70,8 +72,12 @@ impl Held {
     pub(crate) fn notice(&self, ending: Ending) {
         let next = after(ending);
         // a notice that it is away may be about an older link than the one that is here
-        let is_here = self.state.look(|state| matches!(state, State::Here(here) if !here.link.is_hung_up()));
-        if !(is_here && matches!(next, State::Away(_))) {
+        let stays = self.state.look(|state| match state {
+            State::Here(here) => !here.link.is_hung_up(),
+            State::GivenBack => true,
+            State::Away(_) | State::Over(_) => false,
+        });
+        if !(stays && matches!(next, State::Away(_))) {
             self.state.set(next);
         }
     }
@@ -98,9 +104,22 @@ impl Held {
 
     /// It is asked for again: what was over may come back.
     pub(crate) fn reopen(&self) {
-        if self.state.look(|state| matches!(state, State::Over(_))) {
+        if self.state.look(|state| matches!(state, State::Over(_) | State::GivenBack)) {
             self.state.set(State::Away(None));
         }
+    }
+
+    /// Whether there is something to give back: it is here, or may come.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.state.look(|state| match state {
+            State::Here(_) | State::Away(Some(_)) => true,
+            State::Away(None) | State::Over(_) | State::GivenBack => false,
+        })
+    }
+
+    /// The node has taken it back at the app's own wish.
+    pub(crate) fn give_back(&self) {
+        self.state.set(State::GivenBack);
     }
 
     /// Why a call on that link came to nothing.
@@ -111,6 +130,7 @@ impl Held {
         }
         let known = |state: &State| match state {
             State::Over(ending) => Some(over(ending, &self.label)),
+            State::GivenBack => Some(given_back(&self.label)),
             State::Away(Some(ending)) if !is_bare(ending.reason) => Some(lost(ending, subject)),
             State::Here(here) if here.link.number() != link.number() => {
                 Some(Error::new(ErrorKind::Disconnected, subject, "it was connected anew: open it again"))
@@ -129,6 +149,7 @@ fn arrived(state: &State, label: &str) -> Option<Result<Here>> {
     match state {
         State::Here(here) => Some(Ok(here.clone())),
         State::Over(ending) => Some(Err(over(ending, label))),
+        State::GivenBack => Some(Err(given_back(label))),
         State::Away(_) => None,
     }
 }
@@ -160,6 +181,10 @@ fn over(ending: &Ending, label: &str) -> Error {
         EndReason::Closed | EndReason::PeerLost | EndReason::Restarted => ErrorKind::Disconnected,
     };
     Error::new(kind, label, ending.detail.as_str())
+}
+
+fn given_back(label: &str) -> Error {
+    Error::new(ErrorKind::GivenBack, label, "")
 }
 
 fn lost(ending: &Ending, subject: &str) -> Error {

@@ -1,8 +1,8 @@
 //! Write apps for Latchkey.
 //!
-//! An app starts with nothing: no files, no network, no environment. It *asks*, a person (or a policy that a person
-//! wrote) picks what it gets, and what it gets is an object that it can use until it is taken back. That is all there
-//! is to it, and this crate makes it look like any other asynchronous Rust:
+//! An app starts with nothing: no files, no network, no environment. It *asks*, a person picks what it gets, and what it
+//! gets is an object that it can use until it is taken back. That is all there is to it, and this crate makes it look
+//! like any other asynchronous Rust:
 //!
 //! ```no_run
 //! use sdk::{Folder, ask};
@@ -70,6 +70,8 @@
 //! [`Disconnected`](ErrorKind::Disconnected), since whether it was carried out is not known, and the next one on the
 //! same [`Folder`] works again.
 //!
+//! What is not needed any more can be given back with [`release`]: the grant is then ended for good.
+//!
 //! # What else there is
 //! `println!`, panics, [`arguments`], the clock and randomness work as always. There are no threads: many things at
 //! once are many futures, joined or [`spawn`]ed. Every object's calls are sent at once and in order, so that several
@@ -100,7 +102,7 @@ mod tests;
 mod walk;
 mod writer;
 
-pub use ask::{Ask, ask};
+pub use ask::{Ask, ask, release};
 pub use entries::{Entries, Entry};
 pub use error::{Error, ErrorKind, Result};
 pub use file::{File, PIECE_LIMIT_BYTES};

@@ -38,16 +38,32 @@ impl Session {
         });
     }
 
-    /// Asks, and waits for the decision. A lost session is waited for and asked again: requests are idempotent.
+    /// Asks, and waits for the decision.
     pub(crate) async fn ask(&self, question: &Question<'_>) -> Result<()> {
+        let decision = self.again(question.label, async |client| ask_once(&client, question).await).await?;
+        outcome(decision, question.label)
+    }
+
+    /// Gives back what is held under a label.
+    pub(crate) async fn release(&self, label: &str) -> Result<()> {
+        let release = async |client: session::Client| {
+            let mut request = client.release_request();
+            request.get().set_label(label);
+            request.send().promise.await.map(drop)
+        };
+        self.again(label, release).await
+    }
+
+    /// A lost session is waited for and called again: what is called here is idempotent.
+    async fn again<T>(&self, label: &str, call: impl AsyncFn(session::Client) -> capnp::Result<T>) -> Result<T> {
         let mut last_number = None;
         loop {
             let next = |link: &Option<(u32, session::Client)>| link.clone().filter(|link| Some(link.0) != last_number);
             let (number, client) = self.link.until(next).await;
-            match ask_once(&client, question).await {
-                Ok(decision) => return outcome(decision, question.label),
+            match call(client).await {
+                Ok(value) => return Ok(value),
                 Err(error) if error.kind == capnp::ErrorKind::Disconnected => last_number = Some(number),
-                Err(error) => return Err(Error::from_exception(&error, question.label)),
+                Err(error) => return Err(Error::from_exception(&error, label)),
             }
         }
     }

@@ -185,6 +185,23 @@ fn who_may_only_add_sees_and_changes_nothing() {
 }
 
 #[test]
+fn what_was_given_back_is_gone_until_it_is_asked_for_again() {
+    let tree = Tree::new().file("a", "x");
+    let code = Node::new().grant("folder", &tree).run(async move {
+        crate::release("folder").await?;
+        let folder = folder().await?;
+        let open = folder.open("a").await?;
+        crate::release("folder").await?;
+        assert_eq!(folder.read("a").await.unwrap_err().kind(), ErrorKind::GivenBack);
+        crate::release("folder").await?;
+        drop(open);
+        assert_eq!(text(self::folder().await?.read("a").await?), "x");
+        Ok::<(), Error>(())
+    });
+    assert_eq!(code, 0);
+}
+
+#[test]
 fn errors_name_what_they_are_about() {
     let tree = Tree::new().folder("sub").link("out").unreadable("secret");
     let code = Node::new().grant("folder", &tree).run(async move {

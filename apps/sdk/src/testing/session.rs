@@ -40,4 +40,14 @@ impl session::Server for SessionServer {
         results.get().set_decision(Decision::Granted);
         Ok(())
     }
+
+    async fn release(
+        self: Rc<Self>,
+        params: session::ReleaseParams,
+        _: session::ReleaseResults,
+    ) -> Result<(), capnp::Error> {
+        let label = params.get()?.get_label()?.to_string()?;
+        let held = self.0.asked.borrow_mut().remove(&label);
+        held.map(drop).ok_or_else(|| capnp::Error::failed("nothing is held under this label".to_owned()))
+    }
 }

@@ -3,7 +3,8 @@
 //! were carried out. Whatever restarts, it goes on; once the folder is taken from it, it says how many lines were
 //! acknowledged to it, and ends.
 //!
-//! `append FILE only`: adds one line, then tries everything else on the file and its folder, and says what was allowed.
+//! `append FILE only`: adds one line, then tries everything else on the file and its folder, and says what was allowed;
+//! gives the folder back, and says what is left of it.
 #![forbid(unsafe_code)]
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -48,6 +49,9 @@ async fn only_add(file: String) -> sdk::Result<()> {
     for (what, outcome) in tried {
         println!("{what}: {}", outcome.map_or_else(|error| format!("{:?}", error.kind()), |()| "done".to_owned()));
     }
+    sdk::release("folder").await?;
+    let after = [folder.append(&file, line(1)).await.err(), created.append(line(2)).await.err()];
+    println!("given back: {:?}", after.map(|error| error.map(|error| error.kind())));
     Ok(())
 }
 
