@@ -201,14 +201,24 @@ impl Live {
     pub(crate) fn process_of(&self, holder: &Holder) -> Option<u64> {
         match holder {
             Holder::Shell { process, .. } => self.processes.contains_key(process).then_some(*process),
-            Holder::Instance(name) => self
-                .processes
-                .iter()
-                .find(|(_, process)| {
-                    matches!(&process.kind, Kind::App { instance } if instance == name) && !process.stopping
-                })
-                .map(|(number, _)| *number),
+            Holder::Instance(name) => {
+                self.of_instance(name).find(|(_, process)| !process.stopping).map(|(number, _)| number)
+            }
         }
+    }
+
+    /// The process of an instance, also while it is being stopped.
+    #[must_use]
+    pub(crate) fn process_of_instance(&self, instance: &str) -> Option<u64> {
+        self.of_instance(instance).next().map(|(number, _)| number)
+    }
+
+    fn of_instance(&self, name: &str) -> impl Iterator<Item = (u64, &Process)> {
+        let is_it = move |kind: &Kind| matches!(kind, Kind::App { instance } if instance == name);
+        self.processes
+            .iter()
+            .filter(move |(_, process)| is_it(&process.kind))
+            .map(|(number, process)| (*number, process))
     }
 
     /// How many links a process has.

@@ -12,7 +12,6 @@ use vat::words::EndReason;
 
 use crate::compile::{FOLDER as COMPILED, blocking};
 use crate::core::Core;
-use crate::live::Kind;
 use crate::problem::{Problem, on_disk};
 use crate::record::{Author, Holder, Installed, Record, hexadecimal};
 use crate::words::{PHRASE_LIMIT, plain};
@@ -146,15 +145,11 @@ impl Core {
 
     /// Stops an instance and waits until its process is gone.
     async fn end_instance(self: &Rc<Self>, by: &str, instance: &str) -> Result<(), Problem> {
-        let running = |core: &Core| {
-            let live = core.live.borrow();
-            let is_it = |kind: &Kind| matches!(kind, Kind::App { instance: name } if name == instance);
-            live.processes.iter().find(|(_, known)| is_it(&known.kind)).map(|(process, _)| *process)
-        };
         if self.state.borrow().instances.get(instance).is_some_and(|row| row.wanted) {
             self.commit(by, Record::Stopped(instance.to_owned())).await?;
         }
-        if let Some(process) = running(self) {
+        let running = self.live.borrow().process_of_instance(instance);
+        if let Some(process) = running {
             self.stop_process(process, true);
             self.bells.processes.until(|| (!self.live.borrow().processes.contains_key(&process)).then_some(())).await;
         }

@@ -9,7 +9,7 @@ pub use text::{Line, describe};
 pub(crate) use text::{exit_code, hexadecimal};
 
 use package::Manifest;
-use vat::words::{EndReason, Method, Rights};
+use vat::words::{EndReason, Rights};
 
 /// A record with its place, time and author.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,17 +270,11 @@ pub struct Checkpoint {
 /// What of an interface id a person reads.
 #[must_use]
 pub fn interface_name(interface: u64) -> String {
-    use capnp::traits::HasTypeId;
-    use schema::filesystem_capnp::{directory, file};
-    match interface {
-        directory::Client::TYPE_ID => "Directory".into(),
-        file::Client::TYPE_ID => "File".into(),
-        other => format!("interface {other:#x}"),
-    }
+    vat::names::interface(interface).map_or_else(|| format!("interface {interface:#x}"), |known| known.name.to_owned())
 }
 
-/// A method's number, read out where it is known: `Directory.list`.
+/// A method, read out where it is known: `Directory.list`.
 #[must_use]
-pub fn method_name(method: Method) -> String {
-    format!("{}.{}", interface_name(method.interface), method.ordinal)
+pub fn method_name(method: vat::words::Method) -> String {
+    method.to_string()
 }

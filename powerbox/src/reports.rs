@@ -7,9 +7,7 @@ use vat::words::Rights;
 use crate::asking::Answer;
 use crate::core::{Core, THE_NODE};
 use crate::record::{Holder, Leased, Record};
-use crate::requests::Standing;
 use crate::sessions::Reported;
-use crate::state::LabelState;
 use crate::words::{PHRASE_LIMIT, plain};
 
 /// What an app holds or has asked for.
@@ -80,14 +78,7 @@ impl Core {
             let label = announced.label.clone();
             let last =
                 state.grants.labelled(&holder, &label).map(|(grant, node)| (grant, node.granted.caveats.clone()));
-            let answer = match state.label(instance, &label) {
-                LabelState::Granted(_) => Answer::Granted,
-                LabelState::Revoked(_) => Answer::Revoked,
-                LabelState::Asked(Standing::Pending(_)) => Answer::Pending,
-                LabelState::Asked(Standing::Settled(crate::record::How::TimedOut)) => Answer::TimedOut,
-                LabelState::Asked(Standing::Settled(_)) => Answer::Denied,
-                LabelState::Free => continue,
-            };
+            let Some(answer) = Answer::of(state.label(instance, &label)) else { continue };
             held.push(Held {
                 interface: announced.interface,
                 rights: last.as_ref().map_or(announced.rights, |(_, caveats)| caveats.rights),

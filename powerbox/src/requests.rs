@@ -98,9 +98,7 @@ impl Requests {
     /// A refusal.
     pub fn deny(&mut self, denied: &Denied) {
         self.take(&denied.instance, &denied.label);
-        if denied.how != How::Withdrawn {
-            self.settled.insert((denied.instance.clone(), denied.label.clone()), denied.how);
-        }
+        self.settled.insert((denied.instance.clone(), denied.label.clone()), denied.how);
     }
 
     /// A grant under the label: it is decided, and what was decided against it before counts no more.

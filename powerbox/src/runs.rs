@@ -4,9 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::{Core, THE_NODE, spawn};
-use crate::live::Kind;
 use crate::problem::Problem;
-use crate::record::{Exited, Holder, Ran, Record, exit_code};
+use crate::record::{Exited, Ran, Record, exit_code};
 use crate::words::{PHRASE_LIMIT, plain};
 
 /// The code of a run whose end nobody saw.
@@ -41,7 +40,6 @@ impl Core {
     /// Stops an instance, and forgets that it should run.
     pub(crate) async fn stop(self: &Rc<Self>, by: &str, instance: &str, kill: bool) -> Result<(), Problem> {
         let known = self.state.borrow().instances.get(instance).map(|row| (row.wanted, row.running));
-        let process = self.live.borrow().process_of(&Holder::Instance(instance.to_owned()));
         let none = || {
             Problem::refused(format!("there is no instance {}. `latch ps` lists them", plain(instance, PHRASE_LIMIT)))
         };
@@ -52,17 +50,11 @@ impl Core {
             return Err(Problem::refused(format!("{instance} is not running. `latch run` starts it")));
         }
         // Once more, for one that does not listen: a second stop may be a kill.
-        let stopping = self.process_named(instance);
-        if let Some(process) = process.or(stopping) {
+        let process = self.live.borrow().process_of_instance(instance);
+        if let Some(process) = process {
             self.stop_process(process, kill);
         }
         Ok(())
-    }
-
-    fn process_named(&self, name: &str) -> Option<u64> {
-        let live = self.live.borrow();
-        let is_it = |kind: &Kind| matches!(kind, Kind::App { instance } if instance == name);
-        live.processes.iter().find(|(_, known)| is_it(&known.kind)).map(|(process, _)| *process)
     }
 
     /// The kernel says that an app's process ended.

@@ -76,7 +76,7 @@ struct Denied {
   instance @0 :Text;
   label @1 :Text;
   how @2 :How;
-  enum How { once @0; always @1; timedOut @2; withdrawn @3; }
+  enum How { once @0; always @1; timedOut @2; }
 }
 
 struct Granted {
@@ -103,12 +103,7 @@ struct Holder {
   uid @2 :UInt32;              # of a shell
 }
 
-struct Source {
-  union {
-    folder @0 :Folder;
-    none @1 :Void;             # no such grant is made
-  }
-}
+struct Source { folder @0 :Folder; }
 
 struct Folder {
   identity @0 :Kernel.FolderIdentity;

@@ -25,7 +25,7 @@ interface Operator {
   # Stops its instances, ends and records their grants, removes package and compiled code.
   trust @4 (author :Data, name :Text, remove :Bool) -> ();
   # author: an Ed25519 public key. name: the petname that the person gives.
-  authors @5 () -> (rows :List(Author));
+  authors @5 (cursor :UInt64) -> (rows :List(Author), cursor :UInt64);
 
   # --- instances ---
   run @6 (app :Text, instance :Text, arguments :List(Text), detached :Bool, grants :List(Preset)) -> (instance :Text, process :UInt64);
@@ -36,21 +36,23 @@ interface Operator {
   stop @8 (instance :Text, kill :Bool) -> ();
   # Ends its process and forgets that it should run. Its grants stay recorded: the next run has them again.
   instances @9 (cursor :UInt64) -> (rows :List(Instance), cursor :UInt64);
-  logs @10 (instance :Text) -> (output :Data, dropped :UInt64);
-  # What a detached run printed and is kept, oldest first; dropped: bytes that are gone.
+  logs @10 (instance :Text, from :UInt64) -> (output :Data, at :UInt64, end :UInt64);
+  # A piece of what a detached run printed and is kept, beginning at byte `from` of all that it printed, 0 first.
+  # at: where the piece really begins, later where bytes are gone; end: where the kept output ended just now.
 
   # --- deciding ---
   offers @11 (cursor :UInt64) -> (rows :List(Offer), cursor :UInt64);
-  requests @12 (after :UInt64, instance :Text, wait :Bool) -> (rows :List(Request), version :UInt64);
-  # Undecided requests, of one instance or of all (""). wait: returns when version has grown past `after`.
+  requests @12 (after :UInt64, instance :Text, wait :Bool, cursor :UInt64) -> (rows :List(Request), version :UInt64, cursor :UInt64);
+  # Undecided requests, of one instance or of all (""). wait: returns when version has grown past `after`. A list of
+  # several pages is as old as the version that came with its first page.
   approve @13 (request :UInt64, choice :Choice) -> (grant :UInt64);
   deny @14 (request :UInt64, always :Bool) -> ();
   grant @15 (instance :Text, label :Text, choice :Choice) -> (grant :UInt64);
   # Without a request: also puts a revoked label back in force. The app need not have asked, but its manifest must announce the label.
   grants @16 (cursor :UInt64, all :Bool) -> (rows :List(Grant), cursor :UInt64);
   # all: ended ones too.
-  revoke @17 (grants :List(UInt64), reason :Text) -> (cut :UInt32, quietWithin :UInt32, unconfirmed :List(Text), cutAfterUs :UInt64, quietAfterUs :UInt64);
-  # With all their descendants. Returns when they are cut, recorded, and quiet or given up on: cut and quietWithin
+  revoke @17 (grants :List(UInt64), reason :Text) -> (cut :UInt32, quiet :UInt32, unconfirmed :List(Text), cutAfterUs :UInt64, quietAfterUs :UInt64);
+  # With all their descendants. Returns when they are cut, recorded, and quiet or given up on: cut and quiet
   # count links; unconfirmed names the servers that did not confirm within the node's grace time.
   why @18 (target :Text) -> (lines :List(WhyLine));
   # The chain from the object to the holder: who offered, who asked with which words, who decided when, what hangs below.

@@ -8,11 +8,14 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
 use crate::failure::{Failure, Outcome};
+use crate::guarded::{self, Guarded};
 use crate::node::{Node, ResourceKind};
 
-/// Opens a folder and sends it; the token by which the node is told of it.
-pub(crate) async fn send(node: &Node, path: &Path) -> Outcome<u64> {
+/// Opens a folder and sends it, unless it has to do with what is guarded; the token by which the node is told of it.
+pub(crate) async fn send(node: &Node, path: &Path, guarded: &[Guarded]) -> Outcome<u64> {
     let folder = open(path)?;
+    // The very folder that is sent, whatever becomes of its path.
+    guarded::check(&folder, path, guarded)?;
     let found = real_path(&folder)?;
     node.send_resource(ResourceKind::Folder, "folder", &found, folder).await
 }

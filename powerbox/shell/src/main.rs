@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod failure;
 mod folder;
+mod guarded;
 mod json;
 mod node;
 mod output;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A node that this command talks to.
 pub(crate) struct Node {
+    state_folder: PathBuf,
     powerbox: watch::Receiver<operator::Client>,
     doorway: Rc<Doorway>,
 }
@@ -58,7 +59,12 @@ impl Node {
         })?;
         let (sender, powerbox) = watch::channel(use_link(greeting, Peer::Powerbox)?.object);
         tokio::task::spawn_local(Rc::clone(&doorway).follow_powerbox(sender));
-        Ok(Self { powerbox, doorway })
+        Ok(Self { state_folder: state.path().to_path_buf(), powerbox, doorway })
+    }
+
+    /// Where the node keeps its state.
+    pub(crate) fn state_folder(&self) -> &Path {
+        &self.state_folder
     }
 
     /// Where questions to the powerbox go.

@@ -67,7 +67,8 @@ pub(super) async fn requests(
 ) -> Result<(), capnp::Error> {
     let params = params.get()?;
     let (after, instance, wait) = (params.get_after(), text(params.get_instance()?)?, params.get_wait());
-    let (rows, version) = of
+    let cursor = params.get_cursor();
+    let (rows, version, next) = of
         .core
         .wait(move |core| async move {
             if wait {
@@ -80,7 +81,8 @@ pub(super) async fn requests(
             let version = core.bells.requests.count() + 1;
             let (state, live) = (core.state.borrow(), core.live.borrow());
             let offers = core.offers();
-            let is_wanted = |asked: &&Asked| instance.is_empty() || asked.instance == instance;
+            let is_wanted =
+                |asked: &&Asked| asked.request > cursor && (instance.is_empty() || asked.instance == instance);
             let pending = state.requests.pending().filter(is_wanted).take(PAGE_ROWS);
             let rows: Vec<(Asked, Vec<String>, u32)> = pending
                 .map(|asked| {
@@ -88,7 +90,8 @@ pub(super) async fn requests(
                     (asked.clone(), providers(&offers, asked.interface), again)
                 })
                 .collect();
-            Ok((rows, version))
+            let next = if rows.len() == PAGE_ROWS { rows.last().map_or(0, |(asked, ..)| asked.request) } else { 0 };
+            Ok((rows, version, next))
         })
         .await?;
     let mut list = results.get().init_rows(count(rows.len()));
@@ -112,6 +115,7 @@ pub(super) async fn requests(
         }
     }
     results.get().set_version(version);
+    results.get().set_cursor(next);
     Ok(())
 }
 
@@ -269,7 +273,7 @@ pub(super) async fn revoke(
     let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let mut builder = results.get();
     builder.set_cut(cut.links);
-    builder.set_quiet_within(cut.quiet);
+    builder.set_quiet(cut.quiet);
     builder.set_cut_after_us(micros(cut.cut_after));
     builder.set_quiet_after_us(micros(cut.quiet_after));
     let mut names = builder.init_unconfirmed(count(cut.unconfirmed.len()));

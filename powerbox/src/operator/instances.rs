@@ -158,9 +158,9 @@ pub(super) async fn logs(
     params: operator::LogsParams,
     mut results: operator::LogsResults,
 ) -> Result<(), capnp::Error> {
-    /// A message takes so much; of more output the newest is given.
-    const SHOWN_LIMIT_BYTES: usize = 900 * 1024;
-    let instance = text(params.get()?.get_instance()?)?;
+    /// A message takes so much; who wants more asks again.
+    const PIECE_LIMIT_BYTES: usize = 900 * 1024;
+    let (instance, from) = (text(params.get()?.get_instance()?)?, params.get()?.get_from());
     let printed = of
         .core
         .act(move |core| async move {
@@ -170,11 +170,11 @@ pub(super) async fn logs(
                 return Err(crate::problem::Problem::refused(text));
             }
             let folder = core.folder.clone();
-            crate::compile::blocking(move || Ok(crate::output::read(&folder, &instance))).await
+            crate::compile::blocking(move || Ok(crate::output::read(&folder, &instance, from, PIECE_LIMIT_BYTES))).await
         })
         .await?;
-    let skipped = printed.bytes.len().saturating_sub(SHOWN_LIMIT_BYTES);
-    results.get().set_output(&printed.bytes[skipped..]);
-    results.get().set_dropped(printed.dropped + skipped as u64);
+    results.get().set_output(&printed.bytes);
+    results.get().set_at(printed.at);
+    results.get().set_end(printed.end);
     Ok(())
 }

@@ -110,21 +110,23 @@ pub(super) async fn trust(
 
 pub(super) async fn authors(
     of: &Operator,
-    _: operator::AuthorsParams,
+    params: operator::AuthorsParams,
     mut results: operator::AuthorsResults,
 ) -> Result<(), capnp::Error> {
-    let rows = of
+    let cursor = params.get()?.get_cursor();
+    let (rows, next) = of
         .core
-        .look(|core| {
+        .look(move |core| {
             let state = core.state.borrow();
             let packages_of = |key: &[u8; 32]| {
                 let theirs = state.packages.values().filter(|installed| installed.manifest.author == *key);
                 theirs.map(|installed| installed.manifest.name.clone()).collect()
             };
-            let rows = state.authors.values();
-            Ok(rows
-                .map(|author| AuthorRow { author: author.clone(), packages: packages_of(&author.key) })
-                .collect::<Vec<_>>())
+            let row = |author: &crate::record::Author| AuthorRow {
+                author: author.clone(),
+                packages: packages_of(&author.key),
+            };
+            Ok(page(state.authors.values().map(row).collect(), cursor))
         })
         .await?;
     let mut list = results.get().init_rows(count(rows.len()));
@@ -138,5 +140,6 @@ pub(super) async fn authors(
             packages.set(index, name);
         }
     }
+    results.get().set_cursor(next);
     Ok(())
 }

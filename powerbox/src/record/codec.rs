@@ -339,19 +339,13 @@ impl Granted {
 
     pub(crate) fn read_from(reader: wire::granted::Reader<'_>) -> Decoded<Self> {
         use wire::holder::Which as HolderKind;
-        use wire::source::Which as SourceKind;
         let holder = reader.get_holder()?;
         let holder = match holder.which()? {
             HolderKind::Instance(name) => Holder::Instance(text(name?)?),
             HolderKind::Shell(process) => Holder::Shell { process, uid: holder.get_uid() },
         };
-        let source = match reader.get_source()?.which()? {
-            SourceKind::Folder(folder) => {
-                let folder = folder?;
-                Source::Folder(Folder::read_identity(folder.get_identity()?, folder.get_run_as())?)
-            }
-            SourceKind::None(()) => return Err(RecordError("a grant without a source".into())),
-        };
+        let folder = reader.get_source()?.get_folder()?;
+        let source = Source::Folder(Folder::read_identity(folder.get_identity()?, folder.get_run_as())?);
         Ok(Self {
             grant: reader.get_grant(),
             parent: reader.get_parent(),

@@ -1,6 +1,6 @@
 //! A record for people: its kind, one line, and its fields by name for programs.
 
-use super::{Entry, Record, Source, interface_name, method_name};
+use super::{Entry, Record, Source, interface_name};
 use crate::words::{PATH_LIMIT, PHRASE_LIMIT, REASON_LIMIT, plain};
 use vat::words::reason_name;
 
@@ -115,7 +115,6 @@ fn describe_request(record: &Record) -> Line {
                 How::Once => "was denied",
                 How::Always => "is denied from now on",
                 How::TimedOut => "was not decided in time",
-                How::Withdrawn => "was not decided before it ended",
             };
             Line::new("deny", format!("{}'s request for “{}” {how}", denied.instance, denied.label))
                 .with("instance", &denied.instance)
@@ -162,7 +161,7 @@ fn describe_grant(record: &Record) -> Line {
                 }
             }
             if !caveats.methods.is_empty() {
-                let methods: Vec<String> = caveats.methods.iter().map(|method| method_name(*method)).collect();
+                let methods: Vec<String> = caveats.methods.iter().map(|method| method.to_string()).collect();
                 line = line.with("methods", methods.join(" "));
             }
             line

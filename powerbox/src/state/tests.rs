@@ -57,7 +57,7 @@ fn any(random: &mut Generator, state: &State) -> Record {
         7 if state.requests.standing(&instance, &label).is_some() => Record::Note("asked again".into()),
         7 => Record::Asked(Asked { request: state.requests.next(), instance, label, ..Asked::default() }),
         8 => {
-            let how = [How::Once, How::Always, How::TimedOut, How::Withdrawn][random.below(4) as usize];
+            let how = [How::Once, How::Always, How::TimedOut][random.below(3) as usize];
             Record::Denied(Denied { instance, label, how })
         }
         9..=11 => {

@@ -19,12 +19,14 @@ pub(crate) struct Run<'a> {
     pub(crate) presets: &'a [(String, Choice)],
 }
 
-/// What a detached run printed.
+/// A piece of what a detached run printed.
 #[derive(Debug)]
-pub(crate) struct Logs {
+pub(crate) struct Piece {
     pub(crate) output: Vec<u8>,
-    /// Older bytes that are gone.
-    pub(crate) dropped_bytes: u64,
+    /// The number of its first byte, of all that were printed.
+    pub(crate) at: u64,
+    /// The number after the last one that was kept when this was asked.
+    pub(crate) end: u64,
 }
 
 impl Node {
@@ -67,8 +69,14 @@ impl Node {
     }
 
     pub(crate) async fn authors(&self) -> Outcome<Vec<Author>> {
-        let response = self.operator().authors_request().send().promise.await?;
-        Ok(rows!(response.get()?.get_rows(), Author::read))
+        pages(|cursor| async move {
+            let mut request = self.operator().authors_request();
+            request.get().set_cursor(cursor);
+            let response = request.send().promise.await?;
+            let results = response.get()?;
+            Ok((rows!(results.get_rows(), Author::read), results.get_cursor()))
+        })
+        .await
     }
 
     /// Starts a run; its instance's name and the node's number for it.
@@ -122,11 +130,13 @@ impl Node {
         .await
     }
 
-    pub(crate) async fn logs(&self, instance: &str) -> Outcome<Logs> {
+    /// The next piece of an instance's output, from that byte on or from the first later one that is kept.
+    pub(crate) async fn logs(&self, instance: &str, from: u64) -> Outcome<Piece> {
         let mut request = self.operator().logs_request();
         request.get().set_instance(instance);
+        request.get().set_from(from);
         let response = request.send().promise.await?;
         let results = response.get()?;
-        Ok(Logs { output: results.get_output()?.to_vec(), dropped_bytes: results.get_dropped() })
+        Ok(Piece { output: results.get_output()?.to_vec(), at: results.get_at(), end: results.get_end() })
     }
 }

@@ -5,6 +5,7 @@ use vat::{Method, Rights};
 
 use crate::failure::Outcome;
 use crate::folder;
+use crate::guarded::{self, Guarded};
 use crate::node::Node;
 use crate::spec::grant::Given;
 use crate::spec::target::Target;
@@ -40,8 +41,9 @@ impl Choice {
 
     /// What was given, with its folder sent to the node. `asked`: the rights where none were named.
     pub(crate) async fn from_given(node: &Node, given: &Given, asked: Rights) -> Outcome<Self> {
+        let guarded = if given.force { Vec::new() } else { guarded::all(node.state_folder()) };
         Ok(Self {
-            object: Object::find(node, &given.target).await?,
+            object: Object::find(node, &given.target, &guarded).await?,
             rights: given.rights.unwrap_or(asked),
             expires_at_ms: given.expires_in_ms.map_or(0, |span| now_ms().saturating_add(span)),
             calls: given.calls,
@@ -68,10 +70,11 @@ impl Choice {
 }
 
 impl Object {
-    /// Opens a folder with the person's own rights and sends it; tells an offer from a target by the node's list.
-    pub(crate) async fn find(node: &Node, target: &Target) -> Outcome<Self> {
+    /// Opens a folder with the person's own rights and sends it, but none of those guarded; tells an offer from a target
+    /// by the node's list.
+    pub(crate) async fn find(node: &Node, target: &Target, guarded: &[Guarded]) -> Outcome<Self> {
         match target {
-            Target::Host(path) => Ok(Self::Folder(folder::send(node, path).await?)),
+            Target::Host(path) => Ok(Self::Folder(folder::send(node, path, guarded).await?)),
             Target::Grant(grant) => Ok(Self::Target(format!("#{grant}"))),
             Target::Named(name) => {
                 let listed = node.offers().await?.iter().any(|offer| offer.name == *name);

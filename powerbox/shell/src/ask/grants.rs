@@ -48,13 +48,30 @@ impl Node {
 
     /// Undecided requests as they are now, and the version of that list; `after`: as soon as there is a later one.
     pub(crate) async fn requests(&self, instance: &str, after: Option<u64>) -> Outcome<(Vec<Request>, u64)> {
+        let (mut requests, mut cursor, version) = self.requests_page(instance, after, 0).await?;
+        // What changes between two pages is a later version than that of the first.
+        while cursor != 0 {
+            let (more, next, _) = self.requests_page(instance, None, cursor).await?;
+            requests.extend(more);
+            cursor = next;
+        }
+        Ok((requests, version))
+    }
+
+    async fn requests_page(
+        &self,
+        instance: &str,
+        after: Option<u64>,
+        cursor: u64,
+    ) -> Outcome<(Vec<Request>, u64, u64)> {
         let mut request = self.operator().requests_request();
         request.get().set_instance(instance);
         request.get().set_after(after.unwrap_or(0));
         request.get().set_wait(after.is_some());
+        request.get().set_cursor(cursor);
         let response = request.send().promise.await?;
         let results = response.get()?;
-        Ok((rows!(results.get_rows(), Request::read), results.get_version()))
+        Ok((rows!(results.get_rows(), Request::read), results.get_cursor(), results.get_version()))
     }
 
     /// Grants what was asked for; the grant's number.
@@ -106,7 +123,7 @@ impl Node {
         let results = response.get()?;
         Ok(Revocation {
             cut: results.get_cut(),
-            quiet: results.get_quiet_within(),
+            quiet: results.get_quiet(),
             unconfirmed: texts(results.get_unconfirmed())?,
             cut_after_us: results.get_cut_after_us(),
             quiet_after_us: results.get_quiet_after_us(),

@@ -32,7 +32,7 @@ pub(super) struct AuthorKey {
 pub(super) fn load_or_make(path: Option<&Path>) -> Outcome<AuthorKey> {
     let path = match path {
         Some(path) => path.to_path_buf(),
-        None => own_path(|name| std::env::var_os(name).map(PathBuf::from)).ok_or_else(|| {
+        None => own().ok_or_else(|| {
             Failure::new("there is no place for the author's key")
                 .because("$HOME is not set")
                 .next("latch build --key FILE")
@@ -45,6 +45,11 @@ pub(super) fn load_or_make(path: Option<&Path>) -> Outcome<AuthorKey> {
         }
         Err(error) => Err(Failure::new(format!("cannot read {}", path.display())).because(error)),
     }
+}
+
+/// Where the person's own key is, or would be.
+pub(crate) fn own() -> Option<PathBuf> {
+    own_path(|name| std::env::var_os(name).map(PathBuf::from))
 }
 
 fn own_path(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {

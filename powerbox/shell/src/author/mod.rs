@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Doing as _, Failure, Outcome};
 
+pub(crate) use key::own as own_key;
 pub(crate) use template::new;
 
 /// How an app is built, as its author said.

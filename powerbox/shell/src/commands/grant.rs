@@ -23,6 +23,8 @@ How it can be narrowed (without rights: what the app asked for):
   expires=1h        90s, 15m, 1h, 2d
   calls=N bytes=N   in all: 1000, 64k, 10MiB
   methods=A.b+C.d   only these, such as Directory.list+File.read
+What else can be said:
+  force             give it although the node's state or your signing key is in it
 A comma within a path is written \\,";
 
 const EXAMPLES: &str = "\

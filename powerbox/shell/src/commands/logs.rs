@@ -30,18 +30,35 @@ struct Row<'a> {
 }
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Logs) -> Outcome {
-    let logs = node.logs(&command.instance).await?;
+    let mut piece = node.logs(&command.instance, 0).await?;
+    // What is printed meanwhile is for the next time.
+    let end = piece.end;
+    let mut dropped_bytes = piece.at;
+    if !context.json && dropped_bytes > 0 {
+        eprintln!("latch: the first {} bytes are gone; this is what is kept", time::size(dropped_bytes));
+    }
+    let mut filter = std::io::stdout().is_terminal().then(Filter::default);
+    let mut collected = Vec::new();
+    loop {
+        match &mut filter {
+            _ if context.json => collected.extend_from_slice(&piece.output),
+            Some(filter) => output::bytes(&filter.pass(&piece.output))?,
+            None => output::bytes(&piece.output)?,
+        }
+        let shown = piece.at + piece.output.len() as u64;
+        if piece.output.is_empty() || shown >= end {
+            break;
+        }
+        piece = node.logs(&command.instance, shown).await?;
+        let gone = piece.at.saturating_sub(shown);
+        if !context.json && gone > 0 {
+            eprintln!("latch: {} bytes went while this was shown", time::size(gone));
+        }
+        dropped_bytes += gone;
+    }
     if context.json {
-        let output = String::from_utf8_lossy(&logs.output);
-        return json::print(&Row { instance: &command.instance, output: &output, dropped_bytes: logs.dropped_bytes });
+        let output = String::from_utf8_lossy(&collected);
+        return json::print(&Row { instance: &command.instance, output: &output, dropped_bytes });
     }
-    if logs.dropped_bytes > 0 {
-        eprintln!("latch: the first {} bytes are gone; this is what is kept", time::size(logs.dropped_bytes));
-    }
-    if !std::io::stdout().is_terminal() {
-        return output::bytes(&logs.output);
-    }
-    let mut filter = Filter::default();
-    output::bytes(&filter.pass(&logs.output))?;
-    output::bytes(&filter.finish())
+    filter.map_or(Ok(()), |mut filter| output::bytes(&filter.finish()))
 }

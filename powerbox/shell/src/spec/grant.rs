@@ -1,5 +1,5 @@
 //! A grant as a person writes it:
-//! `label=offer[,ro|,append|,rw][,expires=1h][,calls=N][,bytes=N][,methods=Directory.list+File.read]`.
+//! `label=offer[,ro|,append|,rw][,expires=1h][,calls=N][,bytes=N][,methods=Directory.list+File.read][,force]`.
 //!
 //! A comma that belongs to a path is written `\,` and a backslash `\\`. Where no rights are named, the app gets what
 //! it asked for, and never more.
@@ -30,12 +30,14 @@ pub(crate) struct Given {
     pub(crate) bytes: Option<u64>,
     /// The methods allowed; none named: all.
     pub(crate) methods: Vec<Method>,
+    /// Given although the node itself or the author's key is in it.
+    pub(crate) force: bool,
 }
 
 impl Given {
     /// That object with nothing else said.
     pub(crate) fn plain(target: Target) -> Self {
-        Self { target, rights: None, expires_in_ms: None, calls: None, bytes: None, methods: Vec::new() }
+        Self { target, rights: None, expires_in_ms: None, calls: None, bytes: None, methods: Vec::new(), force: false }
     }
 
     /// Reads `offer[,option]…`; a relative path counts from `current`.
@@ -55,6 +57,11 @@ impl Given {
             ("ro", None) => set(&mut self.rights, Rights::READ, "rights"),
             ("append", None) => set(&mut self.rights, APPEND, "rights"),
             ("rw", None) => set(&mut self.rights, Rights::ALL, "rights"),
+            ("force", None) if !self.force => {
+                self.force = true;
+                Ok(())
+            }
+            ("force", None) => Err("force is given twice".to_owned()),
             ("expires", Some(value)) => {
                 let span = parse_span(value).ok_or_else(|| format!("expires={value}: write 90s, 15m, 1h or 2d"))?;
                 set(&mut self.expires_in_ms, span, "expires")
@@ -70,11 +77,11 @@ impl Given {
                 Ok(())
             }
             ("methods", Some(_)) => Err("methods is given twice".to_owned()),
-            ("ro" | "append" | "rw", Some(_)) => Err(format!("`{name}` takes no value")),
+            ("ro" | "append" | "rw" | "force", Some(_)) => Err(format!("`{name}` takes no value")),
             ("expires" | "calls" | "bytes" | "methods", None) => Err(format!("`{name}` needs a value: {name}=…")),
             _ => Err(format!(
                 "`{piece}` is no option of a grant: ro, append, rw, expires=1h, calls=N, bytes=N, \
-                 methods=Directory.list+File.read (a comma within a path is written \\,)"
+                 methods=Directory.list+File.read, force (a comma within a path is written \\,)"
             )),
         }
     }
@@ -159,6 +166,7 @@ mod tests {
     #[test]
     fn nothing_but_the_object() {
         assert_eq!(parse("d=#3").unwrap().given, Given::plain(Target::Grant(3)));
+        assert!(parse("d=host:/,ro,force").unwrap().given.force);
     }
 
     #[test]
@@ -178,6 +186,8 @@ mod tests {
             ("d=host:/x,", "no option"),
             ("d=host:/x,ro,rw", "twice"),
             ("d=host:/x,ro=1", "no value"),
+            ("d=host:/x,force=1", "no value"),
+            ("d=host:/x,force,force", "twice"),
             ("d=host:/x,expires=soon", "90s"),
             ("d=host:/x,calls", "needs a value"),
             ("d=host:/x,calls=-1", "number"),
