@@ -22,13 +22,7 @@ use vat::Rights;
 /// The same label again gives the same object, without another question: also in the next run, if the grant is kept.
 #[must_use = "nothing is asked before it is awaited"]
 pub fn ask<O: Object>(label: &str, reason: &str) -> Ask<O> {
-    Ask {
-        label: label.to_owned(),
-        reason: reason.to_owned(),
-        hint: String::new(),
-        rights: None,
-        object: PhantomData,
-    }
+    Ask { label: label.to_owned(), reason: reason.to_owned(), hint: String::new(), rights: None, object: PhantomData }
 }
 
 /// Gives back what was asked for under that label. The grant is ended and recorded, with everything that was obtained
