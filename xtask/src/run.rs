@@ -21,8 +21,7 @@ pub(crate) fn check(command: &mut Command) -> Result<(), String> {
 /// Runs to the end quietly; its output is shown only where it fails.
 pub(crate) fn check_quietly(command: &mut Command) -> Result<(), String> {
     let shown = shown(command);
-    let output =
-        command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run `{shown}`: {error}"))?;
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run `{shown}`: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
@@ -46,7 +45,8 @@ pub(crate) fn timed<T>(part: &str, job: impl FnOnce() -> Result<T, String>) -> R
 
 /// A duration for people.
 pub(crate) fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
+    let seconds = duration.as_secs_f64();
+    if seconds < 60.0 { format!("{seconds:.1} s") } else { format!("{:.1} min", seconds / 60.0) }
 }
 
 fn shown(command: &Command) -> String {

@@ -8,6 +8,10 @@ const APART: &[&str] = &["compile-service"];
 
 /// Sets up, builds, and runs the tests of every crate and of the whole.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
+    run::timed("all", || parts(root, arguments))
+}
+
+fn parts(root: &Path, arguments: &[String]) -> Result<(), String> {
     run::timed("set-up", || setup::all(root))?;
     let binaries = run::timed("build", || build::all(root, build::Profile::Dev))?;
     run::timed("tests", || {

@@ -101,7 +101,7 @@ fn depends(package: &str) -> Result<Vec<String>, String> {
     let mut output = ask()?;
     if !output.status.success() {
         run::check_quietly(Command::new("apt-get").args(["update", "-qq"]))
-            .map_err(|_| format!("Debian's package lists are missing and cannot be fetched (`{package}` is wanted)"))?;
+            .map_err(|_| format!("Debian's package lists are missing and cannot be fetched (`{package}` is wanted): `apt-get update` as root brings them"))?;
         output = ask()?;
     }
     if !output.status.success() {
