@@ -32,15 +32,15 @@ pub(crate) struct Control {
     pages: Vec<Vec<u8>>, // the inventory as of that moment
 }
 
-/// How a command went: outcome, detail, count.
-pub(crate) type Answer = (Outcome, String, u64);
+/// How a command went: outcome, detail.
+pub(crate) type Answer = (Outcome, String);
 
 pub(crate) fn ok() -> Answer {
-    (Outcome::Ok, String::new(), 0)
+    (Outcome::Ok, String::new())
 }
 
 pub(crate) fn no(outcome: Outcome, detail: impl Into<String>) -> Answer {
-    (outcome, detail.into(), 0)
+    (outcome, detail.into())
 }
 
 /// A text of a command, which is the powerbox's and within a packet.
@@ -105,10 +105,10 @@ impl Kernel {
             Ok((command.get_sequence(), answer.unwrap_or_else(|error| no(Outcome::Refused, error.to_string()))))
         });
         match answered {
-            Ok((sequence, (outcome, detail, count))) => {
+            Ok((sequence, (outcome, detail))) => {
                 self.emit(|event| {
                     let (mut done, detail) = (event.init_done(), clip(&detail, DETAIL_LIMIT_BYTES));
-                    fill!(done, set_sequence(sequence), set_outcome(outcome), set_detail(detail), set_count(count));
+                    fill!(done, set_sequence(sequence), set_outcome(outcome), set_detail(detail));
                 });
                 self.tell_cut();
             }
@@ -130,7 +130,7 @@ impl Kernel {
                     self.links.tombstones.insert(grant);
                     links.extend(self.links.of_grant(grant));
                 }
-                return Ok((Outcome::Ok, String::new(), self.cut(&links, reason, &detail) as u64));
+                self.cut(&links, reason, &detail);
             }
             Which::Forget(forget) => {
                 for grant in forget?.get_grants()? {

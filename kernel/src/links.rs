@@ -46,7 +46,7 @@ impl Link {
 #[derive(Default)]
 pub(crate) struct Links {
     pub table: BTreeMap<u64, Link>,
-    by_grant: BTreeSet<(u64, u64)>, // grant and link, of those that have a grant
+    by_grant: BTreeSet<(u64, u64)>,        // grant and link, of those that have a grant
     pub tombstones: BTreeSet<u64>, // grants that were cut and are not yet recorded as revoked: no link is made for them
     untold: Vec<(u64, EndReason, String)>, // links whose ends have yet to be told that they were cut, and why
 }
@@ -154,17 +154,16 @@ impl Kernel {
 
     /// An end of a link was closed, or its server shut it.
     pub(crate) fn link_closed(&mut self, id: u64) {
-        if let Some(link) = self.links.end(id, true, &mut self.poller) {
-            self.tell_ended(id, link.grant, EndReason::Closed);
+        if self.links.end(id, true, &mut self.poller).is_some() {
+            self.tell_ended(id, EndReason::Closed);
         }
     }
 
     /// Cuts links. Their ends are told afterwards. Returns how many were open or wait to be confirmed.
-    pub(crate) fn cut(&mut self, ids: &[u64], reason: EndReason, detail: &str) -> usize {
+    pub(crate) fn cut(&mut self, ids: &[u64], reason: EndReason, detail: &str) {
         let cut = ids.iter().filter(|id| self.links.cut(**id, &mut self.poller));
         let untold: Vec<_> = cut.map(|id| (*id, reason, detail.to_owned())).collect();
         self.links.untold.extend(untold);
-        ids.iter().filter(|id| self.links.table.contains_key(id)).count()
     }
 
     /// Tells the ends of cut links why. Whoever asked for the cut need not wait for it.
@@ -191,8 +190,9 @@ impl Kernel {
     }
 
     fn quiet(&mut self, id: u64) {
-        let Some(link) = self.links.end(id, false, &mut self.poller) else { return };
-        self.emit(|event| fill!(event.init_quiet(), set_link(id), set_grant(link.grant)));
+        if self.links.end(id, false, &mut self.poller).is_some() {
+            self.emit(|event| fill!(event.init_quiet(), set_link(id)));
+        }
     }
 
     /// Ends all links of a process that is gone. What it had sent may still be read.
@@ -210,14 +210,14 @@ impl Kernel {
                     let reason = if !served && reason == EndReason::Restarted { EndReason::PeerLost } else { reason };
                     let notice = Notice { link: id, label: link.label, reason, detail: format!("{name} ended") };
                     self.deliver(other, &ToVat::Notice(notice), vec![], NOTICES_LIMIT);
-                    self.tell_ended(id, link.grant, reason);
+                    self.tell_ended(id, reason);
                 }
             }
         }
     }
 
-    fn tell_ended(&mut self, id: u64, grant: u64, reason: EndReason) {
-        self.emit(|event| fill!(event.init_link_ended(), set_link(id), set_grant(grant), set_reason(reason)));
+    fn tell_ended(&mut self, id: u64, reason: EndReason) {
+        self.emit(|event| fill!(event.init_link_ended(), set_link(id), set_reason(reason)));
     }
 }
 

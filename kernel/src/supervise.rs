@@ -119,7 +119,7 @@ impl Kernel {
         self.emit(|event| {
             let mut exited = event.init_exited();
             fill!(exited, set_process(process), set_code(code), set_last(last.as_str()), set_will_restart(again));
-            fill!(exited, set_backoff_ms(wait.as_millis() as u32), set_restarts(restarts));
+            fill!(exited, set_restarts(restarts));
         });
         if unusable {
             // No new start makes it better.

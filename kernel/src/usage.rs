@@ -14,24 +14,20 @@ impl Kernel {
         }
         let counted = self.processes.iter().filter(|(id, it)| if whole { it.plan.is_some() } else { **id == process });
         let pids = counted.filter_map(|(_, known)| known.life.as_ref().map(|life| life.pid));
-        let used: Vec<[u64; 3]> = pids.chain(whole.then(std::process::id)).map(measure).collect();
-        let [cpu_us, resident, descriptors] = [0, 1, 2].map(|at: usize| used.iter().map(|one| one[at]).sum());
-        let links = if whole { self.links.table.len() } else { self.links.of_process(process).len() };
+        let used: Vec<[u64; 2]> = pids.chain(whole.then(std::process::id)).map(measure).collect();
+        let [cpu_us, resident] = [0, 1].map(|at: usize| used.iter().map(|one| one[at]).sum());
         self.emit(|event| {
             let mut usage = event.init_usage();
             fill!(usage, set_process(process), set_cpu_us(cpu_us), set_resident_bytes(resident));
-            fill!(usage, set_links(links as u32), set_descriptors(descriptors as u32));
         });
         ok()
     }
 }
 
-/// Processor time in µs, resident bytes, descriptors. Zero where it cannot be read: the process is gone, or its
-/// descriptors are not for us to count.
-fn measure(pid: u32) -> [u64; 3] {
+/// Processor time in µs, resident bytes. Zero where it cannot be read: the process is gone.
+fn measure(pid: u32) -> [u64; 2] {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-    [ticks(&read("stat")) * TICK_US, resident_bytes(&read("status")), descriptors as u64]
+    [ticks(&read("stat")) * TICK_US, resident_bytes(&read("status"))]
 }
 
 /// User and system time of a line of `stat`: fields 14 and 15. The name, field 2, may hold anything but ends with the last ')'.

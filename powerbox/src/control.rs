@@ -30,8 +30,6 @@ pub struct Done {
     pub outcome: Outcome,
     /// Why, where it was refused.
     pub detail: String,
-    /// Of a cut: how many links were open.
-    pub count: u64,
 }
 
 /// An event with what came along.
@@ -159,5 +157,5 @@ fn answer(message: &Reader<OwnedSegments>) -> capnp::Result<Option<(u64, Done)>>
     let event::Which::Done(done) = message.get_root::<event::Reader<'_>>()?.which()? else { return Ok(None) };
     let done = done?;
     let detail = done.get_detail()?.to_string().unwrap_or_default();
-    Ok(Some((done.get_sequence(), Done { outcome: done.get_outcome()?, detail, count: done.get_count() })))
+    Ok(Some((done.get_sequence(), Done { outcome: done.get_outcome()?, detail })))
 }

@@ -1,8 +1,8 @@
 @0xafaf840dc2cd9707;
 # Between powerbox and kernel: single messages over a SEQPACKET pair, at most 64 KiB, one segment.
 #
-# The powerbox chooses every id; none is used twice in a node's life. Every command is idempotent: the same
-# command again gives the same answer and changes nothing. Commands are carried out in order, and each is answered by one
+# The powerbox chooses every id; none is used twice in a node's life. Commands that make or end something
+# may be sent again: what is so already stays so. A notice that is sent again is delivered again; inventory and usage answer anew. Commands are carried out in order, and each is answered by one
 # `done` with its sequence number. A powerbox that is started sends `inventory` first.
 
 using Common = import "../common.capnp";
@@ -104,8 +104,7 @@ struct Event {
   }
 }
 
-struct Done { sequence @0 :UInt64; outcome @1 :Outcome; detail @2 :Text; count @3 :UInt64; }
-# count: of cut, how many links were open.
+struct Done { sequence @0 :UInt64; outcome @1 :Outcome; detail @2 :Text; }
 
 struct Confined { process @0 :UInt64; confinement @1 :Door.Confinement; pid @2 :UInt32; uid @3 :UInt32; }
 
@@ -114,14 +113,13 @@ struct Exited {
   code @1 :Int32;              # exit code, or minus the signal's number
   last @2 :Text;               # the process's own last word
   willRestart @3 :Bool;
-  backoffMs @4 :UInt32;
-  restarts @5 :UInt32;         # so far
+  restarts @4 :UInt32;         # so far
 }
 
-struct LinkEnded { link @0 :UInt64; grant @1 :UInt64; reason @2 :Common.EndReason; }
+struct LinkEnded { link @0 :UInt64; reason @1 :Common.EndReason; }
 # A link ended that the powerbox did not cut: an end closed it, or a process died.
 
-struct Quiet { link @0 :UInt64; grant @1 :UInt64; }
+struct Quiet { link @0 :UInt64; }
 # The server end of a cut link has confirmed, or is dead.
 
 struct Shell { process @0 :UInt64; pid @1 :UInt32; uid @2 :UInt32; gone @3 :Bool; }
@@ -154,6 +152,4 @@ struct Usage {
   process @0 :UInt64;
   cpuUs @1 :UInt64;
   residentBytes @2 :UInt64;
-  links @3 :UInt32;
-  descriptors @4 :UInt32;
 }

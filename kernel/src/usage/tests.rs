@@ -11,5 +11,5 @@ fn the_systems_tables_are_read_whatever_a_process_calls_itself() {
 #[test]
 fn this_process_uses_something() {
     let used = measure(std::process::id());
-    assert!(used[1] > 0 && used[2] > 2);
+    assert!(used[1] > 0);
 }

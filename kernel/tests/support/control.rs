@@ -14,15 +14,15 @@ use super::packets::Socket;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    Done { sequence: u64, outcome: Outcome, detail: String, count: u64 },
+    Done { sequence: u64, outcome: Outcome, detail: String },
     Confined { process: u64, pid: u32, uid: u32 },
-    Exited { process: u64, code: i32, last: String, will_restart: bool, backoff_ms: u32, restarts: u32 },
-    LinkEnded { link: u64, grant: u64, reason: EndReason },
-    Quiet { link: u64, grant: u64 },
+    Exited { process: u64, code: i32, last: String, will_restart: bool, restarts: u32 },
+    LinkEnded { link: u64, reason: EndReason },
+    Quiet { link: u64 },
     Shell { process: u64, uid: u32, gone: bool },
     Resource { resource: u64, shell: u64, token: u64, folder: Folder },
     Page(Rows),
-    Usage { process: u64, resident_bytes: u64, links: u32, descriptors: u32 },
+    Usage { process: u64, resident_bytes: u64 },
     Stopping,
 }
 
@@ -74,7 +74,7 @@ impl Powerbox {
     }
 
     /// Sends a command and waits for its answer.
-    pub fn ask(&mut self, descriptors: &[BorrowedFd<'_>], write: impl FnOnce(command::Builder<'_>)) -> (Outcome, u64) {
+    pub fn ask(&mut self, descriptors: &[BorrowedFd<'_>], write: impl FnOnce(command::Builder<'_>)) -> Outcome {
         self.sequence += 1;
         let mut message = Builder::new_default();
         let mut command = message.init_root::<command::Builder<'_>>();
@@ -83,12 +83,12 @@ impl Powerbox {
         self.control.send(&pack::<command::Owned>(&message).unwrap(), descriptors).unwrap();
         loop {
             let (event, descriptors) = self.receive().expect("an answer");
-            if let Event::Done { sequence, outcome, count, detail } = event {
+            if let Event::Done { sequence, outcome, detail } = event {
                 assert_eq!(sequence, self.sequence);
                 if outcome != Outcome::Ok {
                     eprintln!("answered {outcome:?}: {detail}");
                 }
-                return (outcome, count);
+                return outcome;
             }
             self.seen.push_back((event, descriptors));
         }
@@ -123,7 +123,7 @@ impl Powerbox {
 
     pub fn start(&mut self, start: &Start<'_>) -> Outcome {
         let descriptors: Vec<_> = start.resources.iter().map(|(_, descriptor)| *descriptor).collect();
-        let (outcome, _) = self.ask(&descriptors, |command| {
+        let outcome = self.ask(&descriptors, |command| {
             let mut asked = command.init_start();
             asked.set_process(start.process);
             asked.set_image(start.image);
@@ -157,7 +157,7 @@ impl Powerbox {
     }
 
     pub fn link_carrying(&mut self, carries: Carries, link: u64, grant: u64, server: u64, client: u64) -> Outcome {
-        let (outcome, _) = self.ask(&[], |command| {
+        let outcome = self.ask(&[], |command| {
             let mut asked = command.init_link();
             asked.set_link(link);
             asked.set_grant(grant);
@@ -171,25 +171,24 @@ impl Powerbox {
         outcome
     }
 
-    /// Cuts grants; says how many links were open.
-    pub fn cut(&mut self, grants: &[u64]) -> u64 {
-        let (outcome, count) = self.ask(&[], |command| {
+    /// Cuts grants.
+    pub fn cut(&mut self, grants: &[u64]) {
+        let outcome = self.ask(&[], |command| {
             let mut asked = command.init_cut();
             asked.set_grants(grants).unwrap();
             asked.set_reason(EndReason::Revoked);
             asked.set_detail("by the test");
         });
         assert_eq!(outcome, Outcome::Ok);
-        count
     }
 
     pub fn forget(&mut self, grants: &[u64]) {
-        let (outcome, _) = self.ask(&[], |command| command.init_forget().set_grants(grants).unwrap());
+        let outcome = self.ask(&[], |command| command.init_forget().set_grants(grants).unwrap());
         assert_eq!(outcome, Outcome::Ok);
     }
 
     pub fn stop(&mut self, process: u64, kill: bool) -> Outcome {
-        let (outcome, _) = self.ask(&[], |command| {
+        let outcome = self.ask(&[], |command| {
             let mut asked = command.init_stop();
             asked.set_process(process);
             asked.set_kill(kill);
@@ -202,7 +201,7 @@ impl Powerbox {
         let mut all = Rows::default();
         loop {
             let cursor = all.cursor;
-            let (outcome, _) = self.ask(&[], |command| command.init_inventory().set_cursor(cursor));
+            let outcome = self.ask(&[], |command| command.init_inventory().set_cursor(cursor));
             assert_eq!(outcome, Outcome::Ok);
             let page = self.until(|event| if let Event::Page(rows) = event { Some(rows.clone()) } else { None });
             all.processes.extend(page.processes);
@@ -224,7 +223,7 @@ fn decode(bytes: &[u8]) -> Event {
         Which::Done(done) => {
             let done = done.unwrap();
             let (sequence, outcome) = (done.get_sequence(), done.get_outcome().unwrap());
-            Event::Done { sequence, outcome, detail: text(done.get_detail()), count: done.get_count() }
+            Event::Done { sequence, outcome, detail: text(done.get_detail()) }
         }
         Which::Confined(said) => {
             let said = said.unwrap();
@@ -237,18 +236,17 @@ fn decode(bytes: &[u8]) -> Event {
                 code: exited.get_code(),
                 last: text(exited.get_last()),
                 will_restart: exited.get_will_restart(),
-                backoff_ms: exited.get_backoff_ms(),
                 restarts: exited.get_restarts(),
             }
         }
         Which::LinkEnded(ended) => {
             let ended = ended.unwrap();
             let reason = ended.get_reason().unwrap();
-            Event::LinkEnded { link: ended.get_link(), grant: ended.get_grant(), reason }
+            Event::LinkEnded { link: ended.get_link(), reason }
         }
         Which::Quiet(quiet) => {
             let quiet = quiet.unwrap();
-            Event::Quiet { link: quiet.get_link(), grant: quiet.get_grant() }
+            Event::Quiet { link: quiet.get_link() }
         }
         Which::Shell(shell) => {
             let shell = shell.unwrap();
@@ -294,12 +292,7 @@ fn decode(bytes: &[u8]) -> Event {
         }
         Which::Usage(usage) => {
             let usage = usage.unwrap();
-            Event::Usage {
-                process: usage.get_process(),
-                resident_bytes: usage.get_resident_bytes(),
-                links: usage.get_links(),
-                descriptors: usage.get_descriptors(),
-            }
+            Event::Usage { process: usage.get_process(), resident_bytes: usage.get_resident_bytes() }
         }
         Which::Stopping(()) => Event::Stopping,
     }

@@ -107,19 +107,14 @@ impl Kernel {
         });
     }
 
-    pub(super) fn quiet(&self, link: u64, grant: u64) {
-        self.event(|event| {
-            let mut quiet = event.init_quiet();
-            quiet.set_link(link);
-            quiet.set_grant(grant);
-        });
+    pub(super) fn quiet(&self, link: u64) {
+        self.event(|event| event.init_quiet().set_link(link));
     }
 
-    pub(super) fn link_ended(&self, link: u64, grant: u64, reason: EndReason) {
+    pub(super) fn link_ended(&self, link: u64, reason: EndReason) {
         self.event(|event| {
             let mut ended = event.init_link_ended();
             ended.set_link(link);
-            ended.set_grant(grant);
             ended.set_reason(reason);
         });
     }

@@ -40,8 +40,8 @@ fn a_revocation_is_cut_then_recorded_then_told() {
         assert_eq!(node.ended_on_disk(), [(1, EndReason::Revoked), (2, EndReason::Revoked)]);
         assert!(!revoking.is_finished(), "the servers have not confirmed yet");
         node.kernel.answer(Outcome::Ok);
-        node.kernel.quiet(100, 1);
-        node.kernel.quiet(101, 2);
+        node.kernel.quiet(100);
+        node.kernel.quiet(101);
         let done = revoking.await.unwrap().unwrap();
         assert_eq!((done.grants.as_slice(), done.links, done.quiet), ([1, 2].as_slice(), 2, 2));
         assert_eq!(done.unconfirmed, Vec::<String>::new());
@@ -159,7 +159,7 @@ fn an_orderly_end_returns_what_was_not_used_and_a_crash_does_not() {
         let (link, server, opening) = open_to_link(&node).await;
         node.kernel.answer(Outcome::Ok);
         opening.await.unwrap().unwrap();
-        node.kernel.link_ended(link, 1, EndReason::Closed);
+        node.kernel.link_ended(link, EndReason::Closed);
         node.core.bells.links.until(|| (!node.core.live.borrow().open.contains_key(&1)).then_some(())).await;
         // Another process has nothing to say about it; and nobody gives back more than there was.
         node.core.reported(server + 1, &[last(link, 10)]);
@@ -170,7 +170,7 @@ fn an_orderly_end_returns_what_was_not_used_and_a_crash_does_not() {
         let (link, server, opening) = open_to_link(&node).await;
         node.kernel.answer(Outcome::Ok);
         opening.await.unwrap().unwrap();
-        node.kernel.link_ended(link, 1, EndReason::Restarted);
+        node.kernel.link_ended(link, EndReason::Restarted);
         node.kernel.restarts(server);
         let lost = node.core.bells.leases.until(|| {
             let state = node.core.state.borrow();
@@ -189,7 +189,7 @@ fn the_death_of_an_app_costs_nothing_of_its_budget() {
         node.kernel.answer(Outcome::Ok);
         opening.await.unwrap().unwrap();
         // The kernel ends the links of what died before it tells of the death, so the app seems to live.
-        node.kernel.link_ended(link, 1, EndReason::PeerLost);
+        node.kernel.link_ended(link, EndReason::PeerLost);
         node.core.bells.links.until(|| (!node.core.live.borrow().open.contains_key(&1)).then_some(())).await;
         node.core.reported(server, &[last(link, 6)]);
         assert_eq!(node.core.state.borrow().grants.get(1).unwrap().left.calls, Some(6));
@@ -245,7 +245,7 @@ fn an_app_that_opens_its_link_again_and_again_is_made_to_wait() {
         opening.await.unwrap().unwrap();
         let waits = || !node.core.live.borrow().paced.is_empty();
         for _ in 0..TRIES {
-            node.kernel.link_ended(link, 1, EndReason::Closed);
+            node.kernel.link_ended(link, EndReason::Closed);
             node.core.bells.links.until(|| (!node.core.live.borrow().open.contains_key(&1)).then_some(())).await;
             node.core.reported(server, &[last(link, 10)]);
             node.core.reopen_soon(1);
