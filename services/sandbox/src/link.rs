@@ -12,9 +12,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use tokio::io::Interest;
-use tokio::net::UnixStream;
+use tokio::io::unix::AsyncFd;
 use vat::door::Role;
+use vat::native::watch_for;
 
 /// Bytes that the guest has sent and the socket does not take yet. Equal to a socket's own buffer at most; more would
 /// only hide from the guest that the other side does not read.
@@ -36,7 +39,11 @@ pub(crate) enum Arrived {
 /// One link. It is polled only after something has happened to it.
 #[derive(Debug)]
 pub(crate) struct Link {
-    socket: UnixStream,
+    /// Watched for reading only. A socket tells who watches for room about every message that the other end takes;
+    /// nearly always there is room, and the guest's process would be woken for nothing.
+    socket: AsyncFd<OwnedFd>,
+    /// A duplicate that is watched for room, while there is none.
+    room: Option<AsyncFd<OwnedFd>>,
     /// The node's number, for the kernel.
     pub(crate) id: u64,
     pub(crate) role: Role,
@@ -51,9 +58,14 @@ pub(crate) struct Link {
 
 impl Link {
     /// Wakes the given task when something happens on the socket.
-    pub(crate) fn new(socket: UnixStream, id: u64, role: Role, task: Waker) -> Self {
-        Self {
-            socket,
+    ///
+    /// # Errors
+    /// The runtime cannot watch it.
+    pub(crate) fn new(socket: UnixStream, id: u64, role: Role, task: Waker) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket: watch_for(socket.into(), Interest::READABLE)?,
+            room: None,
             id,
             role,
             credit_bytes: 0,
@@ -61,7 +73,7 @@ impl Link {
             wants_room: false,
             ended: false,
             signal: Arc::new(Signal { raised: AtomicBool::new(true), task }),
-        }
+        })
     }
 
     /// Takes bytes for the socket and says how many.
@@ -104,13 +116,15 @@ impl Link {
             return;
         }
         // First ask to be woken, then look: nothing can happen in between unseen.
-        let over = self.listen();
+        // A link that cannot be watched any more cannot be used any more.
+        let listened = self.listen();
         self.flush();
         if self.wants_room && SEND_LIMIT_BYTES - self.sending.len() >= ROOM_BYTES {
             self.wants_room = false;
             arrived(Arrived::Room);
         }
-        match self.receive(over) {
+        let received = listened.map_or(Received::End, |over| self.receive(over));
+        match received {
             Received::Nothing => {}
             Received::Bytes(bytes) => arrived(Arrived::Bytes(bytes)),
             Received::End => {
@@ -135,18 +149,25 @@ impl Link {
 
     /// Forgets what the runtime knows and asks to be woken when there is something new. Only an end is never
     /// forgotten, and after one nothing new comes: whether there was one.
-    fn listen(&self) -> bool {
-        let forget = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
+    fn listen(&mut self) -> io::Result<bool> {
+        let forget = |_: &OwnedFd| io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
         let waker = Waker::from(self.signal.clone());
         let mut context = Context::from_waker(&waker);
         // An error is what was asked for.
         let _ = self.socket.try_io(Interest::READABLE, forget);
         let over = self.socket.poll_read_ready(&mut context).is_ready();
-        if !self.sending.is_empty() {
-            let _ = self.socket.try_io(Interest::WRITABLE, forget);
-            let _ = self.socket.poll_write_ready(&mut context);
+        if self.sending.is_empty() {
+            self.room = None;
+        } else {
+            let room = match self.room.take() {
+                Some(room) => room,
+                None => watch_for(rustix::io::fcntl_dupfd_cloexec(&self.socket, 0)?, Interest::WRITABLE)?,
+            };
+            let _ = room.try_io(Interest::WRITABLE, forget);
+            let _ = room.poll_write_ready(&mut context);
+            self.room = Some(room);
         }
-        over
+        Ok(over)
     }
 
     /// How many bytes the socket took. One that takes nothing any more is found out by the reading side.

@@ -144,7 +144,7 @@ impl Plumbing {
                     window: u32::try_from(SEND_LIMIT_BYTES).unwrap_or(u32::MAX),
                 }));
                 let (id, role) = (link.id, link.role);
-                self.links.insert(number, Link::new(link.into_raw()?, id, role, task.clone()));
+                self.links.insert(number, Link::new(link.socket, id, role, task.clone())?);
             }
             Delivery::Notice(notice) => self.notice(notice),
             Delivery::Stop => {

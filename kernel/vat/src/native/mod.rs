@@ -15,7 +15,7 @@ pub use door::{Arrived, Delivery, Door};
 pub use operator::connect_operator;
 pub use service::{LinkUsage, Service, report};
 pub use stream::Stream;
-pub use unsafe_descriptors::{CONTROL_DESCRIPTOR, DOOR_DESCRIPTOR, take_inherited, watch};
+pub use unsafe_descriptors::{CONTROL_DESCRIPTOR, DOOR_DESCRIPTOR, take_inherited, watch, watch_for};
 
 use std::future::Future;
 use std::io;

@@ -46,7 +46,10 @@ pub fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 }
 
 /// The same for one of both.
-pub(super) fn watch_for(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+///
+/// # Errors
+/// The runtime cannot watch it.
+pub fn watch_for(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd gives the same open descriptor for as long as it lives, and AsyncFd hands out only shared
     // references to it here: nobody replaces it.
     Ok(unsafe { AsyncFd::register_with_interest(descriptor, interest) }?)

@@ -84,7 +84,11 @@ async fn answer(object: &directory::Client, line: &str) -> Result<String, capnp:
 
 /// When the service took the call, by its own clock.
 async fn call(object: &directory::Client) -> Result<u64, capnp::Error> {
-    let response = object.stat_request().send().promise.await?;
+    let mut request = object.stat_request();
+    // the same bytes as the guest's
+    request.get().set_path(b"");
+    request.get().set_follow_link(true);
+    let response = request.send().promise.await?;
     Ok(response.get()?.get_metadata()?.get_modified_ns().unsigned_abs())
 }
 
