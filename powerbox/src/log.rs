@@ -15,18 +15,19 @@
 //! Checkpoints, records themselves, are signed with the node's log key: who keeps one elsewhere can prove later that
 //! nothing before it was changed.
 
+mod files;
 mod frame;
 mod keys;
 mod scan;
 mod verify;
 mod writer;
 
-use std::fs::File;
 use std::path::Path;
 
 use ed25519_dalek::{Signer, SigningKey};
 use tokio::sync::watch;
 
+use files::{Files, OnDisk};
 use frame::HEADER_BYTES;
 pub use frame::Hash;
 pub(crate) use scan::decode;
@@ -90,8 +91,19 @@ impl Log {
         folder: &Path,
         each: impl FnMut(u64, &Hash, &[u8]) -> Result<(), LogError>,
     ) -> Result<Opened, LogError> {
-        let key = keys::load_or_create(folder)?;
-        let (file, scanned) = scan::open(folder, &key.verifying_key().to_bytes(), each)?;
+        let (opened, turns) = Self::open_in(&OnDisk(folder.to_path_buf()), each)?;
+        turns.start()?;
+        Ok(opened)
+    }
+
+    /// The same with other files, and with what writes still to be started.
+    fn open_in(
+        files: &dyn Files,
+        each: impl FnMut(u64, &Hash, &[u8]) -> Result<(), LogError>,
+    ) -> Result<(Opened, writer::Turns), LogError> {
+        let key = keys::load_or_create(files)?;
+        let (file, scanned) = scan::open(files, &key.verifying_key().to_bytes(), each)?;
+        let (writer, turns) = writer::Writer::new(files, file, scanned.records, scanned.end_offset)?;
         let log = Log {
             head: scanned.head,
             position: scanned.records,
@@ -99,10 +111,10 @@ impl Log {
             last_at_ms: 0,
             places: scanned.places.clone(),
             end_offset: scanned.end_offset,
-            writer: writer::Writer::start(file, folder, scanned.records, scanned.end_offset)?,
+            writer,
             key,
         };
-        Ok(Opened { log, scanned })
+        Ok((Opened { log, scanned }, turns))
     }
 
     /// Appends a record. It is durable once [`Log::reached`] says so for its position. One that no start could read
@@ -206,8 +218,8 @@ pub fn read(
     limit: usize,
     reached: u64,
 ) -> Result<Vec<(Entry, Hash)>, LogError> {
-    let file = File::open(folder.join(RECORDS)).map_err(LogError::Io)?;
-    scan::read_from(&file, place, after, limit, reached)
+    let file = OnDisk(folder.to_path_buf()).open(RECORDS).map_err(LogError::Io)?;
+    scan::read_from(&*file, place, after, limit, reached)
 }
 
 /// Reads records 1 to `reached` once more.
@@ -216,10 +228,10 @@ pub fn replay(
     reached: u64,
     mut each: impl FnMut(u64, &[u8]) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
-    let file = File::open(folder.join(RECORDS)).map_err(LogError::Io)?;
+    let file = OnDisk(folder.to_path_buf()).open(RECORDS).map_err(LogError::Io)?;
     let mut seen =
         |position: u64, _: &Hash, payload: &[u8]| if position <= reached { each(position, payload) } else { Ok(()) };
-    scan::whole(&file, None, 0, &mut seen).map(drop)
+    scan::whole(&*file, None, 0, &mut seen).map(drop)
 }
 
 #[cfg(test)]

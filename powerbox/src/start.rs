@@ -151,6 +151,8 @@ pub(crate) fn read_state(folder: &Path) -> Result<Read, LogError> {
     for name in FOLDERS {
         std::fs::create_dir_all(folder.join(name)).map_err(LogError::Io)?;
     }
+    // Their names must be for good before anything is within.
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(LogError::Io)?;
     crate::packages::remove_incoming(folder);
     let found = index::open(folder);
     let mut warnings = Vec::new();

@@ -1,52 +1,40 @@
 //! The node's log key: made at the first start, in a file that only the powerbox reads.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::io;
 
 use ed25519_dalek::SigningKey;
 
-use super::LogError;
+use super::files::{Files, create_whole};
+use super::{LogError, RECORDS};
 
 /// Where the key is, in the powerbox's folder.
 const KEY: &str = "keys/log";
+/// How long it is.
+const KEY_BYTES: usize = 32;
 
-/// The key in `folder`, or a new one. A key that others could have read is refused: its signatures prove nothing.
-pub(super) fn load_or_create(folder: &Path) -> Result<SigningKey, LogError> {
-    let path = folder.join(KEY);
-    match File::open(&path) {
-        Ok(mut file) => {
-            let mode = file.metadata().map_err(LogError::Io)?.mode() & 0o777;
+/// The key in the folder, or a new one. A key that others could have read is refused: its signatures prove nothing.
+pub(super) fn load_or_create(files: &dyn Files) -> Result<SigningKey, LogError> {
+    match files.open(KEY) {
+        Ok(file) => {
+            let mode = file.mode().map_err(LogError::Io)?;
             if mode & 0o077 != 0 {
                 return Err(LogError::KeyReadable { mode });
             }
-            let mut secret = [0; 32];
-            file.read_exact(&mut secret).map_err(|_| LogError::KeyDamaged)?;
+            // Whoever made it may have been killed before its name was for good.
+            files.sync_folder_of(KEY).map_err(LogError::Io)?;
+            let bytes = file.read_at(0, KEY_BYTES).map_err(LogError::Io)?;
+            let secret: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| LogError::KeyDamaged)?;
             Ok(SigningKey::from_bytes(&secret))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if folder.join(super::RECORDS).exists() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if files.open(RECORDS).is_ok() {
                 return Err(LogError::KeyMissing);
             }
-            create(&path)
+            let mut secret = [0; KEY_BYTES];
+            getrandom::fill(&mut secret).map_err(|error| LogError::Io(io::Error::other(error.to_string())))?;
+            create_whole(files, KEY, &secret).map_err(LogError::Io)?;
+            Ok(SigningKey::from_bytes(&secret))
         }
         Err(error) => Err(LogError::Io(error)),
     }
-}
-
-/// Whole or not at all: written beside, synced, then renamed.
-fn create(path: &Path) -> Result<SigningKey, LogError> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| LogError::Io(std::io::Error::other(error.to_string())))?;
-    let beside = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(&secret)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-    };
-    write().map_err(LogError::Io)?;
-    Ok(SigningKey::from_bytes(&secret))
 }

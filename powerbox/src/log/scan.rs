@@ -1,10 +1,9 @@
 //! Reading the log: all of it at a start, checking the chain and cutting off a torn tail; parts of it for listings.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io;
+use std::sync::Arc;
 
+use super::files::{Files, LogFile, create_whole};
 use super::frame::{self, FRAME_LIMIT_BYTES, Front, HEADER_BYTES, Hash, RECORD_HEAD_BYTES};
 use super::{PLACES_EVERY, RECORDS, SYNCED};
 use crate::record::{Entry, RecordError};
@@ -109,46 +108,42 @@ pub struct Scanned {
 
 /// Opens or makes the log, for reading all of it and then appending.
 pub(super) fn open(
-    folder: &Path,
+    files: &dyn Files,
     key: &[u8; 32],
     mut each: impl FnMut(u64, &Hash, &[u8]) -> Result<(), LogError>,
-) -> Result<(File, Scanned), LogError> {
-    let path = folder.join(RECORDS);
-    let mut options = File::options();
-    let file =
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(LogError::Io)?;
-    if file.metadata().map_err(LogError::Io)?.len() == 0 {
-        begin(&file, &path, key).map_err(LogError::Io)?;
+) -> Result<(Arc<dyn LogFile>, Scanned), LogError> {
+    match files.open(RECORDS) {
+        // A half of a header would be no log at any later start.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_whole(files, RECORDS, &frame::header(key)).map_err(LogError::Io)?;
+        }
+        Err(error) => return Err(LogError::Io(error)),
+        // Whoever made it may have been killed before its name was for good.
+        Ok(_) => files.sync_folder_of(RECORDS).map_err(LogError::Io)?,
     }
-    let synced = synced(folder);
-    let scanned = whole(&file, Some(key), synced, &mut each)?;
+    let file = files.open_or_create(RECORDS).map_err(LogError::Io)?;
+    let scanned = whole(&*file, Some(key), synced(files), &mut each)?;
     if scanned.torn_bytes > 0 {
-        file.set_len(scanned.end_offset).and_then(|()| file.sync_all()).map_err(LogError::Io)?;
+        file.set_length(scanned.end_offset).and_then(|()| file.sync()).map_err(LogError::Io)?;
     }
     Ok((file, scanned))
 }
 
 /// How far the disk is known to have had the log; 0 where nobody noted it.
-pub(super) fn synced(folder: &Path) -> u64 {
-    let bytes = std::fs::read(folder.join(SYNCED)).unwrap_or_default();
+pub(super) fn synced(files: &dyn Files) -> u64 {
+    let bytes = files.open(SYNCED).and_then(|file| file.read_at(0, 8)).unwrap_or_default();
     bytes.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-fn begin(mut file: &File, path: &Path, key: &[u8; 32]) -> std::io::Result<()> {
-    file.write_all(&frame::header(key))?;
-    file.sync_all()?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Reads all of the log. `key`: what the header must say, where that is known.
 pub(super) fn whole(
-    file: &File,
+    file: &dyn LogFile,
     key: Option<&[u8; 32]>,
     synced: u64,
     each: &mut Each<'_>,
 ) -> Result<Scanned, LogError> {
-    let total = file.metadata().map_err(LogError::Io)?.len();
-    let mut window = Window::at(file, 0)?;
+    let total = file.length().map_err(LogError::Io)?;
+    let mut window = Window::at(file, 0);
     let head = read_head(&mut window, key, synced)?;
     let mut scanned = Scanned { records: 0, head, end_offset: HEADER_BYTES as u64, torn_bytes: 0, places: Vec::new() };
     loop {
@@ -200,14 +195,14 @@ fn read_head(window: &mut Window<'_>, key: Option<&[u8; 32]>, synced: u64) -> Re
 
 /// Reads up to `limit` records after `after`, beginning at a place (offset and position).
 pub(super) fn read_from(
-    file: &File,
+    file: &dyn LogFile,
     place: (u64, u64),
     after: u64,
     limit: usize,
     reached: u64,
 ) -> Result<Vec<(Entry, Hash)>, LogError> {
     let (offset, mut position) = place;
-    let mut window = Window::at(file, offset)?;
+    let mut window = Window::at(file, offset);
     let mut found = Vec::new();
     while found.len() < limit && position <= reached {
         let bytes = window.look()?;
@@ -237,7 +232,7 @@ pub(crate) fn decode(position: u64, payload: &[u8]) -> Result<Entry, LogError> {
 
 /// A window onto the file, at least one frame wide where there is that much.
 struct Window<'a> {
-    file: &'a File,
+    file: &'a dyn LogFile,
     buffer: Vec<u8>,
     start: usize,
     /// Of the window's start in the file.
@@ -249,9 +244,8 @@ struct Window<'a> {
 const WINDOW_BYTES: usize = 4 * FRAME_LIMIT_BYTES;
 
 impl<'a> Window<'a> {
-    fn at(mut file: &'a File, offset: u64) -> Result<Self, LogError> {
-        file.seek(SeekFrom::Start(offset)).map_err(LogError::Io)?;
-        Ok(Self { file, buffer: Vec::new(), start: 0, at: offset, at_end: false })
+    fn at(file: &'a dyn LogFile, offset: u64) -> Self {
+        Self { file, buffer: Vec::new(), start: 0, at: offset, at_end: false }
     }
 
     fn offset(&self) -> u64 {
@@ -263,10 +257,10 @@ impl<'a> Window<'a> {
         if self.buffer.len() - self.start < FRAME_LIMIT_BYTES && !self.at_end {
             self.buffer.drain(..self.start);
             self.start = 0;
-            let mut file = self.file;
-            let want = (WINDOW_BYTES - self.buffer.len()) as u64;
-            let got = Read::take(&mut file, want).read_to_end(&mut self.buffer).map_err(LogError::Io)?;
-            self.at_end = (got as u64) < want;
+            let want = WINDOW_BYTES - self.buffer.len();
+            let got = self.file.read_at(self.at + self.buffer.len() as u64, want).map_err(LogError::Io)?;
+            self.at_end = got.len() < want;
+            self.buffer.extend_from_slice(&got);
         }
         Ok(&self.buffer[self.start..])
     }

@@ -1,11 +1,11 @@
 //! `latch log --verify`: the whole log, read anew from the disk and checked against itself, its signatures, and what
 //! the running powerbox knows.
 
-use std::fs::File;
 use std::path::Path;
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
+use super::files::{Files, OnDisk};
 use super::frame::Hash;
 use super::scan::{self, LogError};
 use super::{RECORDS, checkpoint_digest};
@@ -41,6 +41,11 @@ pub struct Known {
 /// others; a last one that is only half written meanwhile is not a fault.
 #[must_use]
 pub fn verify(folder: &Path, known: &Known) -> Verification {
+    verify_in(&OnDisk(folder.to_path_buf()), known)
+}
+
+/// The same, of the log in these files.
+pub(super) fn verify_in(files: &dyn Files, known: &Known) -> Verification {
     let mut found = Verification { records: 0, checkpoints: 0, tail_unsigned: 0, head: [0; 32], problem: None };
     let mut before = None;
     let mut at_known = None;
@@ -70,9 +75,10 @@ pub fn verify(folder: &Path, known: &Known) -> Verification {
         found.head = *hash;
         Ok(())
     };
-    let read = File::open(folder.join(RECORDS))
+    let read = files
+        .open(RECORDS)
         .map_err(LogError::Io)
-        .and_then(|file| scan::whole(&file, Some(&known.key), scan::synced(folder), &mut each));
+        .and_then(|file| scan::whole(&*file, Some(&known.key), scan::synced(files), &mut each));
     found.problem = match read {
         Err(error) => Some(error.to_string()),
         Ok(_) if known.position > 0 && at_known.is_none() => Some(format!(

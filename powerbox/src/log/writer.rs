@@ -1,15 +1,12 @@
 //! The thread that writes and syncs. What comes while it syncs is written together at its next turn.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
-use rustix::fs::FallocateFlags;
 use tokio::sync::watch;
 
+use super::files::{Files, LogFile};
 use super::{LogError, SYNCED};
 
 /// Room that is kept for records that take something away (revocations, ends), so that a full disk never stands in
@@ -40,26 +37,26 @@ pub(super) struct Writer {
     reached: watch::Receiver<Reached>,
     room: Arc<AtomicBool>,
     /// For looking whether there is room again.
-    spare: File,
+    file: Arc<dyn LogFile>,
 }
 
 impl Writer {
-    pub(super) fn start(file: File, folder: &Path, position: u64, end_offset: u64) -> Result<Self, LogError> {
-        let synced =
-            File::options().write(true).create(true).truncate(false).open(folder.join(SYNCED)).map_err(LogError::Io)?;
+    /// The core's side, and what the thread does.
+    pub(super) fn new(
+        files: &dyn Files,
+        file: Arc<dyn LogFile>,
+        position: u64,
+        end_offset: u64,
+    ) -> Result<(Self, Turns), LogError> {
+        let synced = files.open_or_create(SYNCED).map_err(LogError::Io)?;
         let (frames, waiting) = mpsc::channel();
         let (tell, reached) = watch::channel(Reached::Position(position));
         let room = Arc::new(AtomicBool::new(true));
-        let spare = file.try_clone().map_err(LogError::Io)?;
-        let mut disk = Disk { file, synced, end_offset, allocated: end_offset, room: room.clone() };
+        let mut disk = Disk { file: file.clone(), synced, end_offset, allocated: end_offset, room: room.clone() };
         // What the last life wrote is read back from the cache: make sure of it before anything builds on it.
         disk.sync().map_err(LogError::Io)?;
         disk.allocate();
-        std::thread::Builder::new()
-            .name("log".into())
-            .spawn(move || run(&mut disk, &waiting, &tell))
-            .map_err(LogError::Io)?;
-        Ok(Self { frames, reached, room, spare })
+        Ok((Self { frames, reached, room, file }, Turns { disk, waiting, tell }))
     }
 
     pub(super) fn append(&self, position: u64, bytes: Vec<u8>) {
@@ -75,35 +72,51 @@ impl Writer {
     /// refused for want of room is not written, so the thread that writes would never find out.
     pub(super) fn has_room(&self, end_offset: u64) -> bool {
         self.room.load(Ordering::Relaxed) || {
-            let there = set_aside(&self.spare, end_offset).is_ok();
+            let there = self.file.set_aside(end_offset, AHEAD_BYTES).is_ok();
             self.room.fetch_or(there, Ordering::Relaxed) || there
         }
     }
 }
 
-fn run(disk: &mut Disk, waiting: &mpsc::Receiver<Frame>, tell: &watch::Sender<Reached>) {
-    while let Ok(first) = waiting.recv() {
+/// What the thread does.
+pub(super) struct Turns {
+    disk: Disk,
+    waiting: mpsc::Receiver<Frame>,
+    tell: watch::Sender<Reached>,
+}
+
+impl Turns {
+    /// On a thread of its own, until the log is dropped or cannot be written.
+    pub(super) fn start(mut self) -> Result<(), LogError> {
+        let turns = move || while self.turn() {};
+        std::thread::Builder::new().name("log".into()).spawn(turns).map(drop).map_err(LogError::Io)
+    }
+
+    /// Writes and syncs what waits, of which there is something at last; whether that can be done again.
+    pub(super) fn turn(&mut self) -> bool {
+        let Ok(first) = self.waiting.recv() else { return false };
         let (mut position, mut batch) = (first.position, first.bytes);
         while batch.len() < BATCH_LIMIT_BYTES
-            && let Ok(next) = waiting.try_recv()
+            && let Ok(next) = self.waiting.try_recv()
         {
             position = next.position;
             batch.extend_from_slice(&next.bytes);
         }
         crate::fault::point("log.write");
-        if let Err(error) = disk.write(&batch) {
+        if let Err(error) = self.disk.write(&batch) {
             // After a failed sync nobody can say what the disk has: stop here, and let a new start look.
-            tell.send_replace(Reached::Failed(format!("the log could not be written: {error}")));
-            return;
+            self.tell.send_replace(Reached::Failed(format!("the log could not be written: {error}")));
+            return false;
         }
         crate::fault::point("log.synced");
-        tell.send_replace(Reached::Position(position));
+        self.tell.send_replace(Reached::Position(position));
+        true
     }
 }
 
 struct Disk {
-    file: File,
-    synced: File,
+    file: Arc<dyn LogFile>,
+    synced: Arc<dyn LogFile>,
     end_offset: u64,
     /// How far blocks are set aside, beyond the end of the file.
     allocated: u64,
@@ -112,10 +125,8 @@ struct Disk {
 
 impl Disk {
     fn write(&mut self, batch: &[u8]) -> std::io::Result<()> {
-        crate::fault::point_amid("log.torn", || {
-            drop(self.file.write_all_at(&batch[..batch.len() / 2], self.end_offset))
-        });
-        self.file.write_all_at(batch, self.end_offset)?;
+        crate::fault::point_amid("log.torn", || drop(self.file.write_at(self.end_offset, &batch[..batch.len() / 2])));
+        self.file.write_at(self.end_offset, batch)?;
         crate::fault::point("log.written");
         self.end_offset += batch.len() as u64;
         self.sync()?;
@@ -124,9 +135,9 @@ impl Disk {
     }
 
     fn sync(&mut self) -> std::io::Result<()> {
-        self.file.sync_data()?;
+        self.file.sync()?;
         // Best effort: an older note is true as well.
-        let _ = self.synced.write_all_at(&self.end_offset.to_le_bytes(), 0);
+        let _ = self.synced.write_at(0, &self.end_offset.to_le_bytes());
         Ok(())
     }
 
@@ -134,7 +145,7 @@ impl Disk {
     fn allocate(&mut self) {
         if self.allocated < self.end_offset + RESERVE_BYTES * 2 {
             let from = self.allocated.max(self.end_offset);
-            match set_aside(&self.file, from) {
+            match self.file.set_aside(from, AHEAD_BYTES) {
                 Ok(()) => self.allocated = from + AHEAD_BYTES,
                 Err(rustix::io::Errno::OPNOTSUPP) => self.allocated = u64::MAX,
                 Err(_) => {}
@@ -142,9 +153,4 @@ impl Disk {
         }
         self.room.store(self.allocated >= self.end_offset + RESERVE_BYTES, Ordering::Relaxed);
     }
-}
-
-/// Sets blocks aside from an offset on.
-fn set_aside(file: &File, from: u64) -> rustix::io::Result<()> {
-    rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, from, AHEAD_BYTES)
 }
