@@ -32,7 +32,17 @@ pub struct Index {
 }
 
 enum Job {
-    Write { changes: Vec<Change>, position: u64, head: Hash },
+    Write {
+        changes: Vec<Change>,
+        position: u64,
+        head: Hash,
+    },
+    /// The same where nothing of what was there before is to stay.
+    Replace {
+        rows: Vec<Change>,
+        position: u64,
+        head: Hash,
+    },
     Stop,
 }
 
@@ -92,8 +102,12 @@ impl Index {
         let mut table = opened.table;
         let spawned = std::thread::Builder::new().name("index".into()).spawn(move || {
             let ended = catch_unwind(AssertUnwindSafe(|| {
-                while let Ok(Job::Write { changes, position, head }) = waiting.recv() {
-                    table.write(changes, position, head)?;
+                while let Ok(job) = waiting.recv() {
+                    match job {
+                        Job::Write { changes, position, head } => table.write(changes, position, head)?,
+                        Job::Replace { rows, position, head } => table.replace(rows, position, head)?,
+                        Job::Stop => break,
+                    }
                 }
                 Ok::<(), sled::Error>(())
             }));
@@ -116,6 +130,11 @@ impl Index {
     pub fn write(&self, changes: Vec<Change>, position: u64, head: Hash) {
         // If the thread has ended, `trouble` says why.
         let _ = self.jobs.send(Job::Write { changes, position, head });
+    }
+
+    /// Writes all the rows there are: what another log left here must not come back at the next start.
+    pub fn replace(&self, rows: Vec<Change>, position: u64, head: Hash) {
+        let _ = self.jobs.send(Job::Replace { rows, position, head });
     }
 
     /// Why nothing is written any more, if so.
@@ -194,6 +213,13 @@ struct Table {
 }
 
 impl Table {
+    /// These rows and the metadata in the place of all others, in one piece.
+    fn replace(&mut self, rows: Vec<Change>, position: u64, head: Hash) -> Result<(), sled::Error> {
+        let mut changes: HashMap<Vec<u8>, Option<Vec<u8>>> = self.rows.keys().map(|key| (key.clone(), None)).collect();
+        changes.extend(rows);
+        self.write(changes.into_iter().collect(), position, head)
+    }
+
     /// All changes and the metadata, in one piece.
     fn write(&mut self, changes: Vec<Change>, position: u64, head: Hash) -> Result<(), sled::Error> {
         let mut batch = sled::Batch::default();

@@ -170,7 +170,11 @@ pub(crate) fn read_state(folder: &Path) -> Result<Read, LogError> {
             fits |= position == metadata.position && *hash == metadata.head;
             return Ok(());
         }
-        apply(&mut state, position, payload, &mut misfit)
+        apply(&mut state, position, payload, &mut misfit)?;
+        if metadata.is_none() {
+            state.changed.clear();
+        }
+        Ok(())
     })?;
     let mut log = opened.log;
     if metadata.is_none() && notes.is_empty() && log.position() > 0 {
@@ -180,7 +184,12 @@ pub(crate) fn read_state(folder: &Path) -> Result<Read, LogError> {
         notes.push("the index was rebuilt from the log: it did not belong to it".into());
         state = State::default();
         misfit = None;
-        log::replay(folder, log.position(), |position, payload| apply(&mut state, position, payload, &mut misfit))?;
+        log::replay(folder, log.position(), |position, payload| {
+            apply(&mut state, position, payload, &mut misfit)?;
+            // All rows are written at the end: a list of them would grow with the log.
+            state.changed.clear();
+            Ok(())
+        })?;
     }
     warnings.extend(misfit);
     if opened.scanned.torn_bytes > 0 {
@@ -192,7 +201,7 @@ pub(crate) fn read_state(folder: &Path) -> Result<Read, LogError> {
     log.resume(state.signed, state.last_at_ms);
     if metadata.is_none() || !fits {
         let rows = state.all_rows();
-        found.index.write(rows, log.position(), log.head());
+        found.index.replace(rows, log.position(), log.head());
     }
     for note in notes {
         let now_ms = crate::clock::now_ms(state.last_at_ms);
