@@ -26,9 +26,10 @@ struct SandboxSetup {
 # bytes. An empty file holds nothing. The two take turns, so at least half of limits.outputBytes is kept; a new run
 # goes on where the last ended.
 #
-# Exit codes: the guest's own pass through whole. 130 this process could not begin, 131 the component could not be
-# loaded or does not fit, 134 the guest trapped (a panic does), 135 it went over a limit. The last word says more in
-# the last three; a guest that itself exits with such a code leaves no last word.
+# Exit codes: the guest's own pass through whole. Beside them, as shells and `timeout` have them: 124 the guest went over
+# a limit, 126 it was not begun (the component could not be loaded or does not fit, or this process could not begin),
+# 134 it trapped (a panic does), 143 it was ended because it did not hear that it is to stop. The last word says more,
+# unless this process could not even begin; a guest that itself exits with such a code leaves no last word.
 
 struct CompileSetup {
   check @0 :Bool;            # no component: write the compatibility hash (16 hexadecimal digits or more) and exit

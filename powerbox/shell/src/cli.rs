@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands as c;
+use crate::failure::EXIT_RUN_FAILED;
 use crate::supervise::Supervise;
 
 const GROUPS: &str = "\
@@ -20,8 +21,7 @@ Begin with:
   latch revoke search:folder                  take it away, while it runs
 
 Exit codes: 0 done; 1 refused or failed (standard error says what, why, and what next); 2 usage.
-Under `run` the app's own code passes through, 128+N if signal N ended it; 125 latch or the node failed, 126 the app
-could not be started, 127 there is no such app.";
+Under `run` the app's own code passes through; the others are in `latch run --help`.";
 
 /// Where help lists what every command takes.
 const ANYWHERE: &str = "With any command";
@@ -81,10 +81,16 @@ pub(crate) enum Command {
     Supervise(Supervise),
 }
 
+/// The exit code for a command line that cannot be read. Under `run` the small codes are the app's.
+pub(crate) fn exit_code(error: &clap::Error) -> i32 {
+    let matches = Cli::command().ignore_errors(true).try_get_matches().ok();
+    let runs = matches.is_some_and(|matches| matches.subcommand_name() == Some("run"));
+    if runs && error.use_stderr() { i32::from(EXIT_RUN_FAILED) } else { error.exit_code() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_sound() {

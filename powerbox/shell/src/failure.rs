@@ -8,9 +8,9 @@ use crate::text::escape;
 pub(crate) const EXIT_FAILED: u8 = 1;
 /// Exit code of a command line that makes no sense (clap uses the same).
 pub(crate) const EXIT_USAGE: u8 = 2;
-/// `latch run`: latch itself failed (no node, a refused package, a lost connection).
+/// `latch run`: latch itself failed (no node, a lost connection, a command line that makes no sense).
 pub(crate) const EXIT_RUN_FAILED: u8 = 125;
-/// `latch run`: the app is there and could not be started.
+/// `latch run`: the app is there and was not begun (its package was refused, or it could not be started).
 pub(crate) const EXIT_RUN_NOT_STARTED: u8 = 126;
 /// `latch run`: there is no such app or package.
 pub(crate) const EXIT_RUN_NOT_FOUND: u8 = 127;
@@ -83,6 +83,14 @@ impl Failure {
     /// The exit code that the process ends with.
     pub(crate) fn exit_code(&self) -> u8 {
         self.code
+    }
+
+    /// The same under `latch run`, where the small codes are the app's.
+    pub(crate) fn run_code(&self) -> u8 {
+        match self.code {
+            EXIT_FAILED | EXIT_USAGE => EXIT_RUN_FAILED,
+            code => code,
+        }
     }
 }
 
@@ -159,7 +167,7 @@ mod tests {
     fn says_what_why_and_next() {
         let failure = Failure::new("cannot reach the node").because("nothing answers").next("latch up");
         assert_eq!(failure.to_string(), "latch: cannot reach the node: nothing answers\n  next: latch up");
-        assert_eq!(failure.exit_code(), 1);
+        assert_eq!((failure.exit_code(), failure.run_code()), (1, 125));
     }
 
     #[test]

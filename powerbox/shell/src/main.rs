@@ -26,12 +26,17 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::try_parse().unwrap_or_else(|error| {
+        // Where nobody reads it any more, the code still says it.
+        let _ = error.print();
+        std::process::exit(cli::exit_code(&error))
+    });
+    let runs = matches!(cli.command, cli::Command::Run(_));
     let code = match commands::dispatch(cli) {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("{failure}");
-            failure.exit_code()
+            if runs { failure.run_code() } else { failure.exit_code() }
         }
     };
     // A thread may still wait for input that nobody will read: it does not keep the process.

@@ -78,6 +78,16 @@ fn under_run_the_codes_are_apart_from_an_apps() {
     let output = scratch.latch(&["run", "search", "--", "x"]);
     assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
     assert!(stderr(&output).contains("next: latch up"));
+    let senseless: &[&[&str]] =
+        &[&["run"], &["--json", "run", "search", "--grnt"], &["run", "search", "--grant", "docs"], &["run", "-x", "y"]];
+    for words in senseless {
+        assert_eq!(scratch.latch(words).status.code(), Some(125), "{words:?}");
+    }
+    let help = scratch.latch(&["run", "--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for code in ["124 ", "125 ", "126 ", "127 ", "128+N ", "130 ", "134 ", "143 "] {
+        assert!(stdout(&help).contains(code), "{code}");
+    }
 }
 
 #[test]
@@ -89,7 +99,7 @@ fn a_command_line_that_makes_no_sense_is_2() {
         &["revoke"],
         &["approve", "x", "host:/"],
         &["log", "--follow", "--verify"],
-        &["run", "search", "--grant", "docs"],
+        &["grant", "search"],
     ];
     for words in cases {
         assert_eq!(scratch.latch(words).status.code(), Some(2), "{words:?}");

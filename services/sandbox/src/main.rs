@@ -40,15 +40,12 @@ use streams::Streams;
 use vat::confine::{self, Allow, Profile};
 use vat::native::{Born, Delivery, Door};
 
-/// Something is wrong with the beginning itself, or with this machine: the kernel's log says what.
-const NOT_BORN: u8 = 130;
-
 fn main() -> ExitCode {
     match live() {
         Ok(outcome) => ExitCode::from(outcome.code()),
         Err(error) => {
             eprintln!("latch-sandbox: {error}");
-            ExitCode::from(NOT_BORN)
+            ExitCode::from(outcome::NOT_BEGUN)
         }
     }
 }

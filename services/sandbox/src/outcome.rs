@@ -1,17 +1,18 @@
-//! How a guest ended, as the exit code of this process and its last word.
+//! How a guest ended, as the exit code of this process and its last word. The codes are those that shells and `timeout`
+//! have for the same ends, so that none of them means two things: `setup.capnp` lists them.
 
 use crate::limits::{Exceeded, Limiter, Limits};
 use crate::stopping::Unheard;
 use wasmtime::Trap;
 use wasmtime_wasi::I32Exit;
 
-/// The compiled component could not be loaded or does not fit what a guest is given.
-const REFUSED: u8 = 131;
+/// The guest was not begun: its compiled component could not be loaded or does not fit what a guest is given, or something
+/// is wrong with this process's own beginning or with this machine. What a shell says of what it cannot execute.
+pub(crate) const NOT_BEGUN: u8 = 126;
 /// The guest trapped: a panic, an access out of bounds, a division by zero. What a shell shows for SIGABRT.
 const TRAPPED: u8 = 134;
-/// The guest went over one of its limits.
-const EXCEEDED: u8 = 135;
-
+/// The guest went over one of its limits. What `timeout` says of who took too long.
+const EXCEEDED: u8 = 124;
 /// The guest was ended because it did not hear that it is to stop. What a shell shows for SIGTERM, and what an app
 /// ends with that does hear it.
 const STOPPED: u8 = 143;
@@ -62,7 +63,7 @@ impl Outcome {
             Self::Exit(code) => *code,
             Self::Trapped(_) => TRAPPED,
             Self::Exceeded(_) => EXCEEDED,
-            Self::Refused(_) => REFUSED,
+            Self::Refused(_) => NOT_BEGUN,
             Self::Stopped => STOPPED,
         }
     }

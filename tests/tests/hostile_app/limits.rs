@@ -19,7 +19,7 @@ fn who_uses_too_much_is_ended_and_the_log_says_of_what() {
         let attack = scene.attack(way, &[], &[way]);
         scene.all_is_well();
         let (code, _, told) = attack.end();
-        assert_eq!(code, Some(135), "{told}");
+        assert_eq!(code, Some(124), "{told}");
         assert!(told.contains(reason), "whoever ran it is not told: {told}");
         assert!(scene.recorded(way, reason).contains("exit"));
         assert_eq!(scene.instance(way)["last"], reason);

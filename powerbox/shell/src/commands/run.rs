@@ -13,9 +13,7 @@ use super::{Context, grant, install};
 use vat::door::EXIT_STOPPED;
 
 use crate::ask::{Choice, Run as Start};
-use crate::failure::{
-    Doing as _, EXIT_FAILED, EXIT_RUN_FAILED, EXIT_RUN_NOT_FOUND, EXIT_RUN_NOT_STARTED, Failure, Outcome,
-};
+use crate::failure::{Doing as _, EXIT_FAILED, EXIT_RUN_NOT_FOUND, EXIT_RUN_NOT_STARTED, Failure, Outcome};
 use crate::node::Node;
 use crate::output;
 use crate::rows::Grant;
@@ -45,9 +43,13 @@ Examples:
   latch run search --grant folder=host:./docs,ro,expires=1h -- TODO
   latch run --detach --name watcher search -- TODO
 
-Exit codes: the app's own, 128+N if signal N ended it; after Ctrl-C 130, unless the app ended with a code of its own;
-125 latch or the node failed, 126 the app could not be started
-(its package was refused, for example), 127 there is no such app or file.
+Exit codes: the app's own, and, with the reason on standard error unless the signal was yours,
+  124    the app went over a limit: of memory, of its stack, of computing without a pause
+  125    latch or the node failed, or the command line makes no sense
+  126    the app was not begun: its package was refused, or it could not be started
+  127    there is no such app or file
+  128+N  signal N ended it: 130 after Ctrl-C, unless the app ends with a code of its own; 134 where it trapped, as a
+         panic does; 143 where it was stopped
 How a grant is written: latch grant --help")]
 pub(crate) struct Run {
     /// An installed app, or a package to install and run
@@ -78,7 +80,7 @@ pub(crate) async fn run(context: &Context, command: Run) -> Outcome<u8> {
     let presets: Result<Vec<Labelled>, String> =
         command.grant.iter().map(|text| Labelled::parse(text, &context.current)).collect();
     let presets = presets.map_err(Failure::usage)?;
-    let node = Node::connect(&context.state).await.map_err(|failure| failure.code(EXIT_RUN_FAILED))?;
+    let node = Node::connect(&context.state).await?;
     let started = start(&node, &command, &presets).await;
     let (instance, process) = started.map_err(|failure| match failure.exit_code() {
         EXIT_FAILED => failure.code(EXIT_RUN_NOT_STARTED),
@@ -90,7 +92,7 @@ pub(crate) async fn run(context: &Context, command: Run) -> Outcome<u8> {
         return Ok(0);
     }
     let foreground = Foreground { context, node: &node, instance, process, told: Cell::new(None) };
-    foreground.run(command.raw).await.map_err(|failure| failure.code(EXIT_RUN_FAILED))
+    foreground.run(command.raw).await
 }
 
 /// Finds or installs the app and starts it: its instance's name and the node's number for the run.
@@ -204,7 +206,8 @@ impl Foreground<'_> {
         let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
             return Failure::new("cannot watch for signals");
         };
-        self.told.set(Some(next(&mut interrupt, &mut terminate, &mut hangup).await));
+        let first = next(&mut interrupt, &mut terminate, &mut hangup).await;
+        self.told.set(Some(first));
         for kill in [false, true] {
             let stop = async {
                 // It is refused where the app has ended by now, and word of that is on its way.
@@ -216,7 +219,10 @@ impl Foreground<'_> {
                 _ = next(&mut interrupt, &mut terminate, &mut hangup) => {}
             }
         }
-        Failure::new("left before the app had ended").because("told to, three times").next("latch ps")
+        Failure::new("left before the app had ended")
+            .because("told to, three times")
+            .next("latch ps")
+            .code(code_of_signal(-first.as_raw_value()))
     }
 }
 
@@ -267,8 +273,12 @@ fn exit_code(instance: &str, code: i32, last: &str, told: Option<SignalKind>) ->
     }
     let obeyed = code == i32::from(EXIT_STOPPED) || code == KILLED;
     let code = told.filter(|_| obeyed).map_or(code, |signal| -signal.as_raw_value());
-    let code = if code < 0 { EXIT_SIGNAL_BASE.saturating_sub(code) } else { code };
-    u8::try_from(code).unwrap_or(u8::MAX)
+    if code < 0 { code_of_signal(code) } else { u8::try_from(code).unwrap_or(u8::MAX) }
+}
+
+/// What a shell shows for who was ended by this signal, whose number comes with a minus.
+fn code_of_signal(negative: i32) -> u8 {
+    u8::try_from(EXIT_SIGNAL_BASE.saturating_sub(negative)).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]
