@@ -155,13 +155,18 @@ impl Kernel {
     }
 
     /// Sends a page of the inventory: every process, link and tombstone, which a powerbox that was started (again)
-    /// reads first. All pages show the moment of the first request; what changes after it follows as events.
+    /// reads first. All pages show the moment of the first request; what changes after it follows as events, as does,
+    /// after the last page, how each process is confined.
     fn list(&mut self, cursor: u64) -> Result<(), DoorError> {
         if cursor == 0 {
             (self.control.pages, self.control.told) = (self.picture()?, true);
         }
         let page = usize::try_from(cursor).ok().and_then(|cursor| self.control.pages.get(cursor)).cloned();
         page.into_iter().for_each(|page| self.tell(page, vec![]));
+        if self.control.pages.len() as u64 == cursor.saturating_add(1) {
+            let others = self.processes.keys().copied().filter(|process| *process != POWERBOX);
+            others.collect::<Vec<_>>().into_iter().for_each(|process| self.tell_confined(process));
+        }
         Ok(())
     }
 
@@ -186,7 +191,8 @@ impl Kernel {
                     let (mut row, life) = (list.reborrow().get(index), known.life.as_ref());
                     let image = known.plan.as_ref().map_or(Image::Powerbox, |plan| plan.image);
                     fill!(row, set_process(**id), set_image(image), set_pid(life.map_or(0, |life| life.pid)));
-                    fill!(row, set_uid(known.identity.0), set_confined(life.is_some_and(|life| life.confined)));
+                    let confined = life.is_some_and(|life| life.confined.is_some());
+                    fill!(row, set_uid(known.identity.0), set_confined(confined));
                     fill!(row, set_shell(known.plan.is_none()), set_restarts(known.restarts), set_name(&known.name));
                 }
                 Ok(())

@@ -6,7 +6,7 @@ use crate::prelude::*;
 use crate::shells::Operators;
 use crate::spawn::Machine;
 use rustix::process::{Signal, pidfd_send_signal};
-use vat::door::{FromVat, PACKET_LIMIT_BYTES};
+use vat::door::{Confinement, FromVat, PACKET_LIMIT_BYTES};
 
 /// The powerbox's process number.
 pub(crate) const POWERBOX: u64 = 0;
@@ -37,7 +37,7 @@ pub(crate) struct Life {
     pub pid: u32,
     pub exit: Option<(OwnedFd, u64)>, // what tells of its end, and its token. A shell has none: its door tells
     pub door: Channel,
-    pub confined: bool,
+    pub confined: Option<Confinement>, // what it said of it
     pub since: Instant,
 }
 
@@ -134,7 +134,7 @@ impl Kernel {
         let why = match self.processes.get(&process) {
             Some(Process { life: None, .. }) => return self.restart(process),
             Some(Process { stopping: true, .. }) => "did not stop in time",
-            Some(Process { life: Some(Life { confined: false, .. }), .. }) => "did not confine itself",
+            Some(Process { life: Some(Life { confined: None, .. }), .. }) => "did not confine itself",
             _ => "did not read its door, or closed it",
         };
         self.kill(process, why);
@@ -207,7 +207,7 @@ impl Kernel {
         let Some(known) = self.processes.get_mut(&process) else { return };
         let shell = known.plan.is_none();
         match FromVat::decode(&bytes) {
-            Ok(FromVat::Confined(confinement)) if !shell => self.confined(process, &confinement),
+            Ok(FromVat::Confined(confinement)) if !shell => self.confined(process, confinement),
             Ok(FromVat::Ended { link }) => self.link_confirmed(process, link),
             Ok(FromVat::Resource(resource)) if shell => self.resource_offered(process, resource, descriptors),
             Ok(FromVat::Last(last)) => known.last = last,

@@ -4,7 +4,7 @@ use crate::folders::Identity;
 use crate::prelude::*;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::time::{SystemTime, UNIX_EPOCH};
-use vat::door::Begin;
+use vat::door::{Begin, Confinement};
 
 /// The name of the socket in the state folder.
 pub(crate) const SOCKET: &str = "operator";
@@ -63,7 +63,7 @@ impl Kernel {
         self.operators.last_number += 1;
         let process = self.operators.last_number | SHELL;
         let Ok(door) = Channel::over(socket, &mut self.poller, Source::Door(process)) else { return };
-        let life = Some(Life { pid, exit: None, door, confined: true, since: Instant::now() });
+        let life = Some(Life { pid, exit: None, door, confined: Some(Confinement::default()), since: Instant::now() });
         let shell = Process { name: "shell".to_owned(), life, identity: (uid, gid), ..Process::default() };
         self.processes.insert(process, shell);
         let begin = ToVat::Begin(Begin { process, reduced: self.reduced, ..Begin::default() });

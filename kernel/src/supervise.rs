@@ -44,32 +44,39 @@ impl Kernel {
             let since = Instant::now();
             known.last.clear();
             known.due = Some(since + CONFINE_GRACE);
-            known.life = Some(Life { pid, exit: Some((pidfd, exit)), door, confined: false, since });
+            known.life = Some(Life { pid, exit: Some((pidfd, exit)), door, confined: None, since });
         }
         Ok(())
     }
 
     /// A process is behind its walls: what waited for that is delivered.
-    pub(crate) fn confined(&mut self, process: u64, confinement: &Confinement) {
+    pub(crate) fn confined(&mut self, process: u64, confinement: Confinement) {
         let Some(known) = self.processes.get_mut(&process) else { return };
-        let Some(life) = known.life.as_mut().filter(|life| !life.confined) else {
+        let Some(life) = known.life.as_mut().filter(|life| life.confined.is_none()) else {
             return self.kill(process, "said twice that it is confined");
         };
-        (life.confined, life.door.held) = (true, false);
+        (life.confined, life.door.held) = (Some(confinement), false);
         life.door.flush(&self.poller);
         known.due = known.due.filter(|_| known.stopping);
-        let (pid, uid) = (life.pid, known.identity.0);
-        self.emit(|event| {
-            let mut said = event.init_confined();
-            confinement.write_to(said.reborrow().init_confinement());
-            fill!(said, set_process(process), set_pid(pid), set_uid(uid));
-        });
+        self.tell_confined(process);
         if let Some(mut ready) = self.ready.take_if(|_| process == POWERBOX) {
             // Who does not listen any more does not need to know.
             let _ = ready.write_all(b"READY\n");
             notify_supervisor("READY=1");
             self.machine.say("ready");
         }
+    }
+
+    /// Tells how a process is confined, if it is.
+    pub(crate) fn tell_confined(&mut self, process: u64) {
+        let Some(known) = self.processes.get(&process).filter(|known| known.plan.is_some()) else { return };
+        let (uid, life) = (known.identity.0, known.life.as_ref());
+        let Some((pid, confinement)) = life.and_then(|life| Some((life.pid, life.confined.clone()?))) else { return };
+        self.emit(|event| {
+            let mut said = event.init_confined();
+            confinement.write_to(said.reborrow().init_confinement());
+            fill!(said, set_process(process), set_pid(pid), set_uid(uid));
+        });
     }
 
     /// A process ended. Its last messages are read before anything is concluded from that.

@@ -137,7 +137,8 @@ struct ShellResource {
 }
 
 struct Page {
-  # The whole inventory, in pages; the last has end set.
+  # The whole inventory, in pages; the last has end set. After it comes `confined` for each process that is, shells and
+  # the powerbox apart: also for one whose `confined` came before its page.
   processes @0 :List(Process);
   links @1 :List(LiveLink);
   tombstones @2 :List(UInt64);

@@ -123,6 +123,21 @@ fn an_open_grant_does_not_notice_that_the_powerbox_dies() {
 }
 
 #[test]
+fn what_holds_the_others_in_is_still_told_after_the_powerbox_died() {
+    let node = node();
+    let running = Running::search(&node);
+    let before = powerbox(&node);
+    let (app, folder) = (confinement(&node, "sandbox"), confinement(&node, "folder"));
+    assert!(app.contains("seccomp") && folder.contains("seccomp"), "{app} {folder}");
+    kill(before["pid"].as_u64().expect("it has a number"));
+    // A command that reaches the one that is dying fails, and says so.
+    while !node.run(["status"]).status.success() {}
+    assert_ne!(before["pid"], powerbox(&node)["pid"]);
+    assert_eq!((confinement(&node, "sandbox"), confinement(&node, "folder")), (app, folder));
+    drop(running.end());
+}
+
+#[test]
 fn who_holds_what_and_why_can_be_seen() {
     let node = node();
     node.expect(["run", "search", "--grant", &preset(&node, ",ro,expires=1h,calls=100000"), "--", "needle"]);
@@ -177,9 +192,20 @@ fn the_shell_uses_a_folder_like_any_other_holder() {
 }
 
 fn powerbox(node: &Node) -> Value {
+    process(node, "powerbox")
+}
+
+/// The process of this image.
+fn process(node: &Node, image: &str) -> Value {
     let status = node.json(["status"]);
     let processes = status["processes"].as_array().expect("processes are listed");
-    processes.iter().find(|process| process["image"] == "powerbox").expect("the powerbox runs").clone()
+    processes.iter().find(|process| process["image"] == image).unwrap_or_else(|| panic!("no {image} runs")).clone()
+}
+
+/// What `status` says of how the process of this image is confined, and of which process.
+fn confinement(node: &Node, image: &str) -> String {
+    let process = process(node, image);
+    format!("{} {} missing {}", process["pid"], process["confinement"], process["missing"])
 }
 
 fn kill(pid: u64) {

@@ -25,6 +25,8 @@ fn a_powerbox_that_is_killed_finds_everything_in_the_inventory() {
     let numbers: Vec<u64> = rows.processes.iter().map(|row| row.0).collect();
     assert_eq!(numbers, [0, 10, 20, number]);
     assert!(rows.processes[3].4 && !rows.processes[2].4);
+    let Event::Confined { process: 10, profile, .. } = powerbox.next() else { panic!("its confinement is told again") };
+    assert_eq!(profile, "fake");
 
     // The shell is still connected, and can be linked anew.
     let begin = ToVat::decode(&shell.receive().unwrap().0).unwrap();

@@ -15,7 +15,7 @@ use super::packets::Socket;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     Done { sequence: u64, outcome: Outcome, detail: String },
-    Confined { process: u64, pid: u32, uid: u32 },
+    Confined { process: u64, pid: u32, uid: u32, profile: String },
     Exited { process: u64, code: i32, last: String, will_restart: bool, restarts: u32 },
     LinkEnded { link: u64, reason: EndReason },
     Quiet { link: u64 },
@@ -227,7 +227,8 @@ fn decode(bytes: &[u8]) -> Event {
         }
         Which::Confined(said) => {
             let said = said.unwrap();
-            Event::Confined { process: said.get_process(), pid: said.get_pid(), uid: said.get_uid() }
+            let profile = text(said.get_confinement().unwrap().get_profile());
+            Event::Confined { process: said.get_process(), pid: said.get_pid(), uid: said.get_uid(), profile }
         }
         Which::Exited(exited) => {
             let exited = exited.unwrap();

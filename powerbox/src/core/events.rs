@@ -85,11 +85,12 @@ impl Core {
     fn confined(self: &Rc<Self>, process: u64, confinement: Confinement, pid: u32, uid: u32) {
         let mut live = self.live.borrow_mut();
         let Some(known) = live.processes.get_mut(&process) else { return };
+        // With the inventory it is told again.
+        let again = known.restarts > 0 && !known.confined;
         known.confined = true;
         known.backing_off = false;
         known.confinement = confinement;
         (known.pid, known.uid) = (pid, uid);
-        let again = known.restarts > 0;
         drop(live);
         self.bells.processes.ring();
         if again {
