@@ -19,7 +19,7 @@ pub(crate) struct Preset {
 
 pub(crate) fn not_announced(instance: &str, label: &str) -> Problem {
     Problem::refused(format!(
-        "the package of {instance} does not announce “{}”, so it cannot be given that. Its author would have to add it",
+        "the package of {instance} does not announce “{}”, so it cannot be given that. `latch install` lists what it announces",
         plain(label, PHRASE_LIMIT)
     ))
 }

@@ -26,7 +26,7 @@ impl Case {
 fn a_bad_package_is_refused_and_leaves_nothing_behind() {
     let forge = Forge::of(&tests::package("hello"));
     let mut cases = vec![
-        Case::new("empty", Vec::new(), "not a package"),
+        Case::new("empty", Vec::new(), "latch build DIR"),
         Case::new("wrong signature", forge.signature_of_another(), "signature"),
         Case::new("not a component", forge.signed(b"\0asm\x01\0\0\0".to_vec()), "component"),
         Case::new("text for a component", forge.signed(b"#!/bin/sh\nrm -rf /\n".to_vec()), "component"),
@@ -48,6 +48,33 @@ fn a_bad_package_is_refused_and_leaves_nothing_behind() {
         assert!(told.contains(case.word), "{}: the refusal does not say {:?}:\n{told}", case.name, case.word);
         assert_nothing_is_left(&node, &before, &case.name);
     }
+}
+
+#[test]
+fn what_is_no_package_names_the_command_that_makes_one() {
+    let node = Node::start();
+    let folder = node.scratch().join("an app");
+    std::fs::create_dir(&folder).expect("room for a folder");
+    let next = format!("next: latch build '{}'", folder.display());
+    let told = node.refused(["install".as_ref(), folder.as_os_str()]);
+    assert!(told.contains(&next), "{told}");
+    let output = node.run(["run".as_ref(), folder.as_os_str()]);
+    assert_eq!(output.status.code(), Some(126));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&next));
+}
+
+#[test]
+fn a_label_that_is_not_announced_is_refused_with_the_command_for_one_that_is() {
+    let node = Node::start();
+    node.expect(["install".as_ref(), tests::package("hello").as_os_str(), "--trust".as_ref()]);
+    let grant = format!("docs=host:{}", node.scratch().display());
+    let output = node.run(["run", "hello", "--grant", &grant, "--", "two words"]);
+    assert_eq!(output.status.code(), Some(126));
+    let told = String::from_utf8_lossy(&output.stderr);
+    let named = grant.replace("docs=", "folder=");
+    assert!(told.contains(&format!("next: latch run hello --grant {named} -- 'two words'")), "{told}");
+    let told = node.refused(["grant", "hello", &grant]);
+    assert!(told.contains(&format!("next: latch grant hello {named}")), "{told}");
 }
 
 #[test]

@@ -187,7 +187,9 @@ impl ErrorKind {
     fn text(self) -> &'static str {
         match self {
             ErrorKind::Denied => "the request was denied",
-            ErrorKind::Unannounced => "the request was refused: the app's manifest does not announce it",
+            ErrorKind::Unannounced => {
+                "the request was refused: the app's manifest does not announce it. Its author adds a [[request]] to latch.toml"
+            }
             ErrorKind::Undecided => "nobody decided the request in time",
             ErrorKind::Revoked => "revoked: it was taken back",
             ErrorKind::GivenBack => "the app has given it back",

@@ -47,7 +47,7 @@ impl std::fmt::Display for Refusal {
         match self {
             Refusal::NotAPackage => write!(
                 formatter,
-                "not a package: the file does not begin as a .latch file does. Make one with `latch build`"
+                "not a package: the file does not begin as a .latch file does. Make one of an app's folder: latch build DIR"
             ),
             Refusal::Format(format) => write!(
                 formatter,

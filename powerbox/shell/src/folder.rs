@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::failure::{Failure, Outcome};
 use crate::guarded::{self, Guarded};
 use crate::node::{Node, ResourceKind};
+use crate::text::escape;
 
 /// Opens a folder and sends it, unless it has to do with what is guarded; the token by which the node is told of it.
 pub(crate) async fn send(node: &Node, path: &Path, guarded: &[Guarded]) -> Outcome<u64> {
@@ -25,14 +26,23 @@ pub(crate) async fn send_file(node: &Node, path: &Path) -> Outcome<u64> {
     let what = || format!("cannot open {}", path.display());
     let file = File::open(path)
         .map_err(|error| Failure::new(what()).because(error).next("latch build DIR makes a package and names it"))?;
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(Failure::new(what())
-            .because("it is not a file")
-            .next("give a .latch file; `latch build DIR` makes one of an app's folder"));
+    let metadata = file.metadata();
+    if !metadata.as_ref().is_ok_and(|metadata| metadata.is_file()) {
+        let failure = Failure::new(what()).because("it is not a package");
+        return Err(if metadata.is_ok_and(|metadata| metadata.is_dir()) {
+            failure.next(format!("latch build {}, and give the .latch file that it names", shown(path)))
+        } else {
+            failure.next("latch build DIR makes a package of an app's folder and names it")
+        });
     }
     let file = OwnedFd::from(file);
     let found = real_path(&file)?;
     node.send_resource(ResourceKind::File, "package", &found, file).await
+}
+
+/// A path as it is typed in a command line.
+pub(crate) fn shown(path: &Path) -> String {
+    escape::word(&path.to_string_lossy())
 }
 
 fn open(path: &Path) -> Outcome<OwnedFd> {

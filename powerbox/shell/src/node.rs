@@ -181,7 +181,7 @@ fn unreachable(state: &State, error: &io::Error) -> Failure {
     let failure = Failure::new(format!("cannot reach the node of {}", state.path().display()));
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            failure.because("it is not running").next("latch up")
+            failure.because("it is not running").next(state.command("up"))
         }
         io::ErrorKind::PermissionDenied => failure
             .because("only its owner and root may operate it")

@@ -12,6 +12,7 @@ use rustix::fs::FlockOperation;
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::failure::{Doing as _, Failure, Outcome};
+use crate::text::escape;
 
 /// Only its owner reads the state.
 const STATE_MODE: u32 = 0o700;
@@ -21,6 +22,8 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     path: PathBuf,
+    /// Whether it was named on the command line, and so must be again.
+    named: bool,
 }
 
 impl State {
@@ -32,11 +35,20 @@ impl State {
                 .next("latch --state DIR …")
         })?;
         let path = std::path::absolute(&path).doing(|| format!("cannot find {}", path.display()))?;
-        Ok(Self { path })
+        Ok(Self { path, named: option.is_some() })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The command line for the same node that begins with this command.
+    pub(crate) fn command(&self, command: &str) -> String {
+        if self.named {
+            format!("latch --state {} {command}", escape::word(&self.path.to_string_lossy()))
+        } else {
+            format!("latch {command}")
+        }
     }
 
     /// The kernel's own log, with what its children said on standard error.
@@ -206,7 +218,7 @@ mod tests {
     #[test]
     fn this_process_holds_what_it_locked() {
         let folder = std::env::temp_dir().join(format!("latch-state-{}", std::process::id()));
-        let state = State { path: folder.clone() };
+        let state = State { path: folder.clone(), named: false };
         state.prepare().unwrap();
         assert!(Holder::of(&state.supervisor_lock()).unwrap().is_none());
         let lock = state.lock_supervisor().unwrap().unwrap();

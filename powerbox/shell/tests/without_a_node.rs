@@ -70,6 +70,10 @@ fn every_command_that_needs_a_node_says_how_to_start_one() {
         assert!(stderr(&output).contains("next: latch up"), "{words:?}: {}", stderr(&output));
         assert!(output.stdout.is_empty(), "{words:?}");
     }
+    let elsewhere = scratch.folder.join("an other");
+    let output = scratch.latch(&["--state", elsewhere.to_str().unwrap(), "ps"]);
+    let next = format!("next: latch --state '{}' up", elsewhere.display());
+    assert!(stderr(&output).contains(&next), "{}", stderr(&output));
 }
 
 #[test]

@@ -136,8 +136,11 @@ async fn node(state: &State) -> Vec<Finding> {
     if !node::is_up(state).await {
         let log = state.log_since(0);
         return vec![match up::refusal(&log) {
-            Some(why) => Finding::bad("node", format!("refused to start: {why}"), "mend that, then `latch up`"),
-            None => Finding::bad("node", "is not running", "latch up"),
+            Some(why) => {
+                let next = format!("mend that, then `{}`", state.command("up"));
+                Finding::bad("node", format!("refused to start: {why}"), next)
+            }
+            None => Finding::bad("node", "is not running", state.command("up")),
         }];
     }
     let asked = async { Node::connect(state).await?.doctor().await };

@@ -47,19 +47,41 @@ pub(crate) struct Grant {
 }
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Grant) -> Outcome {
-    let Labelled { label, given } = Labelled::parse(&command.grant, &context.current).map_err(Failure::usage)?;
+    let Labelled { label, given, written } =
+        Labelled::parse(&command.grant, &context.current).map_err(Failure::usage)?;
     let app = app_of(node, &command.instance).await?;
-    let rights = announced_rights(node, &app, &label).await?;
+    let again = |label: &str| {
+        format!("latch grant {} {}", escape::word(&command.instance), escape::word(&format!("{label}={written}")))
+    };
+    let rights = announced_rights(node, &app, &label, again).await?;
     let choice = Choice::from_given(node, &given, rights).await?;
     let id = node.grant(&command.instance, &label, &choice).await?;
     output::line(&granted(id, &command.instance, &label, &given, choice.rights))
 }
 
-/// What an app's manifest announces under a label; nothing is announced: to see, and the node decides.
-pub(crate) async fn announced_rights(node: &Node, app: &str, label: &str) -> Outcome<Rights> {
+/// What an app's manifest announces under a label. Where it does not, `again` makes the command that gives under another.
+/// Where the app is not installed: to see, and the node decides.
+pub(crate) async fn announced_rights(
+    node: &Node,
+    app: &str,
+    label: &str,
+    again: impl Fn(&str) -> String,
+) -> Outcome<Rights> {
     let packages = node.packages().await?;
-    let announced = packages.iter().find(|package| package.name == app).and_then(|package| package.announced(label));
-    Ok(announced.map_or(Rights::READ, |announced| announced.rights))
+    let Some(package) = packages.iter().find(|package| package.name == app) else { return Ok(Rights::READ) };
+    if let Some(announced) = package.announced(label) {
+        return Ok(announced.rights);
+    }
+    let failure = Failure::new(format!("the package of {app} does not announce `{label}`"));
+    let labels: Vec<&str> = package.requests.iter().map(|announced| announced.label.as_str()).collect();
+    Err(if labels.is_empty() {
+        failure
+            .because("it asks for nothing, and is given nothing")
+            .next("add a [[request]] to the app's latch.toml, then: latch build DIR")
+    } else {
+        let commands: Vec<String> = labels.iter().map(|label| again(label)).collect();
+        failure.because(format!("it announces {}", labels.join(", "))).next(commands.join("\n"))
+    })
 }
 
 async fn app_of(node: &Node, instance: &str) -> Outcome<String> {

@@ -14,6 +14,7 @@ use vat::door::EXIT_STOPPED;
 
 use crate::ask::{Choice, Run as Start};
 use crate::failure::{Doing as _, EXIT_FAILED, EXIT_RUN_NOT_FOUND, EXIT_RUN_NOT_STARTED, Failure, Outcome};
+use crate::folder;
 use crate::node::Node;
 use crate::output;
 use crate::rows::Grant;
@@ -100,7 +101,15 @@ async fn start(node: &Node, command: &Run, presets: &[Labelled]) -> Outcome<(Str
     let app = find(node, command).await?;
     let mut choices = Vec::new();
     for preset in presets {
-        let asked = grant::announced_rights(node, &app, &preset.label).await?;
+        let again = |label: &str| {
+            let separator = (!command.arguments.is_empty()).then(|| "--".to_owned());
+            let arguments =
+                separator.into_iter().chain(command.arguments.iter().map(|argument| escape::word(argument)));
+            let words = ["latch", "run", &app, "--grant"].map(str::to_owned).into_iter();
+            let grant = escape::word(&format!("{label}={}", preset.written));
+            words.chain([grant]).chain(arguments).collect::<Vec<_>>().join(" ")
+        };
+        let asked = grant::announced_rights(node, &app, &preset.label, again).await?;
         choices.push((preset.label.clone(), Choice::from_given(node, &preset.given, asked).await?));
     }
     let start = Start {
@@ -123,7 +132,7 @@ async fn find(node: &Node, command: &Run) -> Outcome<String> {
         }
         if file.is_dir() {
             return Err(Failure::new(format!("{} is a folder, not a package", command.app))
-                .next(format!("latch build {0}, then run the .latch file that it names", file.display()))
+                .next(format!("latch build {}, then run the .latch file that it names", folder::shown(file)))
                 .code(EXIT_RUN_NOT_STARTED));
         }
         let (package, _) = install::install(node, file, command.trust).await?;
@@ -237,10 +246,9 @@ fn restoring(instance: &str, grants: &[Grant]) -> Vec<String> {
     }
     let revoked = last.values().filter(|grant| grant.end_reason == Some("revoked"));
     let command = |grant: &&Grant| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/._-".contains(&byte);
-        // A path that a shell would take apart is the person's to quote.
-        let object = if grant.offer.bytes().all(plain) { &grant.offer } else { "host:PATH" };
-        format!("latch grant {instance} {}={object}", grant.label)
+        // As an offer is written: a comma of its own would end it.
+        let offer = grant.offer.replace('\\', "\\\\").replace(',', "\\,");
+        format!("latch grant {instance} {}", escape::word(&format!("{}={offer}", grant.label)))
     };
     revoked.map(command).collect()
 }

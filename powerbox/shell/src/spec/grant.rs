@@ -105,6 +105,8 @@ pub(crate) struct Labelled {
     pub(crate) label: String,
     /// What it gets.
     pub(crate) given: Given,
+    /// The same as the person wrote it.
+    pub(crate) written: String,
 }
 
 impl Labelled {
@@ -116,7 +118,7 @@ impl Labelled {
         if !package::is_label(label) {
             return Err(format!("`{label}` is no label: 1 to 64 of a-z, 0-9, '.', '_' and '-'"));
         }
-        Ok(Self { label: label.to_owned(), given: Given::parse(rest, current)? })
+        Ok(Self { label: label.to_owned(), given: Given::parse(rest, current)?, written: rest.to_owned() })
     }
 }
 

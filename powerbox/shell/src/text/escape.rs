@@ -24,6 +24,13 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", line(&words.join(" ")).replace('"', "\\\""))
 }
 
+/// A word as it is typed in a command line: in quotes where a shell would take it apart.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/._-,=+#".contains(&byte);
+    let is_plain = !text.is_empty() && !text.starts_with('#') && text.bytes().all(plain);
+    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// Bytes that are usually UTF-8, such as a file's name. Others are written as `\xff`.
 pub(crate) fn bytes(bytes: &[u8]) -> String {
     let mut safe = String::with_capacity(bytes.len());
@@ -70,6 +77,15 @@ pub(crate) fn push_byte(safe: &mut String, byte: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_one_word_to_a_shell() {
+        assert_eq!(word("folder=host:./docs,ro"), "folder=host:./docs,ro");
+        assert_eq!(word("search#2"), "search#2");
+        for (text, shown) in [("", "''"), ("#12", "'#12'"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("$x", "'$x'")] {
+            assert_eq!(word(text), shown);
+        }
+    }
 
     #[test]
     fn quoted_words_stay_in_their_quotes() {
