@@ -30,7 +30,8 @@ impl Forge {
         let length = honest[12..16].try_into().map(u32::from_le_bytes).expect("four bytes");
         let mut manifest = honest[HEADER_BYTES..HEADER_BYTES + length as usize].to_vec();
         let hash = package::component_hash(&self.component);
-        let place = manifest.windows(hash.len()).position(|window| window == hash).expect("the hash is in the manifest");
+        let place =
+            manifest.windows(hash.len()).position(|window| window == hash).expect("the hash is in the manifest");
         manifest[place..place + hash.len()].copy_from_slice(&package::component_hash(&component));
         let mut header = Header {
             manifest_bytes: length,

@@ -47,7 +47,9 @@ fn our_crates_import_only_what_the_architecture_allows() {
         let excess: Vec<&str> = ours.filter(|import| !allowed.contains(import)).collect();
         assert!(excess.is_empty(), "{name} imports {excess:?}; ARCHITECTURE.md allows {allowed:?}");
     }
-    let known = |name: &str| names.contains(name) || ["tests", "xtask", "bench", "hostile"].contains(&name) || name.starts_with("guest-");
+    let known = |name: &str| {
+        names.contains(name) || ["tests", "xtask", "bench", "hostile"].contains(&name) || name.starts_with("guest-")
+    };
     let unknown: Vec<&String> = imports.keys().filter(|name| !known(name)).collect();
     assert!(unknown.is_empty(), "crates that this test does not know: {unknown:?}");
 }

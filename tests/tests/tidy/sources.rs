@@ -64,15 +64,25 @@ fn no_promise_is_left_in_the_code() {
 }
 
 /// What makes a capability, or a whole engine, without the gate and the meter that `Exports` puts in front of each call.
-const UNGUARDED: [&str; 6] =
-    ["new_client(", "new_client_from_rc(", "new_promise_client(", "new_future_client(", "CapabilityServerSet", "RpcSystem"];
+const UNGUARDED: [&str; 6] = [
+    "new_client(",
+    "new_client_from_rc(",
+    "new_promise_client(",
+    "new_future_client(",
+    "CapabilityServerSet",
+    "RpcSystem",
+];
 
 #[test]
 fn what_is_served_is_served_through_exports() {
     for file in ["services", "apps", "powerbox"].iter().flat_map(|room| rust_files(&tests::checkout().join(room))) {
         let text = std::fs::read_to_string(&file).expect("sources are text");
         let found = UNGUARDED.iter().find(|word| text.lines().map(code).any(|line| line.contains(**word)));
-        assert!(found.is_none() || is_test(&file) || file.ends_with("tests.rs"), "{}: {found:?}: serve through vat's Exports", file.display());
+        assert!(
+            found.is_none() || is_test(&file) || file.ends_with("tests.rs"),
+            "{}: {found:?}: serve through vat's Exports",
+            file.display()
+        );
     }
 }
 

@@ -15,7 +15,12 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new(root: &Path, binaries: &Path, packages: &Path) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
-        Ok(Self { root: root.to_path_buf(), binaries: binaries.to_path_buf(), packages: packages.to_path_buf(), folder })
+        Ok(Self {
+            root: root.to_path_buf(),
+            binaries: binaries.to_path_buf(),
+            packages: packages.to_path_buf(),
+            folder,
+        })
     }
 
     /// A folder for the story's own files.
@@ -37,7 +42,11 @@ impl Stage {
     pub(crate) fn latch(&self, words: &[&str]) -> Result<String, String> {
         let output = self.shown(words)?;
         let printed = text(&output.stdout);
-        if output.status.success() { Ok(printed) } else { Err(format!("`latch {}`: {}", words.join(" "), output.status)) }
+        if output.status.success() {
+            Ok(printed)
+        } else {
+            Err(format!("`latch {}`: {}", words.join(" "), output.status))
+        }
     }
 
     /// Types a command that must be refused, with a message that has this word.

@@ -84,10 +84,7 @@ fn measure(row: &str, links: u32, scale: Scale) -> Result<Outcome, String> {
         unit: "us",
         against: "a byte there and back over a socket between two processes",
         parts,
-        note: format!(
-            "real kernel, service and {} holders, a stand-in powerbox that records nothing",
-            holders.len()
-        ),
+        note: format!("real kernel, service and {} holders, a stand-in powerbox that records nothing", holders.len()),
     })
 }
 
