@@ -1,6 +1,7 @@
 //! Apps that do everything wrong, in a whole node: by raw door calls and raw messages, never through the SDK. Each is
 //! limited or cut; the node and its neighbours do not notice, which the neighbours' own calls show; and an operator can
 //! see who it was, and why.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
 #[path = "hostile_app/asking.rs"]
 mod asking;

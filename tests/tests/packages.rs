@@ -1,5 +1,6 @@
 //! Packages that are not what they should be: each is refused with what, why and what to do next; nothing is started,
 //! and nothing is left behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
 #[path = "packages/forge.rs"]
 mod forge;
@@ -28,9 +29,9 @@ fn a_bad_package_is_refused_and_leaves_nothing_behind() {
     let mut cases = vec![
         Case::new("empty", Vec::new(), "latch build DIR"),
         Case::new("wrong signature", forge.signature_of_another(), "signature"),
-        Case::new("not a component", forge.signed(b"\0asm\x01\0\0\0".to_vec()), "component"),
-        Case::new("text for a component", forge.signed(b"#!/bin/sh\nrm -rf /\n".to_vec()), "component"),
-        Case::new("damaged component", forge.signed(forge.component_cut_short()), "component"),
+        Case::new("not a component", forge.signed(b"\0asm\x01\0\0\0"), "component"),
+        Case::new("text for a component", forge.signed(b"#!/bin/sh\nrm -rf /\n"), "component"),
+        Case::new("damaged component", forge.signed(&forge.component_cut_short()), "component"),
         Case::new(
             "wrong world",
             std::fs::read(tests::package("network")).expect("the package is built"),
@@ -93,7 +94,7 @@ fn a_component_that_takes_forever_to_compile_is_given_up_on() {
     let forge = Forge::of(&tests::package("hello"));
     let node = Node::start();
     let before = everything_below(&node.state());
-    let told = refuse(&node, &forge.signed(forge.component_with_bomb()), &["--trust"]);
+    let told = refuse(&node, &forge.signed(&forge.component_with_bomb()), &["--trust"]);
     assert!(told.contains("compil"), "the refusal does not speak of compiling:\n{told}");
     assert_nothing_is_left(&node, &before, "compile bomb");
     node.expect(["install".as_ref(), tests::package("hello").as_os_str(), "--trust".as_ref()]);

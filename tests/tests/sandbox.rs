@@ -1,5 +1,6 @@
 //! The sandbox and its compiler, each started alone at a door whose other side is this test: what a guest can do to
 //! its sandbox, and what a component can do to the compiler.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
 #[path = "sandbox/bomb.rs"]
 mod bomb;

@@ -1,5 +1,6 @@
 //! What a person sees who runs an app on a terminal: the question, their answer, and that nothing else answers for
 //! them. The terminal is made by `script` (util-linux).
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
 use std::io::{Read, Write};
 use std::path::Path;

@@ -123,7 +123,7 @@ impl Powerbox {
 
     pub fn start(&mut self, start: &Start<'_>) -> Outcome {
         let descriptors: Vec<_> = start.resources.iter().map(|(_, descriptor)| *descriptor).collect();
-        let outcome = self.ask(&descriptors, |command| {
+        self.ask(&descriptors, |command| {
             let mut asked = command.init_start();
             asked.set_process(start.process);
             asked.set_image(start.image);
@@ -148,8 +148,7 @@ impl Powerbox {
             folder.set_file_system(start.folder.file_system);
             folder.set_handle(&start.folder.handle);
             folder.set_inode(start.folder.inode);
-        });
-        outcome
+        })
     }
 
     pub fn link(&mut self, link: u64, grant: u64, server: u64, client: u64) -> Outcome {
@@ -157,7 +156,7 @@ impl Powerbox {
     }
 
     pub fn link_carrying(&mut self, carries: Carries, link: u64, grant: u64, server: u64, client: u64) -> Outcome {
-        let outcome = self.ask(&[], |command| {
+        self.ask(&[], |command| {
             let mut asked = command.init_link();
             asked.set_link(link);
             asked.set_grant(grant);
@@ -167,8 +166,7 @@ impl Powerbox {
             asked.set_label("docs");
             asked.set_server_badge(b"for the server");
             asked.set_client_badge(b"for the client");
-        });
-        outcome
+        })
     }
 
     /// Cuts grants.
@@ -188,12 +186,11 @@ impl Powerbox {
     }
 
     pub fn stop(&mut self, process: u64, kill: bool) -> Outcome {
-        let outcome = self.ask(&[], |command| {
+        self.ask(&[], |command| {
             let mut asked = command.init_stop();
             asked.set_process(process);
             asked.set_kill(kill);
-        });
-        outcome
+        })
     }
 
     /// Reads all pages.

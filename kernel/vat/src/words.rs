@@ -164,9 +164,9 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_name() {
-        for number in 0..REASON_NAMES.len() {
+        for (number, named) in REASON_NAMES.iter().enumerate() {
             let reason = EndReason::try_from(u16::try_from(number).unwrap()).unwrap();
-            assert_eq!(REASON_NAMES[number].0, reason);
+            assert_eq!(named.0, reason);
             assert_eq!(reason_from_name(reason_name(reason)), Some(reason));
         }
         assert!(EndReason::try_from(u16::try_from(REASON_NAMES.len()).unwrap()).is_err());

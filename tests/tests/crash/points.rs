@@ -26,9 +26,12 @@ enum After {
 }
 use After::{Alive, Ended, Same};
 
+/// Points by name, each with how often it is passed.
+type Points = &'static [(&'static str, usize)];
+
 /// Where it is killed, amid what, and what must be the case when it is back. A grant counts from when its record is whole;
 /// a revocation from when the kernel has cut, since the kernel remembers.
-const STEPS: &[(&[(&str, usize)], Act, After)] = &[
+const STEPS: &[(Points, Act, After)] = &[
     (&[("grant.decided", 1)], Grant, Ended),
     (&[("log.write", 1)], Grant, Ended),
     (&[("log.torn", 1)], Grant, Ended),

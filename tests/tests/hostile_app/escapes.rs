@@ -67,7 +67,8 @@ fn a_name_that_steers_a_terminal_is_no_name() {
     // What the library that signs would not sign: words of the same length, exchanged afterwards.
     let plain = "1.0.0-".to_owned() + &"a".repeat(ESCAPES.len() - 6);
     let name = "a".repeat(ESCAPES.len());
-    let changes: [(&str, &str, fn(&mut package::Manifest, String)); 5] = [
+    type Change = fn(&mut package::Manifest, String);
+    let changes: [(&str, &str, Change); 5] = [
         ("name", &name, |manifest, text| manifest.name = text),
         ("version", &plain, |manifest, text| manifest.version = text),
         ("label", &name, |manifest, text| manifest.requests[0].label = text),

@@ -25,14 +25,14 @@ impl Forge {
 
     /// A package of another component, well signed: also of one that the signer itself would refuse, as a dishonest
     /// author would make it.
-    pub(crate) fn signed(&self, component: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn signed(&self, component: &[u8]) -> Vec<u8> {
         let honest = package::sign(&self.manifest, &self.component, &self.key).expect("what was good is good");
         let length = honest[12..16].try_into().map(u32::from_le_bytes).expect("four bytes");
         let mut manifest = honest[HEADER_BYTES..HEADER_BYTES + length as usize].to_vec();
         let hash = package::component_hash(&self.component);
         let place =
             manifest.windows(hash.len()).position(|window| window == hash).expect("the hash is in the manifest");
-        manifest[place..place + hash.len()].copy_from_slice(&package::component_hash(&component));
+        manifest[place..place + hash.len()].copy_from_slice(&package::component_hash(component));
         let mut header = Header {
             manifest_bytes: length,
             component_bytes: component.len() as u64,
@@ -40,13 +40,13 @@ impl Forge {
             signature: [0; 64],
         };
         header.signature = self.key.sign(&header.digest(&manifest)).to_bytes();
-        [&header.encode()[..], &manifest, &component].concat()
+        [&header.encode()[..], &manifest, component].concat()
     }
 
     /// The good package with the signature of somebody else.
     pub(crate) fn signature_of_another(&self) -> Vec<u8> {
         let mut bytes = self.good.clone();
-        let other = self.signed(self.component.clone());
+        let other = self.signed(&self.component);
         bytes[56..120].copy_from_slice(&other[56..120]);
         bytes
     }

@@ -12,13 +12,13 @@ const CORE_MODULE: u8 = 1;
 
 /// The component with one more module in it, which nothing ever uses.
 pub(crate) fn with_bomb(component: &[u8]) -> Vec<u8> {
-    [component, &section(CORE_MODULE, module())].concat()
+    [component, &section(CORE_MODULE, &module())].concat()
 }
 
 fn module() -> Vec<u8> {
     let types = [&[1, 0x60][..], &[0, 0]].concat();
-    let code = [&[1][..], &sized(body())].concat();
-    [&b"\0asm\x01\0\0\0"[..], &section(TYPES, types), &section(FUNCTIONS, vec![1, 0]), &section(CODE, code)].concat()
+    let code = [&[1][..], &sized(&body())].concat();
+    [&b"\0asm\x01\0\0\0"[..], &section(TYPES, &types), &section(FUNCTIONS, &[1, 0]), &section(CODE, &code)].concat()
 }
 
 /// One loop in which each local depends on two others far away.
@@ -46,12 +46,12 @@ fn body() -> Vec<u8> {
     body
 }
 
-fn section(id: u8, content: Vec<u8>) -> Vec<u8> {
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
     [&[id][..], &sized(content)].concat()
 }
 
-fn sized(content: Vec<u8>) -> Vec<u8> {
-    [&number(content.len() as u32)[..], &content].concat()
+fn sized(content: &[u8]) -> Vec<u8> {
+    [&number(content.len() as u32)[..], content].concat()
 }
 
 /// LEB128, as WebAssembly writes numbers.

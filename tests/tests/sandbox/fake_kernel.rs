@@ -47,16 +47,16 @@ impl Process {
         let process =
             Self { door: ours, child, last_link: 0, last_word: None, ended: Vec::new(), confined: Vec::new() };
         let begin = Begin { process: 1, setup, resources: resources.len() as u16, reduced: false };
-        process.say(ToVat::Begin(begin), None);
+        process.say(&ToVat::Begin(begin), None);
         for (name, descriptor) in resources {
             let resource =
                 Resource { kind: ResourceKind::Memory, name: (*name).to_owned(), token: 0, path: String::new() };
-            process.say(ToVat::Resource(resource), Some(*descriptor));
+            process.say(&ToVat::Resource(resource), Some(*descriptor));
         }
         process
     }
 
-    fn say(&self, message: ToVat, descriptor: Option<BorrowedFd<'_>>) {
+    fn say(&self, message: &ToVat, descriptor: Option<BorrowedFd<'_>>) {
         let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
         // A process that ended already shows in its exit code.
         let _ = send(&self.door, &message.encode().unwrap(), &descriptors);
@@ -69,7 +69,7 @@ impl Process {
         self.last_link += 1;
         let badge = if carries == Carries::Raw { Vec::new() } else { badge() };
         let link = Link { id: self.last_link, role, carries, label: label.to_owned(), badge };
-        self.say(ToVat::Link(link), Some(theirs.as_fd()));
+        self.say(&ToVat::Link(link), Some(theirs.as_fd()));
         ours
     }
 
@@ -80,11 +80,11 @@ impl Process {
 
     pub(crate) fn notice(&self, link: u64, label: &str, reason: EndReason, detail: &str) {
         let notice = Notice { link, label: label.to_owned(), reason, detail: detail.to_owned() };
-        self.say(ToVat::Notice(notice), None);
+        self.say(&ToVat::Notice(notice), None);
     }
 
     pub(crate) fn stop(&self) {
-        self.say(ToVat::Stop, None);
+        self.say(&ToVat::Stop, None);
     }
 
     /// Reads one message of the process; nothing where it closed its door.

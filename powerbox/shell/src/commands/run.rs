@@ -221,7 +221,7 @@ impl Foreground<'_> {
             let stop = async {
                 // It is refused where the app has ended by now, and word of that is on its way.
                 let _ = self.node.persist(|| self.node.stop(&self.instance, kill)).await;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             };
             tokio::select! {
                 () = stop => {}

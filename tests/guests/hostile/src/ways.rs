@@ -6,7 +6,10 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-const WAYS: &[(&str, fn() -> ExitCode)] = &[
+/// What a way does; the exit code, where it comes back.
+type Way = fn() -> ExitCode;
+
+const WAYS: &[(&str, Way)] = &[
     ("endless-loop", endless_loop),
     ("long-but-polite", long_but_polite),
     ("memory", memory),
