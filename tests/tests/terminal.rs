@@ -10,6 +10,9 @@ use tests::node::Node;
 /// What stands where an answer is awaited.
 const CUE: &str = "n / never] ";
 
+/// What stands at the end of the last question before something is given.
+const CONFIRM: &str = "[y/N] ";
+
 /// `latch` on a terminal of its own.
 struct Terminal {
     child: Child,
@@ -83,6 +86,10 @@ fn a_request_is_asked_on_the_terminal_and_a_path_answers_it() {
     assert!(question.contains("in the app's own words: \"to show you what is in it\""), "{question}");
     assert!(question.contains("host:PATH"), "the provider is not named:\n{question}");
     terminal.type_in(&format!("{}\n", given(&node)));
+    let asked = terminal.wait_for(CONFIRM);
+    let named = format!("give hello the folder {} (read-only) as \"folder\"?", given(&node));
+    assert!(asked.contains(&named), "{asked}");
+    terminal.type_in("y\n");
     let (rest, code) = terminal.end();
     assert!(rest.contains("granted hello:folder") && rest.contains("kept.txt"), "{rest}");
     assert_eq!(code, Some(0), "{rest}");
@@ -117,10 +124,71 @@ fn a_number_gives_a_folder_whatever_its_name_hides() {
     let question = terminal.wait_for(CUE);
     assert!(question.contains("o\\u{3164}d\\u{202e}d, x:PATH"), "{question}");
     terminal.type_in("1\n");
+    let asked = terminal.wait_for(CONFIRM);
+    assert!(asked.contains("give second host:") && asked.contains("o\\u{3164}d"), "{asked}");
+    terminal.type_in("y\n");
     let (rest, code) = terminal.end();
     assert!(rest.contains("granted second:folder") && rest.contains("kept.txt"), "{rest}");
     assert!(!rest.contains("any more"), "{rest}");
     assert_eq!(code, Some(0), "{rest}");
+}
+
+#[test]
+fn an_answer_to_the_apps_own_question_gives_nothing() {
+    let node = node();
+    node.expect(["run", "hello", "--name", "first", "--grant", &format!("folder=host:{}", given(&node))]);
+    let mut terminal = Terminal::run(&node, "run hello --name second");
+    // A finger was on its way when the question came; wherever it lands, it gives nothing.
+    terminal.wait_for("do not ask again");
+    terminal.type_in("1\n");
+    terminal.wait_for(CUE);
+    terminal.type_in("\n");
+    terminal.wait_for(CUE);
+    terminal.type_in("1\n");
+    terminal.wait_for(CONFIRM);
+    terminal.type_in("1\n");
+    assert!(terminal.wait_for(CUE).contains("nothing was given"));
+    let grants = node.json(["grants"]);
+    assert!(grants.as_array().is_some_and(|grants| grants.iter().all(|grant| grant["holder"] != "second")), "{grants}");
+    terminal.type_in("n\n");
+    assert_eq!(terminal.end().1, Some(3));
+}
+
+#[test]
+fn a_link_on_the_way_is_shown_and_asked_for() {
+    let node = node();
+    std::os::unix::fs::symlink("given", node.scratch().join("docs")).expect("room for a link");
+    let link = node.scratch().join("docs").display().to_string();
+    let leads = format!("{link} has a symbolic link in it: it leads to {}", given(&node));
+    // In the question of a run,
+    let mut terminal = Terminal::run(&node, "run hello");
+    terminal.wait_for(CUE);
+    terminal.type_in("./docs\n");
+    let asked = terminal.wait_for(CONFIRM);
+    assert!(asked.contains(&leads) && asked.contains(&format!("the folder {} (", given(&node))), "{asked}");
+    terminal.type_in("\n");
+    assert!(terminal.wait_for(CUE).contains("nothing was given"));
+    let id = node.json(["requests"])[0]["id"].as_u64().expect("requests are numbered").to_string();
+    // without a terminal,
+    let (offer, preset) = (format!("host:{link}"), format!("folder=host:{link}"));
+    for words in [&["approve", &id, &offer][..], &["grant", "hello", &preset], &["run", "hello", "--grant", &preset]] {
+        let refused = node.run(words);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let next = format!("write host:{}, or `,force` after it", given(&node));
+        assert!(!refused.status.success() && told.contains(&leads) && told.contains(&next), "{words:?}: {told}");
+    }
+    // and on one.
+    for (key, code) in [("\n", 1), ("y\n", 0)] {
+        let mut other = Terminal::run(&node, &format!("approve {id} {offer}"));
+        let asked = other.wait_for(CONFIRM);
+        assert!(asked.contains(&leads), "{asked}");
+        other.type_in(key);
+        let (said, ended) = other.end();
+        assert_eq!(ended, Some(code), "{said}");
+        let granted = said.contains(&format!("granted hello:folder = host:{},", given(&node)));
+        assert_eq!(granted, code == 0, "{said}");
+    }
+    assert_eq!(terminal.end().1, Some(0));
 }
 
 #[test]

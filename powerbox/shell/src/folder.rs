@@ -2,7 +2,7 @@
 //! door. The node never opens a path on anybody's word.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
@@ -12,13 +12,38 @@ use crate::guarded::{self, Guarded};
 use crate::node::{Node, ResourceKind};
 use crate::text::escape;
 
-/// Opens a folder and sends it, unless it has to do with what is guarded; the token by which the node is told of it.
-pub(crate) async fn send(node: &Node, path: &Path, guarded: &[Guarded]) -> Outcome<u64> {
-    let folder = open(path)?;
-    // The very folder that is sent, whatever becomes of its path.
-    guarded::check(&folder, path, guarded)?;
-    let found = real_path(&folder)?;
-    node.send_resource(ResourceKind::Folder, "folder", &found, folder).await
+/// A folder that was opened and is not sent yet: what a person confirms is this very one, whatever becomes of its path.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    descriptor: OwnedFd,
+    named: PathBuf,
+    real: PathBuf,
+}
+
+impl Folder {
+    /// Opens it, unless it has to do with what is guarded.
+    pub(crate) fn open(path: &Path, guarded: &[Guarded]) -> Outcome<Self> {
+        let descriptor = open(path)?;
+        guarded::check(&descriptor, path, guarded)?;
+        let real = real_path(&descriptor)?;
+        Ok(Self { descriptor, named: path.to_owned(), real })
+    }
+
+    /// Where it really is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.real
+    }
+
+    /// The path that the person wrote, where it leads to another place than it says: a symbolic link is on the way, and
+    /// whoever may write there may have put it there.
+    pub(crate) fn named_elsewhere(&self) -> Option<&Path> {
+        (without_steps_up(&self.named) != self.real).then_some(&self.named)
+    }
+
+    /// Sends it; the token by which the node is told of it.
+    pub(crate) async fn send(self, node: &Node) -> Outcome<u64> {
+        node.send_resource(ResourceKind::Folder, "folder", &self.real, self.descriptor).await
+    }
 }
 
 /// Opens a file and sends it; the token by which the node is told of it.
@@ -64,6 +89,19 @@ fn real_path(descriptor: &OwnedFd) -> Outcome<PathBuf> {
     std::fs::read_link(link).map_err(|error| Failure::new("cannot tell a folder's real path").because(error))
 }
 
+/// An absolute path with each `..` taken at its word: where it leads if no symbolic link is on the way.
+fn without_steps_up(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(plain.pop()),
+            Component::Normal(name) => plain.push(name),
+            _ => {}
+        }
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,10 +110,20 @@ mod tests {
     fn a_folder_is_opened_where_it_really_is() {
         let base =
             std::fs::canonicalize(std::env::temp_dir()).unwrap().join(format!("latch-folder-{}", std::process::id()));
-        std::fs::create_dir_all(base.join("real")).unwrap();
+        std::fs::create_dir_all(base.join("real/deep")).unwrap();
         std::os::unix::fs::symlink("real", base.join("link")).unwrap();
         std::fs::write(base.join("file"), "x").unwrap();
-        assert_eq!(real_path(&open(&base.join("link")).unwrap()), Ok(base.join("real")));
+        for (path, real, elsewhere) in [
+            ("real", "real", false),
+            ("real/deep/..", "real", false),
+            ("link", "real", true),
+            ("link/deep", "real/deep", true),
+            ("link/..", "", false),
+        ] {
+            let folder = Folder::open(&base.join(path), &[]).unwrap();
+            assert_eq!(folder.path().components().as_path(), base.join(real).components().as_path(), "{path}");
+            assert_eq!(folder.named_elsewhere().is_some(), elsewhere, "{path}");
+        }
         assert!(open(&base.join("file")).unwrap_err().to_string().contains("next: give the folder"));
         assert!(open(&base.join("missing")).is_err());
         std::fs::remove_dir_all(base).unwrap();

@@ -4,12 +4,22 @@ use schema::operator_capnp::{budget, choice};
 use vat::{Method, Rights};
 
 use crate::failure::Outcome;
-use crate::folder;
+use crate::folder::Folder;
 use crate::guarded::{self, Guarded};
 use crate::node::Node;
 use crate::spec::grant::Given;
 use crate::spec::target::Target;
+use crate::text::escape;
 use crate::text::time::now_ms;
+
+/// An object that a person named, found and not given yet.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A folder of this machine, open.
+    Folder(Folder),
+    /// What the node has already.
+    Known(Object),
+}
 
 /// An object as the node knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +49,10 @@ impl Choice {
         Self { object, rights, expires_at_ms: 0, calls: None, bytes: None, methods: Vec::new() }
     }
 
-    /// What was given, with its folder sent to the node. `asked`: the rights where none were named.
-    pub(crate) async fn from_given(node: &Node, given: &Given, asked: Rights) -> Outcome<Self> {
-        let guarded = if given.force { Vec::new() } else { guarded::all(node.state_folder()) };
+    /// What was given, of what was found for it: a folder is sent to the node. `asked`: the rights where none were named.
+    pub(crate) async fn of(node: &Node, found: Found, given: &Given, asked: Rights) -> Outcome<Self> {
         Ok(Self {
-            object: Object::find(node, &given.target, &guarded).await?,
+            object: found.send(node).await?,
             rights: given.rights.unwrap_or(asked),
             expires_at_ms: given.expires_in_ms.map_or(0, |span| now_ms().saturating_add(span)),
             calls: given.calls,
@@ -69,17 +78,46 @@ impl Choice {
     }
 }
 
-impl Object {
-    /// Opens a folder with the person's own rights and sends it, but none of those guarded; tells an offer from a target
-    /// by the node's list.
+impl Found {
+    /// Finds what is to be given to an app: nothing that is guarded, unless the person insists.
+    pub(crate) async fn given(node: &Node, given: &Given) -> Outcome<Self> {
+        let guarded = if given.force { Vec::new() } else { guarded::all(node.state_folder()) };
+        Self::find(node, &given.target, &guarded).await
+    }
+
+    /// Opens a folder with the person's own rights, but none of those guarded; tells an offer from a target by the
+    /// node's list.
     pub(crate) async fn find(node: &Node, target: &Target, guarded: &[Guarded]) -> Outcome<Self> {
-        match target {
-            Target::Host(path) => Ok(Self::Folder(folder::send(node, path, guarded).await?)),
-            Target::Grant(grant) => Ok(Self::Target(format!("#{grant}"))),
+        Ok(match target {
+            Target::Host(path) => Self::Folder(Folder::open(path, guarded)?),
+            Target::Grant(grant) => Self::Known(Object::Target(format!("#{grant}"))),
             Target::Named(name) => {
                 let listed = node.offers().await?.iter().any(|offer| offer.name == *name);
-                Ok(if listed { Self::Offer(name.clone()) } else { Self::Target(name.clone()) })
+                Self::Known(if listed { Object::Offer(name.clone()) } else { Object::Target(name.clone()) })
             }
+        })
+    }
+
+    /// As the node takes it; a folder is sent there.
+    pub(crate) async fn send(self, node: &Node) -> Outcome<Object> {
+        match self {
+            Self::Folder(folder) => Ok(Object::Folder(folder.send(node).await?)),
+            Self::Known(object) => Ok(object),
+        }
+    }
+}
+
+/// For people: a folder by where it really is.
+impl std::fmt::Display for Found {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(formatter, "host:{}", escape::path(folder.path())),
+            Self::Known(Object::Target(name)) => match name.strip_prefix('#') {
+                Some(grant) => write!(formatter, "a part of grant {}", escape::line(grant)),
+                None => formatter.write_str(&escape::line(name)),
+            },
+            Self::Known(Object::Offer(name)) => formatter.write_str(&escape::line(name)),
+            Self::Known(Object::Folder(_)) => formatter.write_str("a folder"),
         }
     }
 }

@@ -6,7 +6,7 @@ mod grants;
 mod record;
 
 pub(crate) use apps::Run;
-pub(crate) use choice::{Choice, Object};
+pub(crate) use choice::{Choice, Found, Object};
 pub(crate) use grants::Revocation;
 
 use std::future::Future;

@@ -3,12 +3,13 @@
 use clap::Args;
 
 use super::{Context, grant};
-use crate::ask::Choice;
+use crate::ask::{Choice, Found};
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::output;
 use crate::rows::Request;
 use crate::spec::grant::Given;
+use crate::terminal::confirm;
 
 /// Gives an app what it asks for
 ///
@@ -29,12 +30,15 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Approve) -> Out
     let request = requests.iter().find(|request| request.id == command.request).ok_or_else(|| {
         Failure::new(format!("there is no undecided request {}", command.request)).next("latch requests")
     })?;
-    output::line(&approve(node, request, &given).await?)
+    let found = Found::given(node, &given).await?;
+    confirm::where_it_leads(&found, given.force).await?;
+    output::line(&approve(node, request, found, &given).await?)
 }
 
 /// Approves and says what was granted; also used by the prompt of `run`.
-pub(crate) async fn approve(node: &Node, request: &Request, given: &Given) -> Outcome<String> {
-    let choice = Choice::from_given(node, given, request.rights).await?;
+pub(crate) async fn approve(node: &Node, request: &Request, found: Found, given: &Given) -> Outcome<String> {
+    let object = found.to_string();
+    let choice = Choice::of(node, found, given, request.rights).await?;
     let id = node.approve(request.id, &choice).await?;
-    Ok(grant::granted(id, &request.instance, &request.label, given, choice.rights))
+    Ok(grant::granted(id, &request.instance, &request.label, &object, choice.rights))
 }

@@ -4,12 +4,12 @@ use clap::Args;
 use vat::Rights;
 
 use super::Context;
-use crate::ask::Choice;
+use crate::ask::{Choice, Found};
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::output;
-use crate::spec::grant::{Given, Labelled};
-use crate::spec::target::Target;
+use crate::spec::grant::Labelled;
+use crate::terminal::confirm;
 use crate::text::{escape, words};
 
 /// How a grant is written, for every command that takes one.
@@ -24,7 +24,8 @@ How it can be narrowed (without rights: what the app asked for):
   calls=N bytes=N   in all: 1000, 64k, 10MiB
   methods=A.b+C.d   only these, such as Directory.list+File.read
 What else can be said:
-  force             give it although the node's state or your signing key is in it
+  force             give it although the node's state or your signing key is in it,
+                    or although a symbolic link on the way leads elsewhere
 A comma within a path is written \\,";
 
 const EXAMPLES: &str = "\
@@ -54,9 +55,12 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Grant) -> Outco
         format!("latch grant {} {}", escape::word(&command.instance), escape::word(&format!("{label}={written}")))
     };
     let rights = announced_rights(node, &app, &label, again).await?;
-    let choice = Choice::from_given(node, &given, rights).await?;
+    let found = Found::given(node, &given).await?;
+    confirm::where_it_leads(&found, given.force).await?;
+    let object = found.to_string();
+    let choice = Choice::of(node, found, &given, rights).await?;
     let id = node.grant(&command.instance, &label, &choice).await?;
-    output::line(&granted(id, &command.instance, &label, &given, choice.rights))
+    output::line(&granted(id, &command.instance, &label, &object, choice.rights))
 }
 
 /// What an app's manifest announces under a label. Where it does not, `again` makes the command that gives under another.
@@ -89,13 +93,8 @@ async fn app_of(node: &Node, instance: &str) -> Outcome<String> {
     Ok(instances.into_iter().find(|row| row.name == instance).map_or_else(|| instance.to_owned(), |row| row.app))
 }
 
-/// Says what was granted, and how it is taken away.
-pub(crate) fn granted(id: u64, instance: &str, label: &str, given: &Given, rights: Rights) -> String {
-    let object = match &given.target {
-        Target::Host(path) => format!("host:{}", escape::line(&path.to_string_lossy())),
-        Target::Grant(grant) => format!("a part of grant {grant}"),
-        Target::Named(name) => escape::line(name),
-    };
+/// Says what was granted, and how it is taken away. `object`: as [`Found`] shows it.
+pub(crate) fn granted(id: u64, instance: &str, label: &str, object: &str, rights: Rights) -> String {
     let (instance, label) = (escape::line(instance), escape::line(label));
     format!(
         "granted {instance}:{label} = {object}, {} (grant {id}; latch revoke {id} takes it away)",

@@ -12,13 +12,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Context, grant, install};
 use vat::door::EXIT_STOPPED;
 
-use crate::ask::{Choice, Run as Start};
+use crate::ask::{Choice, Found, Run as Start};
 use crate::failure::{Doing as _, EXIT_FAILED, EXIT_RUN_NOT_FOUND, EXIT_RUN_NOT_STARTED, Failure, Outcome};
 use crate::folder;
 use crate::node::Node;
 use crate::output;
 use crate::rows::Grant;
 use crate::spec::grant::Labelled;
+use crate::terminal::confirm;
 use crate::terminal::gate::Gate;
 use crate::terminal::pump::{self, Output};
 use crate::terminal::questions::Questions;
@@ -110,7 +111,9 @@ async fn start(node: &Node, command: &Run, presets: &[Labelled]) -> Outcome<(Str
             words.chain([grant]).chain(arguments).collect::<Vec<_>>().join(" ")
         };
         let asked = grant::announced_rights(node, &app, &preset.label, again).await?;
-        choices.push((preset.label.clone(), Choice::from_given(node, &preset.given, asked).await?));
+        let found = Found::given(node, &preset.given).await?;
+        confirm::where_it_leads(&found, preset.given.force).await?;
+        choices.push((preset.label.clone(), Choice::of(node, found, &preset.given, asked).await?));
     }
     let start = Start {
         app: &app,

@@ -30,7 +30,7 @@ pub(crate) struct Given {
     pub(crate) bytes: Option<u64>,
     /// The methods allowed; none named: all.
     pub(crate) methods: Vec<Method>,
-    /// Given although the node itself or the author's key is in it.
+    /// Given although the node itself or the author's key is in it, or a symbolic link on the way leads elsewhere.
     pub(crate) force: bool,
 }
 

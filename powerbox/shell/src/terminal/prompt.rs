@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use super::confirm;
+use crate::ask::Found;
 use crate::rows::Request;
 use crate::spec::grant::Given;
 use crate::spec::target::{HOST_PREFIX, Target};
@@ -72,6 +74,23 @@ pub(crate) fn cue(request: &Request) -> String {
     format!("{} for {}? [{choices}n / never] ", escape::line(&request.label), escape::line(&request.instance))
 }
 
+/// The last question before something is given: who gets what, in the system's own words. An answer that was meant for a
+/// question of the app's ends here at the latest.
+pub(crate) fn confirmation(request: &Request, found: &Found, given: &Given) -> String {
+    let mut text = String::new();
+    let object = match found {
+        Found::Folder(folder) => {
+            text.push_str(&confirm::detour(folder).map_or_else(String::new, |detour| format!("  {detour}\n")));
+            format!("the folder {}", escape::path(folder.path()))
+        }
+        Found::Known(_) => found.to_string(),
+    };
+    let (instance, label) = (escape::line(&request.instance), escape::line(&request.label));
+    let rights = words::rights(given.rights.unwrap_or(request.rights));
+    text.push_str(&format!("give {instance} {object} ({rights}) as \"{label}\"? {}", confirm::CHOICES));
+    text
+}
+
 /// Reads an answer. The error is what to tell the person before asking again.
 pub(crate) fn answer(text: &str, request: &Request, current: &Path, home: Option<&Path>) -> Result<Answer, String> {
     let text = text.trim();
@@ -123,6 +142,7 @@ fn numbered(request: &Request) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ask::Object;
     use vat::Rights;
 
     fn request() -> Request {
@@ -162,6 +182,16 @@ mod tests {
              n      no\n  never  no, and do not ask again\n"
         );
         assert_eq!(cue(&request()), "docs for search? [path / number / n / never] ");
+    }
+
+    #[test]
+    fn what_is_given_is_named_before_it_is_given() {
+        let found = Found::Known(Object::Offer("host:/home/ada/docs".into()));
+        let Ok(Answer::Give(given)) = read("1,rw") else { panic!("not given") };
+        assert_eq!(
+            confirmation(&request(), &found, &given),
+            "give search host:/home/ada/docs (read-write) as \"docs\"? [y/N] "
+        );
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::rc::Rc;
 
 use tokio::sync::Mutex;
 
+use super::confirm;
 use super::gate::Gate;
 use super::prompt::{self, Answer};
 use super::tty::Tty;
+use crate::ask::Found;
 use crate::commands::approve;
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
@@ -34,6 +36,12 @@ enum End {
     Gone,
     /// Nobody can be asked here.
     NoTerminal,
+}
+
+/// What came of asking once.
+enum Heard {
+    Line(String),
+    End(End),
 }
 
 impl<'a> Questions<'a> {
@@ -75,46 +83,74 @@ impl<'a> Questions<'a> {
         if tty.show(&prompt::question(request)).is_err() {
             return Ok(End::NoTerminal);
         }
-        let cue = prompt::cue(request);
         let mut open = OpenQuestion { tty: &tty, answered: false };
-        loop {
-            let line = tokio::select! {
-                line = tty.ask(&cue) => line,
-                gone = self.gone(request.id, version) => {
-                    gone?;
-                    let became = self.decided_elsewhere(request).await;
-                    open.answered = true;
-                    let _ = tty.show(&format!("\n({became})\n"));
-                    return Ok(End::Gone);
-                }
-            };
-            let Ok(Some(line)) = line else {
-                open.answered = true;
-                return Ok(End::NoTerminal);
-            };
-            let _deciding = self.deciding.lock().await;
-            let said = match prompt::answer(&line, request, self.current, home.as_deref()) {
-                Ok(answer) => self.decide(request, answer).await.map_err(|failure| failure.to_string()),
-                Err(mistake) => Err(format!("  {}", escape::line(&mistake))),
-            };
-            // A terminal that takes no more is noticed by the next question.
-            match said {
-                Ok(done) => {
-                    open.answered = true;
-                    let _ = tty.show(&format!("{done}\n"));
-                    return Ok(End::Decided);
-                }
-                Err(mistake) => drop(tty.show(&format!("{mistake}\n"))),
-            }
-        }
+        let ended = self.hear_out(&tty, request, version, home.as_deref()).await?;
+        open.answered = true;
+        Ok(ended)
     }
 
-    async fn decide(&self, request: &Request, answer: Answer) -> Outcome<String> {
-        match answer {
-            Answer::Give(given) => approve::approve(self.node, request, &given).await,
-            Answer::No => self.node.deny(request.id, false).await.map(|()| "denied".to_owned()),
-            Answer::Never => self.node.deny(request.id, true).await.map(|()| "denied, from now on".to_owned()),
+    /// Listens until there is an answer that holds, and does what it says.
+    async fn hear_out(&self, tty: &Tty, request: &Request, version: Option<u64>, home: Option<&Path>) -> Outcome<End> {
+        let ask = async |cue: String| {
+            tokio::select! {
+                line = tty.ask(&cue) => Ok(match line {
+                    Ok(Some(line)) => Heard::Line(line),
+                    _ => Heard::End(End::NoTerminal),
+                }),
+                gone = self.gone(request.id, version) => gone.map(|()| Heard::End(End::Gone)),
+            }
+        };
+        // Whatever was on its way to the app is no answer; who took the request back meanwhile is heard by `ask`.
+        tty.settle().await;
+        let ended = loop {
+            let line = match ask(prompt::cue(request)).await? {
+                Heard::Line(line) => line,
+                Heard::End(end) => break end,
+            };
+            let answer = match prompt::answer(&line, request, self.current, home) {
+                Ok(answer) => answer,
+                Err(mistake) => {
+                    let _ = tty.show(&format!("  {}\n", escape::line(&mistake)));
+                    continue;
+                }
+            };
+            let decided = match answer {
+                Answer::Give(given) => match Found::given(self.node, &given).await {
+                    Ok(found) => match ask(prompt::confirmation(request, &found, &given)).await? {
+                        Heard::Line(line) if confirm::is_yes(&line) => {
+                            self.decide(tty, approve::approve(self.node, request, found, &given)).await
+                        }
+                        Heard::Line(_) => Err("  nothing was given".to_owned()),
+                        Heard::End(end) => break end,
+                    },
+                    Err(failure) => Err(failure.to_string()),
+                },
+                Answer::No => self.decide(tty, self.deny(request, false)).await,
+                Answer::Never => self.decide(tty, self.deny(request, true)).await,
+            };
+            // A terminal that takes no more is noticed by the next question.
+            match decided {
+                Ok(()) => break End::Decided,
+                Err(mistake) => drop(tty.show(&format!("{mistake}\n"))),
+            }
+        };
+        if matches!(ended, End::Gone) {
+            let _ = tty.show(&format!("\n({})\n", self.decided_elsewhere(request).await));
         }
+        Ok(ended)
+    }
+
+    /// Decides and shows what came of it. The error is what to tell the person before asking again.
+    async fn decide(&self, tty: &Tty, deciding: impl Future<Output = Outcome<String>>) -> Result<(), String> {
+        let _deciding = self.deciding.lock().await;
+        let done = deciding.await.map_err(|failure| failure.to_string())?;
+        let _ = tty.show(&format!("{done}\n"));
+        Ok(())
+    }
+
+    async fn deny(&self, request: &Request, always: bool) -> Outcome<String> {
+        self.node.deny(request.id, always).await?;
+        Ok(if always { "denied, from now on" } else { "denied" }.to_owned())
     }
 
     /// What became of a request that was answered without this terminal.

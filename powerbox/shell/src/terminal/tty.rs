@@ -3,9 +3,10 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::text::filter;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -13,6 +14,11 @@ use rustix::termios::QueueSelector;
 
 /// A longer answer than this is none: a path of 4,096 bytes, with options.
 const ANSWER_MAX_BYTES: usize = 8 * 1024;
+
+/// For so long nothing may be typed before a question takes an answer. A person needs about a quarter of a second to see
+/// that the screen has changed, and as long again to hold a finger that is on its way; twice that, because who types
+/// slowly leaves half a second between two keys of an answer that was meant for somebody else.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The terminal on which a person can be asked.
 #[derive(Debug)]
@@ -47,10 +53,29 @@ impl Tty {
         Ok(())
     }
 
+    /// Returns when nothing has been typed for a while, and what was is thrown away: it was meant for what was on the
+    /// screen before. A terminal tells of whole lines; each starts the time anew, and what is begun goes at its end.
+    pub(crate) async fn settle(&self) {
+        loop {
+            self.discard_input();
+            tokio::time::sleep(QUIET).await;
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let mut watched = [PollFd::new(&*self.terminal, PollFlags::IN)];
+            // A terminal that has gone is noticed by who asks.
+            if poll(&mut watched, Some(&now)).is_err() || watched[0].revents() != PollFlags::IN {
+                return;
+            }
+        }
+    }
+
+    fn discard_input(&self) {
+        let _ = rustix::termios::tcflush(&self.terminal, QueueSelector::IFlush);
+    }
+
     /// Reads one line; None at the end of input. What was typed before the question is thrown away: it cannot be an
     /// answer. Dropping the future ends the reading.
     pub(crate) async fn ask(&self, cue: &str) -> io::Result<Option<String>> {
-        let _ = rustix::termios::tcflush(&self.terminal, QueueSelector::IFlush);
+        self.discard_input();
         self.show(cue)?;
         let terminal = Arc::clone(&self.terminal);
         let (asking, asked) = UnixStream::pair()?;

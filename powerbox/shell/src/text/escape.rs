@@ -31,6 +31,11 @@ pub(crate) fn word(text: &str) -> String {
     if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
+/// A path.
+pub(crate) fn path(path: &std::path::Path) -> String {
+    bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
+}
+
 /// Bytes that are usually UTF-8, such as a file's name. Others are written as `\xff`.
 pub(crate) fn bytes(bytes: &[u8]) -> String {
     let mut safe = String::with_capacity(bytes.len());

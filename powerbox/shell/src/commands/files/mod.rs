@@ -16,7 +16,7 @@ use schema::filesystem_capnp::{directory, file};
 use vat::Rights;
 
 use super::Context;
-use crate::ask::{Choice, Object};
+use crate::ask::{Choice, Found};
 use crate::failure::{Failure, Outcome};
 use crate::node::{Node, Opened};
 use crate::spec::target::Target;
@@ -37,7 +37,7 @@ const LABEL: &str = "shell";
 async fn open(context: &Context, node: &Node, target: &str, rights: Rights) -> Outcome<Opened<directory::Client>> {
     let target = Target::parse(target, &context.current).map_err(Failure::usage)?;
     // For the person's own hands nothing is guarded.
-    let object = Object::find(node, &target, &[]).await?;
+    let object = Found::find(node, &target, &[]).await?.send(node).await?;
     node.open(&Choice::plain(object, rights), LABEL).await?;
     node.object(LABEL).await
 }
