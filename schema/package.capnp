@@ -39,10 +39,25 @@ struct Announced {
 }
 
 struct Limits {
-  # What the app wants; the node's own maximum holds besides. 0: the default.
+  # What the app wants, within what a node gives at most and at least. 0: the default.
 
-  memoryBytes @0 :UInt64;        # linear memory. Default 256 MiB
-  turnMs @1 :UInt32;             # time between two waits at the door. Default 10 s
-  outputBytes @2 :UInt64;        # stdout and stderr of a detached run that are kept. Default 1 MiB
-  stackBytes @3 :UInt64;         # default 1 MiB
+  memoryBytes @0 :UInt64;        # linear memory
+  const memoryDefaultBytes :UInt64 = 0x10000000;    # 256 MiB
+  const memoryMinimumBytes :UInt64 = 0x100000;      # 1 MiB
+  const memoryMaximumBytes :UInt64 = 0x100000000;   # 4 GiB: all that wasm32 can address
+
+  turnMs @1 :UInt32;             # time between two waits at the door
+  const turnDefaultMs :UInt32 = 10000;
+  const turnMaximumMs :UInt32 = 600000;
+  # A guest that computes longer than this without asking its door cannot be told to stop in time for anything.
+
+  outputBytes @2 :UInt64;        # stdout and stderr of a detached run that are kept
+  const outputDefaultBytes :UInt64 = 0x100000;      # 1 MiB
+  const outputMinimumBytes :UInt64 = 0x4000;        # 16 KiB: less would not hold the message of one panic in each file
+  const outputMaximumBytes :UInt64 = 0x1000000;     # 16 MiB: more than anybody reads
+
+  stackBytes @3 :UInt64;
+  const stackDefaultBytes :UInt64 = 0x100000;       # 1 MiB
+  const stackMinimumBytes :UInt64 = 0x10000;        # 64 KiB: below this `main` of a Rust program does not begin
+  const stackMaximumBytes :UInt64 = 0x1000000;      # 16 MiB: wasmtime's own stack for a guest is mapped in one piece
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use capnp::message::Builder;
 use package::Limits;
 use schema::kernel_capnp::Image;
+use schema::package_capnp::limits as wire;
 use schema::setup_capnp::sandbox_setup;
 use vat::door::ResourceKind;
 use vat::words::EndReason;
@@ -13,7 +14,7 @@ use crate::choosing::Choice;
 use crate::core::{Core, Start, setup};
 use crate::deciding::Preset;
 use crate::live::Kind;
-use crate::output::{FILE_LIMIT_BYTES, OUTPUT_LIMIT_BYTES};
+use crate::output::FILE_LIMIT_BYTES;
 use crate::problem::Problem;
 use crate::record::{Holder, Installed, Ran, Record};
 use crate::runs::UNKNOWN_CODE;
@@ -23,12 +24,8 @@ use crate::words::{PHRASE_LIMIT, plain};
 const INSTANCES_LIMIT: usize = 1_000;
 /// Arguments of one run, with what they are packed in, fit into one message to the kernel.
 const ARGUMENTS_LIMIT_BYTES: usize = 32 * 1024;
-/// Linear memory that a node gives to one app, whatever its manifest asks for.
-const MEMORY_LIMIT_BYTES: u64 = 4 << 30;
 /// What a sandbox needs beside the guest's memory: measured about 10 MiB; generous, as this only guards the host.
 const SANDBOX_BYTES: u64 = 256 << 20;
-/// What a guest gets that asks for nothing.
-const DEFAULT_MEMORY_BYTES: u64 = 256 << 20;
 
 /// How a person starts an app.
 #[derive(Clone, Debug)]
@@ -162,7 +159,9 @@ impl Core {
             resources.push(("output.0", ResourceKind::File, Rc::new(first)));
             resources.push(("output.1", ResourceKind::File, Rc::new(second)));
         }
-        let limits = allowed(package.manifest.limits);
+        // The sandbox holds them to what a node gives.
+        let limits = package.manifest.limits;
+        let guest_bytes = limits.memory_bytes.clamp(wire::MEMORY_DEFAULT_BYTES, wire::MEMORY_MAXIMUM_BYTES);
         let setup = sandbox_setup(&run, limits);
         let (shell, detached) = (run.shell, run.detached);
         self.commit(by, Record::Ran(run)).await?;
@@ -178,7 +177,7 @@ impl Core {
                 claim: None,
                 folder: None,
                 restart: false,
-                memory_bytes: limits.memory_bytes.max(DEFAULT_MEMORY_BYTES) + SANDBOX_BYTES,
+                memory_bytes: guest_bytes + SANDBOX_BYTES,
                 cpu_seconds: 0,
                 // These two files are all that it may write.
                 file_bytes: if detached { FILE_LIMIT_BYTES } else { 0 },
@@ -268,15 +267,6 @@ fn is_instance_name(name: &str) -> bool {
         && name.bytes().all(fits)
         && name.bytes().next().is_some_and(|first| first.is_ascii_lowercase() || first.is_ascii_digit())
         && name != "host"
-}
-
-/// The limits that a node grants of those that a manifest asks for. 0 stays the sandbox's default.
-fn allowed(asked: Limits) -> Limits {
-    Limits {
-        memory_bytes: asked.memory_bytes.min(MEMORY_LIMIT_BYTES),
-        output_bytes: asked.output_bytes.min(OUTPUT_LIMIT_BYTES),
-        ..asked
-    }
 }
 
 fn sandbox_setup(run: &Ran, limits: Limits) -> Vec<u8> {

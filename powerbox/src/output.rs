@@ -7,14 +7,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use schema::package_capnp::limits::OUTPUT_MAXIMUM_BYTES;
+
 use crate::problem::{Problem, on_disk};
 
 /// Where the files are, in the powerbox's folder.
 const FOLDER: &str = "output";
 /// The most that is written into a file and read from it: what the largest limit of a manifest allows, and its number.
-pub(crate) const FILE_LIMIT_BYTES: u64 = OUTPUT_LIMIT_BYTES + HEADER_BYTES as u64;
-/// The most output that a node keeps of one instance, whatever its manifest asks for.
-pub(crate) const OUTPUT_LIMIT_BYTES: u64 = 16 << 20;
+pub(crate) const FILE_LIMIT_BYTES: u64 = OUTPUT_MAXIMUM_BYTES + HEADER_BYTES as u64;
 /// The number before the printed bytes.
 const HEADER_BYTES: usize = 8;
 

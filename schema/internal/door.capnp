@@ -41,15 +41,14 @@ struct Link {
 struct Badge {
   # What an end is told about a link. It is the powerbox's word, and the only thing a service goes by.
   grant @0 :UInt64;          # 0 for session and raw links
-  object @1 :Text;           # the object's name within the service; "" is its root
-  interface @2 :UInt64;
-  rights @3 :Common.Rights;
-  expiresAtMs @4 :UInt64;    # 0: never
-  calls @5 :Common.Lease;
-  bytes @6 :Common.Lease;
-  methods @7 :List(Common.Method);   # empty: all
-  peer @8 :Peer;
-  holder @9 :Text;           # for people: "search#1", "shell"
+  interface @1 :UInt64;
+  rights @2 :Common.Rights;
+  expiresAtMs @3 :UInt64;    # 0: never
+  calls @4 :Common.Lease;
+  bytes @5 :Common.Lease;
+  methods @6 :List(Common.Method);   # empty: all
+  peer @7 :Peer;
+  holder @8 :Text;           # for people: "search#1", "shell"
 }
 
 enum Peer { app @0; service @1; shell @2; powerbox @3; }

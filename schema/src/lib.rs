@@ -3,6 +3,8 @@
 #![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::all, clippy::pedantic, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod filesystem_word;
+
 macro_rules! generated {
     ($($module:ident = $file:literal),* $(,)?) => {
         $(pub mod $module { include!(concat!("generated/", $file)); })*

@@ -1,5 +1,6 @@
 //! What can go wrong, in words that a person can act on.
 
+use schema::filesystem_word::Word;
 use std::fmt;
 
 /// The result of everything that can fail here.
@@ -78,28 +79,12 @@ pub enum ErrorKind {
     Failed,
 }
 
-/// The first word of an exception's text, and the kind it means: those of `filesystem.capnp` and of the gate that
-/// stands before every call.
-const WORDS: [(&str, ErrorKind); 19] = [
+/// The first words of the exceptions of the gate that stands before every call; the other words are those of the object.
+const GATE_WORDS: [(&str, ErrorKind); 4] = [
     ("denied", ErrorKind::NotAllowed),
     ("expired", ErrorKind::Expired),
     ("exhausted", ErrorKind::Exhausted),
     ("revoked", ErrorKind::Revoked),
-    ("notFound", ErrorKind::NotFound),
-    ("exists", ErrorKind::Exists),
-    ("notDirectory", ErrorKind::NotDirectory),
-    ("isDirectory", ErrorKind::IsDirectory),
-    ("notEmpty", ErrorKind::NotEmpty),
-    ("badPath", ErrorKind::BadPath),
-    ("leadsOut", ErrorKind::LeadsOut),
-    ("readOnly", ErrorKind::ReadOnly),
-    ("appendOnly", ErrorKind::AppendOnly),
-    ("notPermitted", ErrorKind::NotPermitted),
-    ("noSpace", ErrorKind::NoSpace),
-    ("tooLarge", ErrorKind::TooLarge),
-    ("special", ErrorKind::Special),
-    ("io", ErrorKind::Io),
-    ("overloaded", ErrorKind::Overloaded),
 ];
 
 /// What the engine puts before the text of the other side's exceptions.
@@ -175,7 +160,8 @@ impl Error {
 
     fn from_text(text: &str, subject: &str) -> Error {
         let known = text.split_once(':').and_then(|(word, rest)| {
-            let kind = WORDS.iter().find(|(known, _)| *known == word)?.1;
+            let of_gate = GATE_WORDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
+            let kind = of_gate.or_else(|| Word::from_text(word).map(ErrorKind::from))?;
             Some((kind, rest.trim_start()))
         });
         let (kind, detail) = known.unwrap_or((ErrorKind::Failed, text));
@@ -221,6 +207,28 @@ impl ErrorKind {
     }
 }
 
+impl From<Word> for ErrorKind {
+    fn from(word: Word) -> ErrorKind {
+        match word {
+            Word::NotFound => ErrorKind::NotFound,
+            Word::Exists => ErrorKind::Exists,
+            Word::NotDirectory => ErrorKind::NotDirectory,
+            Word::IsDirectory => ErrorKind::IsDirectory,
+            Word::NotEmpty => ErrorKind::NotEmpty,
+            Word::BadPath => ErrorKind::BadPath,
+            Word::LeadsOut => ErrorKind::LeadsOut,
+            Word::ReadOnly => ErrorKind::ReadOnly,
+            Word::AppendOnly => ErrorKind::AppendOnly,
+            Word::NotPermitted => ErrorKind::NotPermitted,
+            Word::NoSpace => ErrorKind::NoSpace,
+            Word::TooLarge => ErrorKind::TooLarge,
+            Word::Special => ErrorKind::Special,
+            Word::Io => ErrorKind::Io,
+            Word::Overloaded => ErrorKind::Overloaded,
+        }
+    }
+}
+
 /// `docs/a.txt: not found (no such file)`.
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -250,8 +258,11 @@ mod tests {
         assert_eq!(exception("notFound: no such file").kind(), ErrorKind::NotFound);
         assert_eq!(exception("notFound: no such file").to_string(), "a.txt: not found (no such file)");
         assert_eq!(exception("denied: grant 3 does not allow Directory.remove").kind(), ErrorKind::NotAllowed);
-        for (word, kind) in WORDS {
+        for (word, kind) in GATE_WORDS {
             assert_eq!(exception(&format!("{word}: why")).kind(), kind);
+        }
+        for (word, text) in Word::ALL {
+            assert_eq!(exception(&format!("{text}: why")).kind(), ErrorKind::from(word));
         }
     }
 

@@ -82,7 +82,6 @@ fn badge(clock: &SystemClock) -> Badge {
     let interface = <byte_stream::Client as capnp::traits::HasTypeId>::TYPE_ID;
     Badge {
         grant: 1,
-        object: String::new(),
         interface,
         rights: Rights::ALL,
         expires_at_ms: clock.wall_ms() + 3_600_000,

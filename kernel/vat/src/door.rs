@@ -109,8 +109,6 @@ pub struct Link {
 pub struct Badge {
     /// 0 for session and raw links.
     pub grant: u64,
-    /// The object's name within the service; empty is its root.
-    pub object: String,
     /// The interface it serves.
     pub interface: u64,
     /// What the holder may do with it.

@@ -280,7 +280,6 @@ mod tests {
     fn badge() -> Badge {
         Badge {
             grant: 12,
-            object: String::new(),
             interface: 7,
             rights: Rights::ALL,
             expires_at_ms: 0,

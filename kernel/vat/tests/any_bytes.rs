@@ -23,7 +23,6 @@ const LINK_ROUNDS: usize = 500;
 fn badge() -> Badge {
     Badge {
         grant: 12,
-        object: "notes".into(),
         interface: 7,
         rights: Rights::READ,
         expires_at_ms: 1_800_000_000_000,

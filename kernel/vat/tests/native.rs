@@ -284,8 +284,8 @@ fn a_service_serves_each_link_by_its_badge_and_confirms_and_reports_its_end() {
         let asked = Rc::new(RefCell::new(Vec::new()));
         let seen = asked.clone();
         let service = spawn_local(Service::serve(Door::new(process).unwrap(), move |badge, exports| {
-            seen.borrow_mut().push(badge.object.clone());
-            if badge.object == "missing" {
+            seen.borrow_mut().push(badge.holder.clone());
+            if badge.holder == "missing" {
                 return Err(capnp::Error::failed("notFound: missing".into()));
             }
             Ok(exports.export::<KeeperClient, _>(Keeper::default()).0)
@@ -304,8 +304,8 @@ fn a_service_serves_each_link_by_its_badge_and_confirms_and_reports_its_end() {
         spawn_local(serving);
 
         let mut uses = Vec::new();
-        for (id, object) in [(5, "one"), (6, "missing")] {
-            let badge = Badge { grant: 100 + id, object: object.into(), ..badge() };
+        for (id, holder) in [(5, "one"), (6, "missing")] {
+            let badge = Badge { grant: 100 + id, holder: holder.into(), ..badge() };
             let (here, kept) = deliver(&kernel, id, Role::Server, Carries::Grant, &badge);
             let clock = Rc::new(SystemClock::new());
             let connected = vat::connect(Stream::new(here).unwrap(), Bounds::for_peer(Peer::Service), clock);

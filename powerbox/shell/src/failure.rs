@@ -60,13 +60,12 @@ impl Failure {
         Self { what: what.into(), why: Some(why), ..self }
     }
 
-    /// Takes off a word for programs, one of `known`, that stands before what is for people.
-    pub(crate) fn split_word(mut self, known: &[&'static str]) -> (Option<&'static str>, Self) {
-        let word = self.what.split_once(": ").and_then(|(first, _)| known.iter().find(|word| **word == first));
-        if let Some(word) = word {
-            self.what.drain(..word.len() + 2);
-        }
-        (word.copied(), self)
+    /// Takes off a word for programs, one that is `known`, that stands before what is for people.
+    pub(crate) fn split_word<Word>(mut self, known: impl FnOnce(&str) -> Option<Word>) -> (Option<Word>, Self) {
+        let found = self.what.split_once(": ").and_then(|(first, _)| Some((first.len(), known(first)?)));
+        let Some((length, word)) = found else { return (None, self) };
+        self.what.drain(..length + 2);
+        (Some(word), self)
     }
 
     /// Another exit code.

@@ -301,7 +301,6 @@ fn holder_name(holder: &Holder) -> String {
 fn plain_badge() -> Badge {
     Badge {
         grant: 0,
-        object: String::new(),
         interface: 0,
         rights: Rights::ALL,
         expires_at_ms: 0,

@@ -1036,7 +1036,7 @@ pub mod limits {
     impl Pipeline  {
     }
     mod _private {
-        pub(crate) static ENCODED_NODE: [::capnp::Word; 80] = [
+        pub(crate) static ENCODED_NODE: [::capnp::Word; 133] = [
             ::capnp::word(0, 0, 0, 0, 5, 0, 6, 0),
             ::capnp::word(156, 169, 93, 246, 101, 204, 1, 251),
             ::capnp::word(14, 0, 0, 0, 1, 0, 4, 0),
@@ -1044,15 +1044,68 @@ pub mod limits {
             ::capnp::word(0, 0, 7, 0, 0, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(21, 0, 0, 0, 170, 0, 0, 0),
-            ::capnp::word(29, 0, 0, 0, 7, 0, 0, 0),
+            ::capnp::word(29, 0, 0, 0, 183, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
-            ::capnp::word(25, 0, 0, 0, 231, 0, 0, 0),
+            ::capnp::word(237, 0, 0, 0, 231, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(112, 97, 99, 107, 97, 103, 101, 46),
             ::capnp::word(99, 97, 112, 110, 112, 58, 76, 105),
             ::capnp::word(109, 105, 116, 115, 0, 0, 0, 0),
-            ::capnp::word(0, 0, 0, 0, 1, 0, 1, 0),
+            ::capnp::word(44, 0, 0, 0, 1, 0, 1, 0),
+            ::capnp::word(211, 223, 47, 2, 205, 111, 125, 204),
+            ::capnp::word(81, 0, 0, 0, 154, 0, 0, 0),
+            ::capnp::word(45, 241, 14, 94, 198, 176, 125, 217),
+            ::capnp::word(85, 0, 0, 0, 154, 0, 0, 0),
+            ::capnp::word(76, 226, 92, 107, 16, 142, 30, 228),
+            ::capnp::word(89, 0, 0, 0, 154, 0, 0, 0),
+            ::capnp::word(135, 30, 159, 204, 230, 228, 29, 193),
+            ::capnp::word(93, 0, 0, 0, 114, 0, 0, 0),
+            ::capnp::word(246, 104, 174, 91, 183, 180, 173, 178),
+            ::capnp::word(93, 0, 0, 0, 114, 0, 0, 0),
+            ::capnp::word(136, 198, 99, 25, 240, 10, 49, 211),
+            ::capnp::word(93, 0, 0, 0, 154, 0, 0, 0),
+            ::capnp::word(48, 18, 12, 175, 181, 250, 212, 130),
+            ::capnp::word(97, 0, 0, 0, 154, 0, 0, 0),
+            ::capnp::word(130, 187, 15, 11, 38, 216, 235, 172),
+            ::capnp::word(101, 0, 0, 0, 154, 0, 0, 0),
+            ::capnp::word(7, 188, 236, 107, 117, 140, 202, 141),
+            ::capnp::word(105, 0, 0, 0, 146, 0, 0, 0),
+            ::capnp::word(166, 6, 187, 119, 103, 241, 29, 245),
+            ::capnp::word(109, 0, 0, 0, 146, 0, 0, 0),
+            ::capnp::word(245, 108, 18, 25, 42, 191, 119, 181),
+            ::capnp::word(113, 0, 0, 0, 146, 0, 0, 0),
+            ::capnp::word(109, 101, 109, 111, 114, 121, 68, 101),
+            ::capnp::word(102, 97, 117, 108, 116, 66, 121, 116),
+            ::capnp::word(101, 115, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(109, 101, 109, 111, 114, 121, 77, 105),
+            ::capnp::word(110, 105, 109, 117, 109, 66, 121, 116),
+            ::capnp::word(101, 115, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(109, 101, 109, 111, 114, 121, 77, 97),
+            ::capnp::word(120, 105, 109, 117, 109, 66, 121, 116),
+            ::capnp::word(101, 115, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(116, 117, 114, 110, 68, 101, 102, 97),
+            ::capnp::word(117, 108, 116, 77, 115, 0, 0, 0),
+            ::capnp::word(116, 117, 114, 110, 77, 97, 120, 105),
+            ::capnp::word(109, 117, 109, 77, 115, 0, 0, 0),
+            ::capnp::word(111, 117, 116, 112, 117, 116, 68, 101),
+            ::capnp::word(102, 97, 117, 108, 116, 66, 121, 116),
+            ::capnp::word(101, 115, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(111, 117, 116, 112, 117, 116, 77, 105),
+            ::capnp::word(110, 105, 109, 117, 109, 66, 121, 116),
+            ::capnp::word(101, 115, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(111, 117, 116, 112, 117, 116, 77, 97),
+            ::capnp::word(120, 105, 109, 117, 109, 66, 121, 116),
+            ::capnp::word(101, 115, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(115, 116, 97, 99, 107, 68, 101, 102),
+            ::capnp::word(97, 117, 108, 116, 66, 121, 116, 101),
+            ::capnp::word(115, 0, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(115, 116, 97, 99, 107, 77, 105, 110),
+            ::capnp::word(105, 109, 117, 109, 66, 121, 116, 101),
+            ::capnp::word(115, 0, 0, 0, 0, 0, 0, 0),
+            ::capnp::word(115, 116, 97, 99, 107, 77, 97, 120),
+            ::capnp::word(105, 109, 117, 109, 66, 121, 116, 101),
+            ::capnp::word(115, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(16, 0, 0, 0, 3, 0, 4, 0),
             ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
             ::capnp::word(0, 0, 1, 0, 0, 0, 0, 0),
@@ -1142,4 +1195,15 @@ pub mod limits {
         pub(crate) static MEMBERS_BY_NAME : &[u16] = &[0,2,3,1];
         pub(crate) const TYPE_ID: u64 = 0xfb01_cc65_f65d_a99c;
     }
+    pub const MEMORY_DEFAULT_BYTES: u64 = 268435456;
+    pub const MEMORY_MINIMUM_BYTES: u64 = 1048576;
+    pub const MEMORY_MAXIMUM_BYTES: u64 = 4294967296;
+    pub const TURN_DEFAULT_MS: u32 = 10000;
+    pub const TURN_MAXIMUM_MS: u32 = 600000;
+    pub const OUTPUT_DEFAULT_BYTES: u64 = 1048576;
+    pub const OUTPUT_MINIMUM_BYTES: u64 = 16384;
+    pub const OUTPUT_MAXIMUM_BYTES: u64 = 16777216;
+    pub const STACK_DEFAULT_BYTES: u64 = 1048576;
+    pub const STACK_MINIMUM_BYTES: u64 = 65536;
+    pub const STACK_MAXIMUM_BYTES: u64 = 16777216;
 }

@@ -3,63 +3,7 @@
 use std::fmt;
 
 use rustix::io::Errno;
-
-/// The words of `filesystem.capnp`: what a caller can act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// Nothing has that name.
-    NotFound,
-    /// Something already has that name.
-    Exists,
-    /// A directory was needed.
-    NotDirectory,
-    /// Anything but a directory was needed.
-    IsDirectory,
-    /// Only an empty directory can be removed or replaced.
-    NotEmpty,
-    /// The path is none, or makes no sense here.
-    BadPath,
-    /// Following the path would leave the directory.
-    LeadsOut,
-    /// The reference, or the file system, allows no change.
-    ReadOnly,
-    /// The reference may add and not change.
-    AppendOnly,
-    /// The reference may not do this, or the operating system refuses it to this process.
-    NotPermitted,
-    /// The disk or a quota is full.
-    NoSpace,
-    /// Beyond what a file, a call or this service takes.
-    TooLarge,
-    /// Neither a regular file nor a directory.
-    Special,
-    /// Everything else that the file system reports.
-    Io,
-    /// Too much is open. Not one of the schema's words: it is reported as an exception of kind overloaded.
-    Overloaded,
-}
-
-impl Word {
-    const fn text(self) -> &'static str {
-        match self {
-            Word::NotFound => "notFound",
-            Word::Exists => "exists",
-            Word::NotDirectory => "notDirectory",
-            Word::IsDirectory => "isDirectory",
-            Word::NotEmpty => "notEmpty",
-            Word::BadPath => "badPath",
-            Word::LeadsOut => "leadsOut",
-            Word::ReadOnly => "readOnly",
-            Word::AppendOnly => "appendOnly",
-            Word::NotPermitted => "notPermitted",
-            Word::NoSpace => "noSpace",
-            Word::TooLarge => "tooLarge",
-            Word::Special => "special",
-            Word::Io => "io",
-            Word::Overloaded => "overloaded",
-        }
-    }
-}
+pub use schema::filesystem_word::Word;
 
 /// A refusal or a failure: its word, and what a person reads. Never contains bytes that came from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,32 +1,11 @@
 //! What a guest may use, and the words for having used more. All of it is on by default.
 
-use schema::package_capnp;
+use schema::package_capnp::limits as node;
 use std::fmt;
 use wasmtime::ResourceLimiter;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-
-/// Where a package asks for nothing.
-const MEMORY_DEFAULT_BYTES: u64 = 256 * MIB;
-/// All that wasm32 can address.
-const MEMORY_MAXIMUM_BYTES: u64 = 4_096 * MIB;
-/// Where a package asks for nothing.
-const TURN_DEFAULT_MS: u32 = 10_000;
-/// A guest that computes longer than this without asking its door cannot be told to stop in time for anything.
-const TURN_MAXIMUM_MS: u32 = 600_000;
-/// Where a package asks for nothing.
-const OUTPUT_DEFAULT_BYTES: u64 = MIB;
-/// Less would not hold the message of one panic in each of the two files.
-const OUTPUT_MINIMUM_BYTES: u64 = 16 * KIB;
-/// More than anybody reads.
-const OUTPUT_MAXIMUM_BYTES: u64 = 64 * MIB;
-/// Where a package asks for nothing.
-const STACK_DEFAULT_BYTES: u64 = MIB;
-/// Below this `main` of a Rust program does not begin.
-const STACK_MINIMUM_BYTES: u64 = 64 * KIB;
-/// Wasmtime's own stack for a guest is mapped in one piece.
-const STACK_MAXIMUM_BYTES: u64 = 16 * MIB;
 
 /// Elements of all tables together, 8 bytes each: functions that are called by pointer. The largest programs have some
 /// tens of thousands.
@@ -50,25 +29,30 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// What the package wants, within what the node gives at most.
-    pub(crate) fn read_from(wanted: package_capnp::limits::Reader<'_>) -> Self {
+    pub(crate) fn read_from(wanted: node::Reader<'_>) -> Self {
         let within = |wanted: u64, default: u64, minimum: u64, maximum: u64| {
             if wanted == 0 { default } else { wanted.clamp(minimum, maximum) }
         };
         let turn_ms = wanted.get_turn_ms();
         Self {
-            memory_bytes: within(wanted.get_memory_bytes(), MEMORY_DEFAULT_BYTES, MIB, MEMORY_MAXIMUM_BYTES),
-            turn_ms: if turn_ms == 0 { TURN_DEFAULT_MS } else { turn_ms.min(TURN_MAXIMUM_MS) },
+            memory_bytes: within(
+                wanted.get_memory_bytes(),
+                node::MEMORY_DEFAULT_BYTES,
+                node::MEMORY_MINIMUM_BYTES,
+                node::MEMORY_MAXIMUM_BYTES,
+            ),
+            turn_ms: if turn_ms == 0 { node::TURN_DEFAULT_MS } else { turn_ms.min(node::TURN_MAXIMUM_MS) },
             output_bytes: within(
                 wanted.get_output_bytes(),
-                OUTPUT_DEFAULT_BYTES,
-                OUTPUT_MINIMUM_BYTES,
-                OUTPUT_MAXIMUM_BYTES,
+                node::OUTPUT_DEFAULT_BYTES,
+                node::OUTPUT_MINIMUM_BYTES,
+                node::OUTPUT_MAXIMUM_BYTES,
             ),
             stack_bytes: within(
                 wanted.get_stack_bytes(),
-                STACK_DEFAULT_BYTES,
-                STACK_MINIMUM_BYTES,
-                STACK_MAXIMUM_BYTES,
+                node::STACK_DEFAULT_BYTES,
+                node::STACK_MINIMUM_BYTES,
+                node::STACK_MAXIMUM_BYTES,
             ),
         }
     }
@@ -179,7 +163,7 @@ impl ResourceLimiter for Limiter {
 mod tests {
     use super::*;
 
-    fn limits(set: impl FnOnce(package_capnp::limits::Builder<'_>)) -> Limits {
+    fn limits(set: impl FnOnce(node::Builder<'_>)) -> Limits {
         let mut message = capnp::message::Builder::new_default();
         set(message.init_root());
         Limits::read_from(message.get_root_as_reader().unwrap())
@@ -188,10 +172,10 @@ mod tests {
     #[test]
     fn nothing_asked_for_is_the_default_and_not_nothing() {
         let limits = limits(|_| {});
-        assert_eq!(limits.memory_bytes, MEMORY_DEFAULT_BYTES);
-        assert_eq!(limits.turn_ms, TURN_DEFAULT_MS);
-        assert_eq!(limits.output_bytes, OUTPUT_DEFAULT_BYTES);
-        assert_eq!(limits.stack_bytes, STACK_DEFAULT_BYTES);
+        assert_eq!(limits.memory_bytes, node::MEMORY_DEFAULT_BYTES);
+        assert_eq!(limits.turn_ms, node::TURN_DEFAULT_MS);
+        assert_eq!(limits.output_bytes, node::OUTPUT_DEFAULT_BYTES);
+        assert_eq!(limits.stack_bytes, node::STACK_DEFAULT_BYTES);
     }
 
     #[test]
@@ -202,10 +186,10 @@ mod tests {
             wanted.set_output_bytes(1);
             wanted.set_stack_bytes(u64::MAX);
         });
-        assert_eq!(limits.memory_bytes, MEMORY_MAXIMUM_BYTES);
-        assert_eq!(limits.turn_ms, TURN_MAXIMUM_MS);
-        assert_eq!(limits.output_bytes, OUTPUT_MINIMUM_BYTES);
-        assert_eq!(limits.stack_bytes, STACK_MAXIMUM_BYTES);
+        assert_eq!(limits.memory_bytes, node::MEMORY_MAXIMUM_BYTES);
+        assert_eq!(limits.turn_ms, node::TURN_MAXIMUM_MS);
+        assert_eq!(limits.output_bytes, node::OUTPUT_MINIMUM_BYTES);
+        assert_eq!(limits.stack_bytes, node::STACK_MAXIMUM_BYTES);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 mod clocks;
 mod doorway;
-mod engine_config;
 mod guest;
 mod limits;
 mod link;

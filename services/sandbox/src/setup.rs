@@ -1,6 +1,5 @@
 //! What this process is told when it begins, see `schema/internal/setup.capnp`.
 
-use crate::engine_config::engine_config;
 use crate::limits::Limits;
 use capnp::serialize;
 use schema::setup_capnp::sandbox_setup;
@@ -47,7 +46,7 @@ impl Setup {
 
 /// The engine for a guest with these limits. What differs from one guest to another has no part in compiling.
 pub(crate) fn configure(limits: &Limits) -> wasmtime::Config {
-    let mut config = engine_config();
+    let mut config = sandbox_engine::engine_config();
     let stack_bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     config
         .max_wasm_stack(stack_bytes(limits.stack_bytes))

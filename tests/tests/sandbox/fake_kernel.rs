@@ -119,7 +119,6 @@ impl Drop for Process {
 fn badge() -> Vec<u8> {
     let badge = Badge {
         grant: 1,
-        object: String::new(),
         interface: 1,
         rights: Rights::ALL,
         expires_at_ms: 0,

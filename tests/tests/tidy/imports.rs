@@ -12,8 +12,9 @@ const OURS: &[(&str, &[&str])] = &[
     ("powerbox", &["schema", "vat", "package"]),
     ("latch", &["schema", "vat", "package"]),
     ("folder-service", &["schema", "vat"]),
-    ("sandbox-service", &["schema", "vat"]),
-    ("compile-service", &["schema", "vat", "sandbox-service"]),
+    ("sandbox-engine", &[]),
+    ("sandbox-service", &["schema", "vat", "sandbox-engine"]),
+    ("compile-service", &["schema", "vat", "sandbox-engine"]),
     ("sdk", &["schema", "vat"]),
     ("hello", &["sdk"]),
     ("search", &["sdk"]),
@@ -22,7 +23,7 @@ const OURS: &[(&str, &[&str])] = &[
 
 /// Crates that only one part of the project may import.
 const CONFINED_TO: &[(&str, &[&str])] = &[
-    ("wasmtime", &["sandbox-service", "compile-service"]),
+    ("wasmtime", &["sandbox-engine", "sandbox-service", "compile-service"]),
     ("wasmtime-wasi", &["sandbox-service"]),
     ("sled", &["powerbox"]),
     ("wit-component", &["latch"]),

@@ -196,7 +196,6 @@ impl Links {
         let is_session = interface == session::Client::TYPE_ID;
         let badge = Badge {
             grant: 1,
-            object: String::new(),
             interface,
             rights,
             expires_at_ms: 0,

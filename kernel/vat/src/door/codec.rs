@@ -224,10 +224,9 @@ impl Lease {
 impl Badge {
     /// The badge as it travels in a link's delivery. Fails only where it does not fit into a packet.
     pub fn encode(&self) -> Result<Vec<u8>, DoorError> {
-        let mut message = message(self.object.len() + self.holder.len() + self.methods.len() * 16);
+        let mut message = message(self.holder.len() + self.methods.len() * 16);
         let mut badge = message.init_root::<wire::badge::Builder<'_>>();
         badge.set_grant(self.grant);
-        badge.set_object(self.object.as_str());
         badge.set_interface(self.interface);
         self.rights.write_to(badge.reborrow().init_rights());
         badge.set_expires_at_ms(self.expires_at_ms);
@@ -256,7 +255,6 @@ impl Badge {
         }
         Ok(Badge {
             grant: badge.get_grant(),
-            object: text(badge.get_object(), PATH_LIMIT_BYTES, "object")?,
             interface: badge.get_interface(),
             rights: Rights::read_from(badge.get_rights()?),
             expires_at_ms: badge.get_expires_at_ms(),

@@ -4,7 +4,6 @@ use super::*;
 fn badge() -> Badge {
     Badge {
         grant: 12,
-        object: "notes/2026".into(),
         interface: 0xdd5a_f006_25ae_a914,
         rights: Rights::READ,
         expires_at_ms: 1_800_000_000_000,

@@ -85,7 +85,6 @@ impl HostDoor for Stage {
 fn opened(link: u32) -> Event {
     let badge = Badge {
         grant: 1,
-        object: String::new(),
         interface: 7,
         rights: Rights::ALL,
         expires_at_ms: 0,

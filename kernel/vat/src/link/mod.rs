@@ -1,10 +1,8 @@
 //! Links: serving an object to the other end of one, and using the object that the other end serves.
 
 mod exports;
-mod root;
 
 pub use exports::Exports;
-pub use root::{Gone, OnLink, Presence, Root};
 
 use crate::bounds::Bounds;
 use crate::clock::Clock;

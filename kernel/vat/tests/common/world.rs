@@ -18,7 +18,6 @@ pub const BUFFER_BYTES: usize = 200 << 10;
 pub fn badge() -> Badge {
     Badge {
         grant: 12,
-        object: String::new(),
         interface: 0,
         rights: Rights::ALL,
         expires_at_ms: 0,

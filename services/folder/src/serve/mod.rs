@@ -56,7 +56,7 @@ impl Folder {
 
     /// The root object of a link: the folder, with the rights of the link's badge.
     pub fn root(&self, badge: &Badge, exports: &Exports) -> Result<Client, Problem> {
-        if !badge.object.is_empty() || badge.interface != filesystem_capnp::directory::Client::TYPE_ID {
+        if badge.interface != filesystem_capnp::directory::Client::TYPE_ID {
             return Err(Problem::new(Word::NotFound, "this service has one object: its folder, as a Directory"));
         }
         let link = Rc::new(Link { exports: exports.clone(), disk: self.disk.link(), open: self.open.link() });

@@ -40,7 +40,6 @@ pub fn folder(tree: &Tree) -> Folder {
 pub fn badge(rights: Rights) -> Badge {
     Badge {
         grant: 7,
-        object: String::new(),
         interface: <directory::Client as capnp::traits::HasTypeId>::TYPE_ID,
         rights,
         expires_at_ms: 0,

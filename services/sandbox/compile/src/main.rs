@@ -2,8 +2,6 @@
 //! the component is not trusted, and watched, for it may be made to take forever. Nothing of it is in the sandbox.
 #![deny(unsafe_code)]
 
-#[path = "../../src/engine_config.rs"]
-mod engine_config;
 mod unsafe_usage;
 mod watch;
 mod world;
@@ -43,7 +41,7 @@ fn live() -> io::Result<u8> {
     born.confined(&confinement)?;
     let check = only_check(born.setup()).map_err(io::Error::other)?;
     let mut compiled = take(&mut born, "compiled")?;
-    let engine = Engine::new(&engine_config::engine_config()).map_err(io::Error::other)?;
+    let engine = Engine::new(&sandbox_engine::engine_config()).map_err(io::Error::other)?;
     if check {
         writeln!(compiled, "{:016x}", compatibility(&engine))?;
         return Ok(0);

@@ -95,7 +95,6 @@ pub(crate) fn badge() -> Result<Badge, String> {
     let interface = <directory::Client as capnp::traits::HasTypeId>::TYPE_ID;
     Ok(Badge {
         grant: 1,
-        object: String::new(),
         interface,
         rights: Rights::ALL,
         expires_at_ms,

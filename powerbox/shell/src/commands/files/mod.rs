@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use schema::filesystem_capnp::{directory, file};
+use schema::filesystem_word::Word;
 use vat::Rights;
 
 use super::Context;
@@ -42,29 +43,12 @@ async fn open(context: &Context, node: &Node, target: &str, rights: Rights) -> O
     node.object(LABEL).await
 }
 
-/// The words with which an object says what went wrong, for programs; people get the sentence after it.
-const ERROR_WORDS: [&str; 14] = [
-    "notFound",
-    "exists",
-    "notDirectory",
-    "isDirectory",
-    "notEmpty",
-    "badPath",
-    "leadsOut",
-    "readOnly",
-    "appendOnly",
-    "notPermitted",
-    "noSpace",
-    "tooLarge",
-    "special",
-    "io",
-];
-
 /// Tells what was being done with which path.
 fn about(doing: &str, path: &[u8], failure: Failure) -> Failure {
-    let (word, failure) = failure.split_word(&ERROR_WORDS);
+    // The word is for programs; people get the sentence after it.
+    let (word, failure) = failure.split_word(Word::from_text);
     let failure = failure.during(format!("cannot {doing} {}", escape::bytes(path)));
-    if word == Some("exists") { failure.next("--replace takes its place") } else { failure }
+    if word == Some(Word::Exists) { failure.next("--replace takes its place") } else { failure }
 }
 
 /// A path as a directory takes it.

@@ -1,5 +1,6 @@
 //! How guests are compiled and run. The sandbox and its compiler process both take it from here, for a compiled
 //! component is accepted only where both agree.
+#![forbid(unsafe_code)]
 
 use wasmtime::Config;
 
@@ -9,7 +10,8 @@ const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
 const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 
 /// What both sides must have alike.
-pub(crate) fn engine_config() -> Config {
+#[must_use]
+pub fn engine_config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
