@@ -38,7 +38,7 @@ impl Core {
             if !serves {
                 continue;
             }
-            self.usage.borrow_mut().add(report.grant, report.link, report.totals);
+            self.usage.borrow_mut().add(report.grant, report.link, report.totals, &report.methods);
             if let Some(detail) = &report.misbehaved {
                 self.accuse_holder(report.grant, detail);
             }

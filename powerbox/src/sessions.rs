@@ -9,6 +9,7 @@ use schema::session_capnp::{Decision, session, usage};
 use tokio::sync::mpsc;
 use vat::door::{Badge, Lease};
 use vat::link::Serving;
+use vat::meter::MethodUsage;
 use vat::native::{Stream, SystemClock};
 use vat::words::{EndReason, Rights};
 use vat::{Bounds, serve};
@@ -54,6 +55,7 @@ pub(crate) struct Reported {
     pub(crate) link: u64,
     pub(crate) grant: u64,
     pub(crate) totals: crate::usage::Totals,
+    pub(crate) methods: Vec<MethodUsage>,
     /// What was left of the lease, where the link has ended.
     pub(crate) last: Option<(u64, u64)>,
     /// Where it was ended for what its client did: what that was.
@@ -207,7 +209,7 @@ impl session::Server for Session {
         let self_reported = matches!(self.who, Who::App { .. });
         let mut reports = Vec::new();
         for usage in usages {
-            reports.push(read_usage(usage, self_reported));
+            reports.push(read_usage(usage, self_reported)?);
         }
         let process = self.process;
         let taken = self.core.look(move |core| {
@@ -238,10 +240,10 @@ impl session::Server for Session {
     }
 }
 
-fn read_usage(usage: usage::Reader<'_>, self_reported: bool) -> Reported {
+fn read_usage(usage: usage::Reader<'_>, self_reported: bool) -> capnp::Result<Reported> {
     // A reason of a newer schema is no accusation.
     let misbehaved = usage.get_last() && usage.get_end_reason() == Ok(EndReason::Misbehaved);
-    Reported {
+    Ok(Reported {
         misbehaved: misbehaved.then(|| {
             usage.get_end_detail().map_or_else(|_| String::new(), |text| words(text, crate::words::REASON_LIMIT))
         }),
@@ -252,8 +254,10 @@ fn read_usage(usage: usage::Reader<'_>, self_reported: bool) -> Reported {
             bytes_in: usage.get_bytes_in(),
             bytes_out: usage.get_bytes_out(),
             errors: usage.get_errors(),
+            refused: usage.get_refused(),
             self_reported,
         },
+        methods: usage.get_methods()?.iter().map(MethodUsage::read_from).collect::<capnp::Result<_>>()?,
         last: usage.get_last().then(|| (usage.get_unused_calls(), usage.get_unused_bytes())),
-    }
+    })
 }

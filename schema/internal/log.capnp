@@ -4,6 +4,7 @@
 
 using Common = import "../common.capnp";
 using Package = import "../package.capnp";
+using Session = import "../session.capnp";
 using Kernel = import "kernel.capnp";
 
 struct Entry {
@@ -194,4 +195,6 @@ struct Used {
   bytesOut @4 :UInt64;
   errors @5 :UInt64;
   selfReported @6 :Bool;
+  refused @7 :UInt64;          # calls that a caveat forbade, which are none of the calls above
+  methods @8 :List(Session.MethodUsage);   # latencies: of the slowest report
 }

@@ -185,8 +185,9 @@ struct Grant {
   usedCalls @19 :UInt64;
   usedBytes @20 :UInt64;
   errors @21 :UInt64;
-  selfReported @22 :Bool;
-  depth @23 :UInt16;
+  refused @22 :UInt64;         # calls that a caveat forbade: none of those that were used
+  selfReported @23 :Bool;
+  depth @24 :UInt16;
 }
 
 struct WhyLine { depth @0 :UInt16; text @1 :Text; atMs @2 :UInt64; grant @3 :UInt64; appWords @4 :Bool; }

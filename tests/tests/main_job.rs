@@ -153,6 +153,8 @@ fn who_holds_what_and_why_can_be_seen() {
     assert_eq!(left + grant["used_calls"].as_u64().expect("a meter"), 100_000, "an orderly end gives the rest back");
     let why = node.expect(["why", "search:folder"]);
     assert!(why.contains("search") && why.contains("project"), "{why}");
+    assert!(why.contains(&format!("so far {} calls (0 failed)", grant["used_calls"])), "{why}");
+    assert!(why.contains("File.read") && !why.contains("refused"), "what it did is not told: {why}");
 }
 
 #[test]
@@ -175,6 +177,16 @@ fn a_method_that_is_not_allowed_is_named() {
     let output = node.run(["run", "search", "--grant", &preset(&node, methods), "--", "needle"]);
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("does not allow Directory.openFile"), "{told}");
+    // The service tells what was done when the link ends, and nobody waits for that.
+    let refused = (0..1_000).find_map(|_| node.json(["grants"])[0]["refused"].as_u64().filter(|refused| *refused > 0));
+    let refused = refused.expect("that it was refused is told");
+    assert!(node.expect(["grants"]).contains(&format!("refused {refused} times")));
+    let why = node.expect(["why", "search:folder"]);
+    assert!(why.contains(&format!("and {refused} calls that were refused")), "{why}");
+    assert!(why.contains("Directory.list:") && !why.contains("Directory.openFile:"), "{why}");
+    let lines = node.json(["why", "search:folder"]);
+    let lines = lines.as_array().expect("lines").iter().filter_map(|line| line["text"].as_str());
+    assert_eq!(lines.filter(|line| line.contains("that were refused")).count(), 1, "{why}");
 }
 
 #[test]

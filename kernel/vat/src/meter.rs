@@ -2,7 +2,7 @@
 
 use crate::bounds::METERED_METHODS_LIMIT;
 use crate::words::Method;
-use schema::session_capnp::usage;
+use schema::session_capnp::{method_usage, usage};
 
 /// What calls of methods beyond [`METERED_METHODS_LIMIT`] are counted under.
 pub const OTHER_METHODS: Method = Method { interface: 0, ordinal: u16::MAX };
@@ -172,6 +172,40 @@ pub struct MethodUsage {
     pub latency_p99_ns: u64,
 }
 
+impl MethodUsage {
+    /// From a message.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_from(reader: method_usage::Reader<'_>) -> capnp::Result<MethodUsage> {
+        Ok(MethodUsage {
+            method: Method::read_from(reader.get_method()?),
+            calls: reader.get_calls(),
+            errors: reader.get_errors(),
+            latency_p50_ns: reader.get_latency_p50_ns(),
+            latency_p99_ns: reader.get_latency_p99_ns(),
+        })
+    }
+
+    /// Into a message.
+    pub fn write_to(&self, mut builder: method_usage::Builder<'_>) {
+        self.method.write_to(builder.reborrow().init_method());
+        builder.set_calls(self.calls);
+        builder.set_errors(self.errors);
+        builder.set_latency_p50_ns(self.latency_p50_ns);
+        builder.set_latency_p99_ns(self.latency_p99_ns);
+    }
+
+    /// Counts calls of the same method in. A latency is that of the slower: half of all calls, and 99 of 100, took no
+    /// longer than that.
+    pub fn add(&mut self, more: &MethodUsage) {
+        self.calls = self.calls.saturating_add(more.calls);
+        self.errors = self.errors.saturating_add(more.errors);
+        self.latency_p50_ns = self.latency_p50_ns.max(more.latency_p50_ns);
+        self.latency_p99_ns = self.latency_p99_ns.max(more.latency_p99_ns);
+    }
+}
+
 impl UsageReport {
     /// Whether nothing happened.
     #[must_use]
@@ -191,12 +225,7 @@ impl UsageReport {
         // at most METERED_METHODS_LIMIT and one, so it fits
         let mut methods = builder.init_methods(self.methods.len() as u32);
         for (index, usage) in self.methods.iter().enumerate() {
-            let mut entry = methods.reborrow().get(index as u32);
-            usage.method.write_to(entry.reborrow().init_method());
-            entry.set_calls(usage.calls);
-            entry.set_errors(usage.errors);
-            entry.set_latency_p50_ns(usage.latency_p50_ns);
-            entry.set_latency_p99_ns(usage.latency_p99_ns);
+            usage.write_to(methods.reborrow().get(index as u32));
         }
     }
 }

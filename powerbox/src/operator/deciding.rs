@@ -246,6 +246,7 @@ fn write_grant(row: &Row, mut builder: grant::Builder<'_>) {
     builder.set_used_calls(row.used.calls);
     builder.set_used_bytes(row.used.bytes_in.saturating_add(row.used.bytes_out));
     builder.set_errors(row.used.errors);
+    builder.set_refused(row.used.refused);
     builder.set_self_reported(row.used.self_reported);
     builder.set_depth(row.depth);
     let mut methods = builder.init_methods(count(caveats.methods.len()));

@@ -1,6 +1,7 @@
 //! `latch why`: the chain from an object to its holder, and what hangs below.
 
 use schema::operator_capnp::operator;
+use vat::meter::{MethodUsage, OTHER_METHODS};
 use vat::words::reason_name;
 
 use super::{Operator, count, text};
@@ -8,11 +9,15 @@ use crate::core::Core;
 use crate::grants::Node;
 use crate::matching::{HOST_PROVIDER, Target};
 use crate::problem::Problem;
-use crate::record::{Holder, Source};
+use crate::record::{Holder, Source, method_name};
+use crate::usage::Totals;
 use crate::words::{PATH_LIMIT, PHRASE_LIMIT, REASON_LIMIT, plain};
 
 /// Lines of one answer at most: what is left out is said.
 const LINES_LIMIT: usize = 500;
+
+/// Methods of one grant that are told apart: as many as a person reads.
+const METHODS_SHOWN: usize = 12;
 
 /// One line of the answer.
 #[derive(Default)]
@@ -140,27 +145,65 @@ fn tell(core: &Core, number: u64, node: &Node, depth: u16, lines: &mut Vec<Line>
         grant: number,
         app_words: false,
     });
-    let text = match &node.ended {
+    let (text, at_ms) = match &node.ended {
         Some(end) => {
             let detail = plain(&end.detail, REASON_LIMIT);
             let because = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-            Line {
-                depth,
-                text: format!("ended ({}) by {}{because}", reason_name(end.reason), end.by),
-                at_ms: end.at_ms,
-                grant: number,
-                app_words: false,
-            }
+            (format!("ended ({}) by {}{because}", reason_name(end.reason), end.by), end.at_ms)
         }
-        None => {
-            let used = core.usage.borrow().of(number);
-            let open = if core.live.borrow().open.contains_key(&number) { "in use now" } else { "not in use now" };
-            let bytes = used.bytes_in.saturating_add(used.bytes_out);
-            let text = format!("{open}; {} calls, {bytes} bytes, {} errors so far", used.calls, used.errors);
-            Line { depth, text, at_ms: 0, grant: number, app_words: false }
-        }
+        None if core.live.borrow().open.contains_key(&number) => ("in use now".to_owned(), 0),
+        None => ("not in use now".to_owned(), 0),
     };
-    lines.push(text);
+    let usage = core.usage.borrow();
+    let text = format!("{text}; {}", used(usage.of(number)));
+    lines.push(Line { depth, text, at_ms, grant: number, app_words: false });
+    for text in by_method(usage.methods_of(number)) {
+        lines.push(Line { depth: depth + 1, text, at_ms: 0, grant: number, app_words: false });
+    }
+}
+
+/// What was used of a grant, in words.
+fn used(totals: Totals) -> String {
+    let Totals { calls, errors, refused, .. } = totals;
+    let bytes = totals.bytes_in.saturating_add(totals.bytes_out);
+    let mut text = format!("so far {calls} calls ({errors} failed), {bytes} bytes");
+    if refused > 0 {
+        text.push_str(&format!(", and {refused} calls that were refused"));
+    }
+    if totals.self_reported {
+        text.push_str(", as the app that serves it says");
+    }
+    text
+}
+
+/// What its holder did: a line for each method, the most called first.
+fn by_method(methods: &[MethodUsage]) -> Vec<String> {
+    let mut methods: Vec<&MethodUsage> = methods.iter().collect();
+    methods.sort_by_key(|usage| (usage.method == OTHER_METHODS, std::cmp::Reverse(usage.calls), usage.method));
+    let (shown, rest) = methods.split_at(methods.len().min(METHODS_SHOWN));
+    let mut lines: Vec<String> = shown
+        .iter()
+        .map(|usage| {
+            let MethodUsage { calls, errors, .. } = usage;
+            let name = if usage.method == OTHER_METHODS { "others".into() } else { method_name(usage.method) };
+            let (half, most) = (duration(usage.latency_p50_ns), duration(usage.latency_p99_ns));
+            format!("{name}: {calls} calls ({errors} failed), half within {half}, 99 of 100 within {most}")
+        })
+        .collect();
+    if !rest.is_empty() {
+        let calls = rest.iter().fold(0, |calls: u64, usage| calls.saturating_add(usage.calls));
+        lines.push(format!("{} more methods: {calls} calls", rest.len()));
+    }
+    lines
+}
+
+/// A latency in the unit in which it has one to three digits before the point.
+fn duration(nanoseconds: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")];
+    match UNITS.iter().find(|(unit, _)| nanoseconds >= *unit) {
+        Some((unit, name)) => format!("{}.{} {name}", nanoseconds / unit, nanoseconds % unit * 10 / unit),
+        None => format!("{nanoseconds} ns"),
+    }
 }
 
 fn limits(node: &Node) -> String {
@@ -179,4 +222,32 @@ fn limits(node: &Node) -> String {
         text.push_str(&format!(", {} methods", caveats.methods.len()));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vat::words::Method;
+
+    #[test]
+    fn what_a_holder_did_is_told_by_method_and_what_was_refused_beside_it() {
+        let totals = Totals { calls: 9, bytes_in: 10, bytes_out: 20, errors: 2, refused: 3, self_reported: true };
+        let text = "so far 9 calls (2 failed), 30 bytes, and 3 calls that were refused, as the app that serves it says";
+        assert_eq!(used(totals), text);
+        assert_eq!(used(Totals::default()), "so far 0 calls (0 failed), 0 bytes");
+        let usage =
+            |method, calls| MethodUsage { method, calls, errors: 1, latency_p50_ns: 40_960, latency_p99_ns: 1_250_000 };
+        let mut methods = vec![usage(OTHER_METHODS, 99)];
+        methods.extend((1..=20).map(|ordinal| usage(Method { interface: 7, ordinal }, u64::from(ordinal))));
+        let told = by_method(&methods);
+        assert_eq!(told.len(), METHODS_SHOWN + 1);
+        assert!(told[0].ends_with(": 20 calls (1 failed), half within 40.9 µs, 99 of 100 within 1.2 ms"), "{told:?}");
+        assert_eq!(told[METHODS_SHOWN], format!("9 more methods: {} calls", 99 + (1..=8).sum::<u64>()));
+    }
+
+    #[test]
+    fn durations_of_every_size() {
+        let shown = [0, 999, 1_000, 999_999, 1_000_000, 2_500_000_000].map(duration);
+        assert_eq!(shown, ["0 ns", "999 ns", "1.0 µs", "999.9 µs", "1.0 ms", "2.5 s"]);
+    }
 }

@@ -104,11 +104,22 @@ fn table(grants: &[Grant], now_ms: u64) -> Table {
     table
 }
 
-/// What is left of a grant: its end where it has one, else its limits.
+/// What is left of a grant: its end where it has one, else its limits; and how often it said no.
 fn left(grant: &Grant, now_ms: u64) -> String {
-    if let Some(reason) = grant.end_reason {
-        return format!("{reason} {} ago", grant.ended_at_ms.map_or_else(String::new, |at| time::age(at, now_ms)));
+    let mut limits = match grant.end_reason {
+        Some(reason) => {
+            let age = grant.ended_at_ms.map_or_else(String::new, |at| time::age(at, now_ms));
+            vec![format!("{reason} {age} ago")]
+        }
+        None => limits(grant, now_ms),
+    };
+    if grant.refused > 0 {
+        limits.push(format!("refused {} times", grant.refused));
     }
+    limits.join("; ")
+}
+
+fn limits(grant: &Grant, now_ms: u64) -> Vec<String> {
     let mut limits = Vec::new();
     if let Some(at) = grant.expires_at_ms {
         limits.push(format!("ends {}", time::until(at, now_ms)));
@@ -122,7 +133,7 @@ fn left(grant: &Grant, now_ms: u64) -> String {
     if !grant.methods.is_empty() {
         limits.push(format!("only {}", grant.methods.join(" ")));
     }
-    limits.join("; ")
+    limits
 }
 
 #[cfg(test)]
@@ -155,6 +166,7 @@ mod tests {
             used_calls: 60,
             used_bytes: 2048,
             errors: 0,
+            refused: if id == 3 { 7 } else { 0 },
             self_reported: id == 3,
         }
     }
@@ -184,9 +196,9 @@ mod tests {
         let text = table(&[grant(1, None, 0), grant(3, Some(1), 1)], 61_000).render(None);
         assert_eq!(
             text,
-            "GRANT  HOLDER  LABEL  OBJECT      RIGHTS     OPEN  LEFT                             CALLS  BYTES  AGE\n    \
-             1  app1    docs   host:/docs  read-only  yes   40 of 100 calls; only File.read     60   2.0K   1m\n    \
-             3  └ app3  docs   host:/docs  read-only  yes   40 of 100 calls; only File.read    60*  2.0K*   1m\n"
+            "GRANT  HOLDER  LABEL  OBJECT      RIGHTS     OPEN  LEFT                                              CALLS  BYTES  AGE\n    \
+             1  app1    docs   host:/docs  read-only  yes   40 of 100 calls; only File.read                      60   2.0K   1m\n    \
+             3  └ app3  docs   host:/docs  read-only  yes   40 of 100 calls; only File.read; refused 7 times    60*  2.0K*   1m\n"
         );
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Grant {
     pub(crate) used_calls: u64,
     pub(crate) used_bytes: u64,
     pub(crate) errors: u64,
+    /// Calls that a limit or a method that is not allowed forbade: none of those that were used.
+    pub(crate) refused: u64,
     /// What was used is the word of an app.
     pub(crate) self_reported: bool,
 }
@@ -76,6 +78,7 @@ impl Grant {
             used_calls: reader.get_used_calls(),
             used_bytes: reader.get_used_bytes(),
             errors: reader.get_errors(),
+            refused: reader.get_refused(),
             self_reported: reader.get_self_reported(),
         })
     }

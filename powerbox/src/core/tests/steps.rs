@@ -112,6 +112,7 @@ async fn open_to_link(node: &Node) -> (u64, u64, tokio::task::JoinHandle<Result<
 /// A server's last word on a link, of whose lease so many calls were not used.
 fn last(link: u64, unused: u64) -> crate::sessions::Reported {
     crate::sessions::Reported {
+        methods: Vec::new(),
         link,
         grant: 1,
         totals: crate::usage::Totals { calls: 4, ..crate::usage::Totals::default() },
