@@ -8,6 +8,8 @@ use std::task::Waker;
 /// the message that it was called with.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
+    /// Calls of a link count from 1, in the order in which they were read.
+    pub(crate) number: u64,
     /// Of its message.
     pub(crate) size_bytes: usize,
     /// When it was read.

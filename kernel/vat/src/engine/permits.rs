@@ -10,6 +10,8 @@ use std::task::{Poll, Waker};
 
 /// A call's place in the queue.
 pub(crate) struct Ticket {
+    /// The call's; one of this end's own has that of the call before it.
+    number: u64,
     call: Option<Rc<Call>>,
     waker: RefCell<Option<Waker>>,
     gone: Cell<bool>,
@@ -46,10 +48,19 @@ impl Permits {
         }
     }
 
-    /// A place at the end of the queue.
+    /// A place in the queue, by the order in which calls were read. They mostly come here in that order; but a call of
+    /// what another call returns comes when that has returned, and others may wait for a reference out of its own result
+    /// by then. Behind them it would wait for them, and they for it.
     pub(crate) fn queue(&self, call: Option<Rc<Call>>) -> Rc<Ticket> {
-        let ticket = Rc::new(Ticket { call, waker: RefCell::new(None), gone: Cell::new(false) });
-        self.queue.borrow_mut().push_back(ticket.clone());
+        let mut queue = self.queue.borrow_mut();
+        let last = queue.back().map_or(0, |ticket| ticket.number);
+        let number = call.as_ref().map_or(last, |call| call.number);
+        let ticket = Rc::new(Ticket { number, call, waker: RefCell::new(None), gone: Cell::new(false) });
+        let mut at = queue.len();
+        while at > 0 && queue[at - 1].number > number {
+            at -= 1;
+        }
+        queue.insert(at, ticket.clone());
         ticket
     }
 

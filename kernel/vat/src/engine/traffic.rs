@@ -108,6 +108,8 @@ impl LinkState {
             Ok(Sending::Not) => {}
             Err(fault) => self.fault(&fault),
         }
+        // a call may wait for a reference out of this result
+        self.permits.wake_first();
         self.wake_driver();
     }
 

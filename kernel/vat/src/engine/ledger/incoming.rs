@@ -60,7 +60,9 @@ impl Ledger {
         let depth = 1 + parents.iter().map(|parent| parent.depth).max().unwrap_or(0);
         within("calls in a chain", depth, PIPELINE_DEPTH_LIMIT)?;
 
-        let call_in = Call { size_bytes, read_ns: now_ns, depth, parents, given, ..Call::default() };
+        self.calls += 1;
+        let call_in =
+            Call { number: self.calls, size_bytes, read_ns: now_ns, depth, parents, given, ..Call::default() };
         let call_in = Rc::new(call_in);
         self.hold(call.get_question_id(), call_in.clone())?;
         call_in.attach();

@@ -61,6 +61,8 @@ pub(crate) struct Ledger {
     bounds: Bounds,
     answers: HashMap<u32, Answer>,
     held_bytes: usize,
+    /// How many calls have come.
+    calls: u64,
     questions: HashMap<u32, Question>,
     exports: HashMap<u32, u32>,
     imports: HashMap<u32, u32>,
@@ -75,6 +77,7 @@ impl Ledger {
             bounds,
             answers: HashMap::new(),
             held_bytes: 0,
+            calls: 0,
             questions: HashMap::new(),
             exports: HashMap::new(),
             imports: HashMap::new(),
