@@ -343,6 +343,44 @@ fn a_service_serves_each_link_by_its_badge_and_confirms_and_reports_its_end() {
     });
 }
 
+#[test]
+fn a_service_confirms_an_end_when_the_work_that_goes_on_is_done_and_reports_it_before() {
+    run(async {
+        let (kernel, process) = door();
+        let works = Rc::new(RefCell::new(None));
+        let work = works.clone();
+        let service = spawn_local(Service::serve(Door::new(process).unwrap(), move |_, exports| {
+            *work.borrow_mut() = Some(exports.work());
+            Ok(exports.export::<KeeperClient, _>(Keeper::default()).0)
+        }));
+        let (sender, mut reports) = mpsc::unbounded_channel();
+        let powerbox = Badge { peer: Peer::Powerbox, ..badge() };
+        let (session, _kept) = deliver(&kernel, 1, Role::Client, Carries::Session, &powerbox);
+        let (session, clock) = (Stream::new(session).unwrap(), Rc::new(SystemClock::new()));
+        spawn_local(vat::serve(session, &badge(), Bounds::for_session(), clock, |exports| {
+            exports.export::<session::Client, _>(Powerbox { reports: sender }).client
+        }));
+        let (here, kept) = deliver(&kernel, 5, Role::Server, Carries::Grant, &badge());
+        let work = loop {
+            match works.take() {
+                Some(work) => break work,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        rustix::io::ioctl_fionbio(&kernel, true).unwrap();
+        let begun = work.begin();
+        cut(&kept);
+        while !reports.recv().await.unwrap().3 {}
+        assert!(receive(&kernel).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "too early");
+        std::thread::spawn(move || drop(begun));
+        let kernel = Door::new(kernel).unwrap();
+        assert_eq!(next_word(&kernel).await, FromVat::Ended { link: 5 });
+        drop(here);
+        send(&kernel, &ToVat::Stop.encode().unwrap(), &[]).unwrap();
+        service.await.unwrap().unwrap();
+    });
+}
+
 async fn next_word(kernel: &Door) -> FromVat {
     loop {
         match receive(kernel) {

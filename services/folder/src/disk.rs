@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
+use vat::link::Work;
 
 use crate::limits::{DISK_OPERATIONS, DISK_OPERATIONS_PER_LINK};
 use crate::problem::{Problem, Word};
@@ -26,10 +27,10 @@ impl Disk {
         Disk { permits: Arc::new(Semaphore::new(DISK_OPERATIONS)) }
     }
 
-    /// The share of one more link.
+    /// The share of one more link, whose work this is.
     #[must_use]
-    pub fn link(&self) -> DiskOfLink {
-        DiskOfLink { process: self.clone(), permits: Arc::new(Semaphore::new(DISK_OPERATIONS_PER_LINK)) }
+    pub fn link(&self, work: Work) -> DiskOfLink {
+        DiskOfLink { process: self.clone(), permits: Arc::new(Semaphore::new(DISK_OPERATIONS_PER_LINK)), work }
     }
 }
 
@@ -38,12 +39,13 @@ impl Disk {
 pub struct DiskOfLink {
     process: Disk,
     permits: Arc<Semaphore>,
+    work: Work,
 }
 
 impl DiskOfLink {
     /// Does the work on a disk thread, first come first served within the link and among links. Where the future is
     /// dropped (the call was cancelled, the link cut), work that has not begun does not begin; what has begun ends
-    /// on its own, and holds its place until then.
+    /// on its own, and holds its place until then. The link is not quiet before.
     pub async fn run<T, W>(&self, work: W) -> Result<T, Problem>
     where
         T: Send + 'static,
@@ -54,8 +56,9 @@ impl DiskOfLink {
         let in_process = self.process.permits.clone().acquire_owned().await.map_err(gone)?;
         let wanted = Wanted::default();
         let still_wanted = wanted.0.clone();
+        let begun = self.work.begin();
         let worked = tokio::task::spawn_blocking(move || {
-            let _held = (on_link, in_process);
+            let _held = (on_link, in_process, begun);
             if still_wanted.load(Ordering::Acquire) { Some(work()) } else { None }
         });
         match worked.await {
@@ -102,7 +105,7 @@ mod tests {
     fn a_link_that_asks_without_end_leaves_threads_to_others() {
         vat::native::run(async {
             let disk = Disk::new();
-            let greedy = disk.link();
+            let greedy = disk.link(Work::default());
             let (began, is_running) = mpsc::channel();
             let mut held = Vec::new();
             for _ in 0..10 * DISK_OPERATIONS {
@@ -110,7 +113,7 @@ mod tests {
                 let greedy = greedy.clone();
                 held.push((let_go, tokio::task::spawn_local(async move { greedy.run(work).await })));
             }
-            assert_eq!(disk.link().run(|| Ok(7)).await, Ok(7), "a neighbour is served meanwhile");
+            assert_eq!(disk.link(Work::default()).run(|| Ok(7)).await, Ok(7), "a neighbour is served meanwhile");
             for _ in 0..DISK_OPERATIONS_PER_LINK {
                 is_running.recv().unwrap();
             }
@@ -126,7 +129,7 @@ mod tests {
     #[test]
     fn work_of_a_call_that_has_gone_does_not_begin() {
         vat::native::run(async {
-            let disk = Disk::new().link();
+            let disk = Disk::new().link(Work::default());
             let (began, is_running) = mpsc::channel();
             let mut held = Vec::new();
             for _ in 0..DISK_OPERATIONS_PER_LINK {
@@ -155,9 +158,28 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_quiet_when_the_work_that_had_begun_is_done() {
+        vat::native::run(async {
+            let work = Work::default();
+            let disk = Disk::new().link(work.clone());
+            let (began, is_running) = mpsc::channel();
+            let (let_go, stuck) = stuck(&began);
+            let mut call = Box::pin(disk.run(stuck));
+            assert!(futures::poll!(&mut call).is_pending());
+            is_running.recv().unwrap();
+            drop(call);
+            let mut quiet = Box::pin(work.quiet());
+            assert!(futures::poll!(&mut quiet).is_pending());
+            drop(let_go);
+            quiet.await;
+        })
+        .unwrap();
+    }
+
+    #[test]
     fn a_fault_in_the_work_fails_that_call_only() {
         vat::native::run(async {
-            let disk = Disk::new().link();
+            let disk = Disk::new().link(Work::default());
             let fault: Result<(), Problem> = disk.run(|| panic!("a fault, on purpose")).await;
             assert_eq!(fault.expect_err("is reported").word(), Word::Io);
             assert_eq!(disk.run(|| Ok(1)).await, Ok(1));

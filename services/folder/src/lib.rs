@@ -22,7 +22,7 @@
 //! - **No caller holds up another** ([`disk`]): what may wait for the disk leaves the RPC thread, within bounds for each link.
 //!   What one link can hold open is bounded ([`open_count`]); beyond that a call fails as overloaded.
 //! - **After a cut** no work begins any more. A single read or write that was with the operating system at that moment
-//!   may still end there.
+//!   ends there, and the end of the link is confirmed after it.
 //! - **Streams** hold a bounded number of bytes (the engine's window and one chunk) for a reader that is slow.
 //!
 //! # What is not

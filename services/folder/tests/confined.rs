@@ -16,7 +16,9 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
 use common::Tree;
+use folder_service::limits::TRANSFER_LIMIT_BYTES;
 use folder_service::problem::Word;
+use futures::StreamExt;
 use rpc::*;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -264,6 +266,45 @@ fn a_cut_link_is_confirmed_and_its_neighbour_goes_on() {
     })
     .unwrap();
     process.stop();
+}
+
+#[test]
+fn nothing_lands_after_the_end_of_a_cut_link_was_confirmed() {
+    const ROUNDS: usize = 16;
+    const FILES: usize = 4;
+    let tree = Tree::new();
+    give_away(&tree, OWNER);
+    let mut process = Process::start(&tree, OWNER);
+    let size = |name: &String| tree.folder.join(name).metadata().unwrap().len();
+    let mut at_end = Vec::new();
+    let large = vec![7; TRANSFER_LIMIT_BYTES];
+    vat::native::run(async {
+        for round in 0..ROUNDS {
+            let (cut, socket, spare) = process.link(Rights::ALL);
+            let (root, _) = use_link(socket);
+            let mut calls = futures::stream::FuturesUnordered::new();
+            let names: Vec<String> = (0..FILES).map(|file| format!("{round}-{file}")).collect();
+            for name in &names {
+                let (file, _) = create(&root, name, true).await.unwrap();
+                for at in 0..FILES as u64 {
+                    let mut request = file.write_request();
+                    request.get().set_offset(at * TRANSFER_LIMIT_BYTES as u64);
+                    request.get().set_bytes(&large);
+                    calls.push(request.send().promise);
+                }
+            }
+            calls.next().await.unwrap().unwrap();
+            spare.shutdown(std::net::Shutdown::Both).unwrap();
+            assert!(matches!(process.hear(), FromVat::Ended { link } if link == cut));
+            at_end.extend(names.into_iter().map(|name| (size(&name), name)));
+        }
+    })
+    .unwrap();
+    // It waits for its threads.
+    process.stop();
+    for (at_end, name) in at_end {
+        assert_eq!(size(&name), at_end, "{name} has grown");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::bounds::Bounds;
 use crate::clock::Clock;
 use crate::door::Lease;
 use crate::gate::Gate;
-use crate::link::{Ended, Tables};
+use crate::link::{Ended, Tables, Work};
 use crate::meter::{Meter, UsageReport};
 use crate::transport::Transport;
 use crate::words::{EndReason, Method};
@@ -27,6 +27,7 @@ pub(crate) struct LinkState {
     pub(crate) bounds: Bounds,
     pub(crate) clock: Rc<dyn Clock>,
     pub(crate) permits: Permits,
+    pub(crate) work: Work,
     pub(super) reader: RefCell<FrameReader>,
     pub(super) ledger: RefCell<Ledger>,
     pub(super) outgoing: RefCell<Outgoing>,
@@ -65,6 +66,7 @@ impl LinkState {
             bounds,
             clock,
             permits: Permits::new(&bounds),
+            work: Work::default(),
             reader: RefCell::default(),
             ledger: RefCell::new(Ledger::new(bounds)),
             outgoing: RefCell::default(),

@@ -2,6 +2,7 @@
 
 use crate::engine::LinkState;
 use crate::engine::guard::Guarded;
+use crate::link::Work;
 use capnp::capability::FromServer;
 use std::rc::Rc;
 
@@ -36,6 +37,12 @@ impl Exports {
         S: 'static,
     {
         Guarded::client(self.state.clone(), server)
+    }
+
+    /// What counts the work that goes on without the call that began it: the link is not quiet before it has ended.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.state.work.clone()
     }
 
     /// Whether the link was cut or its other end is gone, as of now: a handler that works long without awaiting asks.

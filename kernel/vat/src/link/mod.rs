@@ -1,8 +1,10 @@
 //! Links: serving an object to the other end of one, and using the object that the other end serves.
 
 mod exports;
+mod work;
 
 pub use exports::Exports;
+pub use work::{Begun, Work};
 
 use crate::bounds::Bounds;
 use crate::clock::Clock;
@@ -18,7 +20,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// How a link ended. No call of it can start any more, and none runs.
+/// How a link ended. No call of it can start any more, and none runs. What they left running elsewhere
+/// [`Watch::quiet`] waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// Why, as far as this end knows: a link that was revoked looks closed from here.
@@ -73,6 +76,11 @@ impl Watch {
     /// Calls and results that waited for it go on.
     pub fn renew(&self, calls: Lease, bytes: Lease) {
         self.state.renew(calls, bytes);
+    }
+
+    /// Waits until no [`Work`] of the link is under way. After the link has ended nothing of it happens any more then.
+    pub async fn quiet(&self) {
+        self.state.work.quiet().await;
     }
 
     /// What the two ends hold of each other.

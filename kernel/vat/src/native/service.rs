@@ -179,21 +179,35 @@ impl Shared {
         let may_renew = badge.calls.more || badge.bytes.more;
         let renewing =
             may_renew.then(|| tokio::task::spawn_local(self.clone().renew_always(link, grant, watch.clone())));
-        self.served.borrow_mut().insert(link, Served { grant, watch });
+        self.served.borrow_mut().insert(link, Served { grant, watch: watch.clone() });
         tokio::task::spawn_local(async move {
             let ended = serving.await;
             renewing.iter().for_each(tokio::task::JoinHandle::abort);
-            self.served.borrow_mut().remove(&link);
-            // first the confirmation that somebody waits for, then the figures
-            let _ = self.door.ended(link).await;
-            let mut finals = self.finals.borrow_mut();
-            if finals.len() == FINALS_LIMIT {
-                finals.pop_front();
-            }
-            finals.push_back(LinkUsage { link, grant, usage: ended.usage, end: Some((ended.reason, ended.detail)) });
+            let confirmed = async {
+                watch.quiet().await;
+                self.served.borrow_mut().remove(&link);
+                let _ = self.door.ended(link).await;
+            };
+            let told = async {
+                let end = Some((ended.reason, ended.detail));
+                self.tell_last(LinkUsage { link, grant, usage: ended.usage, end });
+            };
+            // First the confirmation that somebody waits for, then the figures; but these do not wait for work that goes
+            // on, because what is left of a budget is wanted back for the next link.
+            futures::join!(confirmed, told);
             self.ended.notify_one();
         });
         Ok(())
+    }
+
+    /// Takes the last report of a link.
+    fn tell_last(&self, usage: LinkUsage) {
+        let mut finals = self.finals.borrow_mut();
+        if finals.len() == FINALS_LIMIT {
+            finals.pop_front();
+        }
+        finals.push_back(usage);
+        self.ended.notify_one();
     }
 
     /// A session with a powerbox that was started, or started again.

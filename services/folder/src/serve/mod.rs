@@ -59,7 +59,8 @@ impl Folder {
         if badge.interface != filesystem_capnp::directory::Client::TYPE_ID {
             return Err(Problem::new(Word::NotFound, "this service has one object: its folder, as a Directory"));
         }
-        let link = Rc::new(Link { exports: exports.clone(), disk: self.disk.link(), open: self.open.link() });
+        let link =
+            Rc::new(Link { exports: exports.clone(), disk: self.disk.link(exports.work()), open: self.open.link() });
         let root = Directory::new(self.top.clone(), badge.rights.complete(), link);
         let root: filesystem_capnp::directory::Client = exports.export(root);
         Ok(Client::new(root.into_client_hook()))
