@@ -13,6 +13,8 @@ mod escapes;
 mod limits;
 #[path = "hostile_app/links.rs"]
 mod links;
+#[path = "hostile_app/reopening.rs"]
+mod reopening;
 #[path = "hostile_app/scene.rs"]
 mod scene;
 #[path = "hostile_app/shell.rs"]
