@@ -164,6 +164,15 @@ impl Core {
         let guest_bytes = limits.memory_bytes.clamp(wire::MEMORY_DEFAULT_BYTES, wire::MEMORY_MAXIMUM_BYTES);
         let setup = sandbox_setup(&run, limits);
         let (shell, detached) = (run.shell, run.detached);
+        // Compiling took its time. From this look to the record nothing is waited for.
+        let is_installed = |now: &Installed| now.digest == package.digest;
+        if !self.state.borrow().packages.get(&run.app).is_some_and(is_installed) {
+            crate::output::remove(&self.folder, &instance);
+            return Err(Problem::refused(format!(
+                "{} was uninstalled or replaced while it was being started. `latch run` starts what is installed now",
+                run.app
+            )));
+        }
         self.commit(by, Record::Ran(run)).await?;
         crate::fault::point("run.recorded");
         let started = self

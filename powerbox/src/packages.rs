@@ -14,6 +14,7 @@ use crate::compile::{FOLDER as COMPILED, blocking};
 use crate::core::Core;
 use crate::problem::{Problem, on_disk};
 use crate::record::{Author, Holder, Installed, Record, hexadecimal};
+use crate::state::Instance;
 use crate::words::{PHRASE_LIMIT, plain};
 
 /// Where packages are, in the powerbox's folder.
@@ -117,23 +118,20 @@ impl Core {
             let text = format!("no package {} is installed. `latch install` lists what is", plain(&name, PHRASE_LIMIT));
             return Err(Problem::refused(text));
         }
-        let instances: Vec<String> = {
-            let state = self.state.borrow();
-            state
-                .instances
-                .iter()
-                .filter(|(_, row)| row.run.app == name)
-                .map(|(instance, _)| instance.clone())
-                .collect()
-        };
         let mut ended = 0;
-        for instance in &instances {
-            self.end_instance(&by, instance).await?;
-            let holder = Holder::Instance(instance.clone());
+        // Others take their turns meanwhile: who was started since, or was given something, is found by the next look.
+        while let Some(instance) = self.in_use(&name) {
+            self.end_instance(&by, &instance).await?;
+            let holder = Holder::Instance(instance);
             let held: Vec<u64> = self.state.borrow().grants.held_by(&holder).map(|(grant, _)| grant).collect();
             let cut = self.end_grants(&by, &held, EndReason::Revoked, "the app was uninstalled").await?;
             ended += u32::try_from(cut.grants.len()).unwrap_or(u32::MAX);
         }
+        let instances: Vec<String> = {
+            let state = self.state.borrow();
+            let of_app = state.instances.iter().filter(|(_, row)| row.run.app == name);
+            of_app.map(|(instance, _)| instance.clone()).collect()
+        };
         self.commit(&by, Record::Uninstalled(name)).await?;
         for instance in &instances {
             crate::output::remove(&self.folder, instance);
@@ -143,13 +141,28 @@ impl Core {
         Ok(ended)
     }
 
+    /// An instance of an app that runs, is to be started again, or holds a grant.
+    fn in_use(&self, app: &str) -> Option<String> {
+        let state = self.state.borrow();
+        let is_in_use = |instance: &str, row: &Instance| {
+            row.running || row.wanted || state.grants.held_by(&Holder::Instance(instance.to_owned())).next().is_some()
+        };
+        let mut of_app = state.instances.iter().filter(|(_, row)| row.run.app == app);
+        of_app.find(|(instance, row)| is_in_use(instance, row)).map(|(instance, _)| instance.clone())
+    }
+
     /// Stops an instance and waits until its process is gone.
     async fn end_instance(self: &Rc<Self>, by: &str, instance: &str) -> Result<(), Problem> {
         if self.state.borrow().instances.get(instance).is_some_and(|row| row.wanted) {
             self.commit(by, Record::Stopped(instance.to_owned())).await?;
         }
-        let running = self.live.borrow().process_of_instance(instance);
-        if let Some(process) = running {
+        // One that was recorded and not started yet is waited for: it gets a process, or it has ended.
+        let process = self.bells.processes.until(|| {
+            let process = self.live.borrow().process_of_instance(instance);
+            let running = self.state.borrow().instances.get(instance).is_some_and(|row| row.running);
+            if running && process.is_none() { None } else { Some(process) }
+        });
+        if let Some(process) = process.await {
             self.stop_process(process, true);
             self.bells.processes.until(|| (!self.live.borrow().processes.contains_key(&process)).then_some(())).await;
         }

@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use schema::kernel_capnp::Image;
+
 use super::choosing::bring;
-use super::kernel::Inventory;
+use super::kernel::{Command, Inventory};
 use super::*;
 use crate::choosing::{Choice, Pick};
 use crate::instances::Wish;
@@ -83,5 +85,34 @@ fn a_start_that_fails_leaves_no_decision_for_the_next() {
         let failing = tokio::task::spawn_local(async move { core.run(two).await });
         assert!(node.kernel.agree_until(failing).await.is_err());
         assert!(node.core.live.borrow().presets.is_empty());
+    });
+}
+
+#[test]
+fn an_app_that_is_uninstalled_while_it_is_compiled_is_not_started() {
+    run(async {
+        let node = ready().await;
+        node.core.live.borrow_mut().compiled.clear();
+        let start = |instance: &str| {
+            let (core, wish) = (node.core.clone(), Wish { presets: Vec::new(), ..wish(instance, 0) });
+            tokio::task::spawn_local(async move { core.run(wish).await })
+        };
+        // The first is at the compiler, and the second waits for what that makes.
+        let first = start("first");
+        let Command::Start { process, image: Image::Compile, .. } = node.kernel.agree().await else {
+            panic!("it is not compiled")
+        };
+        let second = start("second");
+        while node.core.live.borrow().starting.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        node.core.uninstall("uid 1".into(), "search".into()).await.unwrap();
+        let code = std::fs::File::open("/dev/null").unwrap();
+        node.core.live.borrow_mut().compiled.insert([0; 32], Rc::new(code.into()));
+        node.core.compiler.ended(process, 3, "the test says so");
+        assert!(first.await.unwrap().is_err());
+        let refused = node.kernel.agree_until(second).await.unwrap_err();
+        assert!(refused.to_string().contains("was uninstalled"), "{refused}");
+        assert!(!node.on_disk().iter().any(|record| matches!(record, Record::Ran(_))));
     });
 }
