@@ -159,7 +159,7 @@ impl Kernel {
         }
     }
 
-    /// Cuts links. Their ends are told afterwards. Returns how many were open or wait to be confirmed.
+    /// Cuts links. Their ends are told afterwards.
     pub(crate) fn cut(&mut self, ids: &[u64], reason: EndReason, detail: &str) {
         let cut = ids.iter().filter(|id| self.links.cut(**id, &mut self.poller));
         let untold: Vec<_> = cut.map(|id| (*id, reason, detail.to_owned())).collect();
