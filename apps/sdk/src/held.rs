@@ -2,11 +2,11 @@
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
-use crate::signal::Signal;
 use std::rc::Rc;
 use std::time::Duration;
 use vat::door::Badge;
-use vat::guest::{Delivery, Ending, Guest, GuestClock, LinkWatch};
+use vat::guest::{Delivery, Guest, GuestClock, LinkWatch};
+use vat::link::{Ending, Presence, Root};
 use vat::words::EndReason;
 use vat::{Bounds, connect};
 
@@ -20,18 +20,7 @@ const REASON_PATIENCE: Duration = Duration::from_millis(500);
 /// The object of one label.
 pub struct Held {
     label: String,
-    state: Signal<State>,
-}
-
-#[derive(Clone)]
-enum State {
-    /// There is no link yet, or none just now.
-    Away(Option<Ending>),
-    Here(Here),
-    /// It does not come back of itself.
-    Over(Ending),
-    /// The app gave it back.
-    GivenBack,
+    root: Root<Here>,
 }
 
 /// An object on its present link.
@@ -44,7 +33,7 @@ pub(crate) struct Here {
 
 impl Held {
     pub(crate) fn new(label: &str) -> Held {
-        Held { label: label.to_owned(), state: Signal::new(State::Away(None)) }
+        Held { label: label.to_owned(), root: Root::new() }
     }
 
     pub(crate) fn label(&self) -> &str {
@@ -56,47 +45,33 @@ impl Held {
         let link = delivery.stream.watch();
         let bounds = Bounds::for_peer(delivery.badge.peer);
         let connected = connect(delivery.stream, bounds, Rc::new(GuestClock::new(guest.clone())));
-        self.state.set(State::Here(Here { root: connected.root, badge: Rc::new(delivery.badge), link: link.clone() }));
+        let here = Here { root: connected.root, badge: Rc::new(delivery.badge), link: link.clone() };
+        let on_link = self.root.arrived(here);
         let held = self.clone();
         guest.spawn(async move {
             let ended = connected.driving.await;
             // the door knows better than this end why, if it knows
             let ending = link.ending().unwrap_or(Ending { reason: ended.reason, detail: ended.detail });
-            if held.is_on(&link) {
-                held.state.set(after(ending));
-            }
+            held.root.ended(on_link, ending);
         });
     }
 
     /// The node says why there is no link, or that there will be none for a while.
     pub(crate) fn notice(&self, ending: Ending) {
-        let next = after(ending);
-        // a notice that it is away may be about an older link than the one that is here
-        let stays = self.state.look(|state| match state {
-            State::Here(here) => !here.link.is_hung_up(),
-            State::GivenBack => true,
-            State::Away(_) | State::Over(_) => false,
-        });
-        if !(stays && matches!(next, State::Away(_))) {
-            self.state.set(next);
-        }
-    }
-
-    fn is_on(&self, link: &LinkWatch) -> bool {
-        self.state.look(|state| matches!(state, State::Here(here) if here.link.number() == link.number()))
+        self.root.noticed(ending, |here| !here.link.is_hung_up());
     }
 
     /// The object, once it is here.
     pub(crate) async fn get(&self) -> Result<Here> {
         // most of the time there is nothing to wait for
-        if let Some(result) = self.state.look(|state| arrived(state, &self.label)) {
-            return result;
-        }
-        let wait = self.state.until(|state| arrived(state, &self.label));
-        match Context::current().within(RECONNECT_PATIENCE, wait).await {
-            Some(result) => result,
-            None => Err(self.state.look(|state| match state {
-                State::Away(Some(ending)) => Error::new(ErrorKind::Unavailable, &self.label, ending.detail.as_str()),
+        let found = match self.root.now() {
+            Some(found) => Some(found),
+            None => Context::current().within(RECONNECT_PATIENCE, self.root.here()).await,
+        };
+        match found {
+            Some(found) => found.map_err(|gone| gone.map_or_else(|| self.was_given_back(), |gone| self.over(&gone))),
+            None => Err(self.root.look(|presence| match presence {
+                Presence::Gone(gone) => Error::new(ErrorKind::Unavailable, &self.label, gone.detail.as_str()),
                 _ => Error::new(ErrorKind::Unavailable, &self.label, "no link came"),
             })),
         }
@@ -104,22 +79,21 @@ impl Held {
 
     /// It is asked for again: what was over may come back.
     pub(crate) fn reopen(&self) {
-        if self.state.look(|state| matches!(state, State::Over(_) | State::GivenBack)) {
-            self.state.set(State::Away(None));
-        }
+        self.root.asked_again();
     }
 
     /// Whether there is something to give back: it is here, or may come.
     pub(crate) fn is_asked(&self) -> bool {
-        self.state.look(|state| match state {
-            State::Here(_) | State::Away(Some(_)) => true,
-            State::Away(None) | State::Over(_) | State::GivenBack => false,
+        self.root.look(|presence| match presence {
+            Presence::Here(_) => true,
+            Presence::Gone(gone) => gone.is_for_now(),
+            Presence::Awaited | Presence::GivenBack => false,
         })
     }
 
     /// The node has taken it back at the app's own wish.
     pub(crate) fn give_back(&self) {
-        self.state.set(State::GivenBack);
+        self.root.given_back();
     }
 
     /// Why a call on that link came to nothing.
@@ -128,29 +102,37 @@ impl Held {
         if plain.kind() != ErrorKind::Disconnected {
             return plain;
         }
-        let known = |state: &State| match state {
-            State::Over(ending) => Some(over(ending, &self.label)),
-            State::GivenBack => Some(given_back(&self.label)),
-            State::Away(Some(ending)) if !is_bare(ending.reason) => Some(lost(ending, subject)),
-            State::Here(here) if here.link.number() != link.number() => {
+        let known = |presence: &Presence<Here>| match presence {
+            Presence::Gone(gone) if !gone.is_for_now() => Some(self.over(gone)),
+            Presence::Gone(gone) if !is_bare(gone.reason) => Some(lost(gone.reason, &gone.detail, subject)),
+            Presence::GivenBack => Some(self.was_given_back()),
+            Presence::Here(here) if here.link.number() != link.number() => {
                 Some(Error::new(ErrorKind::Disconnected, subject, "it was connected anew: open it again"))
             }
             _ => None,
         };
-        let reason = Context::current().within(REASON_PATIENCE, self.state.until(known)).await;
+        let reason = Context::current().within(REASON_PATIENCE, self.root.until(known)).await;
         reason.unwrap_or_else(|| match link.ending() {
-            Some(ending) => lost(&ending, subject),
+            Some(ending) => lost(ending.reason, &ending.detail, subject),
             None => plain,
         })
     }
-}
 
-fn arrived(state: &State, label: &str) -> Option<Result<Here>> {
-    match state {
-        State::Here(here) => Some(Ok(here.clone())),
-        State::Over(ending) => Some(Err(over(ending, label))),
-        State::GivenBack => Some(Err(given_back(label))),
-        State::Away(_) => None,
+    /// It does not come back of itself.
+    fn over(&self, ending: &Ending) -> Error {
+        let kind = match ending.reason {
+            EndReason::Revoked => ErrorKind::Revoked,
+            EndReason::Expired => ErrorKind::Expired,
+            EndReason::Exhausted => ErrorKind::Exhausted,
+            EndReason::Misbehaved => ErrorKind::Misbehaved,
+            EndReason::Unavailable | EndReason::Stopped => ErrorKind::Unavailable,
+            EndReason::Closed | EndReason::PeerLost | EndReason::Restarted => ErrorKind::Disconnected,
+        };
+        Error::new(kind, &self.label, ending.detail.as_str())
+    }
+
+    fn was_given_back(&self) -> Error {
+        Error::new(ErrorKind::GivenBack, &self.label, "")
     }
 }
 
@@ -159,41 +141,13 @@ fn is_bare(reason: EndReason) -> bool {
     matches!(reason, EndReason::Closed | EndReason::PeerLost)
 }
 
-/// What a link's ending means for the label.
-fn after(ending: Ending) -> State {
-    match ending.reason {
-        EndReason::Closed | EndReason::PeerLost | EndReason::Unavailable | EndReason::Restarted => {
-            State::Away(Some(ending))
-        }
-        EndReason::Revoked | EndReason::Expired | EndReason::Exhausted | EndReason::Misbehaved | EndReason::Stopped => {
-            State::Over(ending)
-        }
-    }
-}
-
-fn over(ending: &Ending, label: &str) -> Error {
-    let kind = match ending.reason {
-        EndReason::Revoked => ErrorKind::Revoked,
-        EndReason::Expired => ErrorKind::Expired,
-        EndReason::Exhausted => ErrorKind::Exhausted,
-        EndReason::Misbehaved => ErrorKind::Misbehaved,
-        EndReason::Unavailable | EndReason::Stopped => ErrorKind::Unavailable,
-        EndReason::Closed | EndReason::PeerLost | EndReason::Restarted => ErrorKind::Disconnected,
-    };
-    Error::new(kind, label, ending.detail.as_str())
-}
-
-fn given_back(label: &str) -> Error {
-    Error::new(ErrorKind::GivenBack, label, "")
-}
-
-fn lost(ending: &Ending, subject: &str) -> Error {
-    let why = match ending.reason {
+fn lost(reason: EndReason, detail: &str, subject: &str) -> Error {
+    let why = match reason {
         EndReason::Restarted => "what serves it was restarted",
         EndReason::PeerLost => "what served it ended",
         EndReason::Unavailable => "what serves it is not running",
         _ => "the link was closed",
     };
-    let detail = if ending.detail.is_empty() { why.to_owned() } else { format!("{why}: {}", ending.detail) };
+    let detail = if detail.is_empty() { why.to_owned() } else { format!("{why}: {detail}") };
     Error::new(ErrorKind::Disconnected, subject, detail)
 }

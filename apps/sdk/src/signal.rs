@@ -14,10 +14,6 @@ impl<T> Signal<T> {
         Signal { value: RefCell::new(value), waiting: RefCell::default() }
     }
 
-    pub(crate) fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
-        look(&self.value.borrow())
-    }
-
     pub(crate) fn set(&self, value: T) {
         *self.value.borrow_mut() = value;
         self.waiting.take().into_iter().for_each(Waker::wake);

@@ -16,7 +16,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use vat::door::{Badge, Carries, Lease, Peer, Role};
-use vat::guest::{Ending, Event, HostDoor, HostNotice, Opened};
+use vat::guest::{Event, HostDoor, HostNotice, Opened};
+use vat::link::Ending;
 use vat::testing::{Cutter, ManualClock, MemoryEnd, SharedClock, pair};
 use vat::{Bounds, EndReason, Rights, Transport, serve};
 

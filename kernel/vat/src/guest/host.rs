@@ -2,7 +2,7 @@
 
 use super::stream::Stream;
 use crate::door::{Badge, Carries, Role};
-use crate::words::EndReason;
+use crate::link::Ending;
 use std::time::Duration;
 
 /// A door: the import of `wit/door.wit`, or something that stands in for it in a native test.
@@ -76,15 +76,6 @@ pub struct HostNotice {
     pub label: String,
     /// Why.
     pub ending: Ending,
-}
-
-/// Why a link ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
-    /// The reason as a word of the system's.
-    pub reason: EndReason,
-    /// In words, for people; may be empty.
-    pub detail: String,
 }
 
 /// What a guest's main loop hands to the app's own code, in the order in which it came.

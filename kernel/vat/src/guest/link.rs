@@ -1,8 +1,9 @@
 //! What a guest keeps for one link: input that waits, output that gathers, and how it ended.
 
 use super::bound::{CREDIT_STEP_BYTES, OUTPUT_EARLY_BYTES, OUTPUT_LIMIT_BYTES};
-use super::host::{Ending, HostDoor};
+use super::host::HostDoor;
 use super::shared::Shared;
+use crate::link::Ending;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;

@@ -26,7 +26,7 @@ mod unsafe_bindings;
 pub use bound::{INPUT_WINDOW_BYTES, OUTPUT_LIMIT_BYTES};
 pub use clock::{GuestClock, Sleep};
 pub use executor::{Guest, Stalled, run};
-pub use host::{Arrival, Delivery, Ending, Event, HostDoor, HostNotice, Opened};
+pub use host::{Arrival, Delivery, Event, HostDoor, HostNotice, Opened};
 pub use link::LinkWatch;
 pub use stream::Stream;
 pub use unsafe_bindings::WasiDoor;

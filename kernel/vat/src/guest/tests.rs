@@ -3,6 +3,7 @@
 use super::bound::{CREDIT_STEP_BYTES, OUTPUT_EARLY_BYTES};
 use super::*;
 use crate::door::{Badge, Carries, Lease, Peer, Role};
+use crate::link::Ending;
 use crate::transport::Transport;
 use crate::words::{EndReason, Rights};
 use std::cell::RefCell;

@@ -2,8 +2,9 @@
 //! the functions exist, and calling one is a panic.
 #![allow(unsafe_code)]
 
-use super::host::{Ending, Event, HostDoor, HostNotice, Opened};
+use super::host::{Event, HostDoor, HostNotice, Opened};
 use crate::door::{Carries, Role};
+use crate::link::Ending;
 use crate::words::{EndReason, reason_from_name};
 use std::time::Duration;
 

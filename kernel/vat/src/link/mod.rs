@@ -1,9 +1,11 @@
 //! Links: serving an object to the other end of one, and using the object that the other end serves.
 
 mod exports;
+mod root;
 mod work;
 
 pub use exports::Exports;
+pub use root::{Ending, OnLink, Presence, Root};
 pub use work::{Begun, Work};
 
 use crate::bounds::Bounds;
