@@ -16,9 +16,42 @@ pub fn deceives(character: char) -> bool {
             | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Whether nothing shows where a character stands: white space of every kind, and the pattern of Braille without a dot.
+#[must_use]
+pub fn is_blank(character: char) -> bool {
+    character.is_whitespace() || character == '\u{2800}'
+}
+
+/// Whether a character shows as another than it is: it deceives, or it is blank without being a plain space.
+#[must_use]
+pub fn is_disguised(character: char) -> bool {
+    deceives(character) || (is_blank(character) && character != ' ')
+}
+
+/// Whether a character looks as if it ended what stands in double quotes.
+#[must_use]
+pub fn is_quote(character: char) -> bool {
+    matches!(character, '"' | '\u{201c}'..='\u{201f}' | '\u{2033}' | '\u{2036}' | '\u{301d}'..='\u{301f}' | '\u{ff02}')
+}
+
+/// Somebody else's words with every run of blanks as one space: none of them can push what follows into a line of its
+/// own.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split(is_blank).filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blanks_of_every_kind_are_one_space() {
+        let blanks = "\u{a0}\u{2000}\u{200a}\u{202f}\u{205f}\u{2800}\u{3000}\t\r\n\u{85}\u{2028} ";
+        assert_eq!(one_line(&format!("{blanks}a{blanks}b{blanks}")), "a b");
+        assert!(blanks.trim_end_matches(' ').chars().all(is_disguised) && !is_disguised(' '));
+    }
 
     #[test]
     fn what_is_seen_as_it_is_deceives_nobody() {

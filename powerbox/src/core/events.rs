@@ -11,6 +11,7 @@ use crate::control::Event;
 use crate::grants::Node;
 use crate::live::{Brought, Kind, Process};
 use crate::record::{Folder, Leased, Record};
+use crate::words::{REASON_LIMIT, quoted};
 
 impl Core {
     /// Takes the kernel's events in order, until it is gone.
@@ -101,7 +102,8 @@ impl Core {
     fn exited(self: &Rc<Self>, process: u64, code: i32, last: &str, will_restart: bool, restarts: u32) {
         let mut live = self.live.borrow_mut();
         let Some(known) = live.processes.get_mut(&process) else { return };
-        let because = if last.is_empty() { String::new() } else { format!(": {last}") };
+        let said = || format!(", it said: {}", quoted(last, REASON_LIMIT));
+        let because = if last.is_empty() { String::new() } else { said() };
         known.last_exit = format!("{}{because}", crate::record::exit_code(code));
         known.confined = false;
         if will_restart {

@@ -10,7 +10,7 @@ use crate::core::Core;
 use crate::grants::Node;
 use crate::matching::{HOST_PROVIDER, providers};
 use crate::record::{Asked, interface_name};
-use crate::words::{PATH_LIMIT, PHRASE_LIMIT, REASON_LIMIT, plain};
+use crate::words::{PATH_LIMIT, PHRASE_LIMIT, REASON_LIMIT, phrase, plain};
 
 /// What a person picks, from a message.
 pub(super) fn read_choice(reader: choice::Reader<'_>) -> Result<Choice, capnp::Error> {
@@ -102,10 +102,10 @@ pub(super) async fn requests(
         builder.set_label(&asked.label);
         let mut query = builder.reborrow().init_query();
         query.set_interface(asked.interface);
-        query.set_hint(plain(&asked.hint, PHRASE_LIMIT));
+        query.set_hint(phrase(&asked.hint, PHRASE_LIMIT));
         builder.set_interface_name(interface_name(asked.interface));
         asked.rights.write_to(builder.reborrow().init_rights());
-        builder.set_reason(plain(&asked.reason, REASON_LIMIT));
+        builder.set_reason(phrase(&asked.reason, REASON_LIMIT));
         builder.set_asked_at_ms(asked.at_ms);
         builder.set_coalesced(*again);
         let mut names = builder.init_providers(count(providers.len()));

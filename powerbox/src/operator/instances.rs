@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::instances::Wish;
 use crate::record::{Holder, exit_code};
 use crate::runs::is_given_up;
-use crate::words::{PHRASE_LIMIT, REASON_LIMIT, plain};
+use crate::words::{PHRASE_LIMIT, REASON_LIMIT, phrase, plain};
 
 /// An instance as it is listed.
 struct Row {
@@ -65,7 +65,7 @@ pub(super) async fn wait(
     let (instance, process) = (text(params.get()?.get_instance()?)?, params.get()?.get_process());
     let (code, last) = of.core.wait(move |core| async move { core.wait(&instance, process).await }).await?;
     results.get().set_code(code);
-    results.get().set_last(plain(&last, REASON_LIMIT));
+    results.get().set_last(phrase(&last, REASON_LIMIT));
     Ok(())
 }
 
@@ -146,7 +146,7 @@ fn rows(core: &Core) -> Vec<Row> {
                 pending: count(state.requests.pending().filter(|asked| asked.instance == *name).count()),
                 cpu_us: used.cpu_us,
                 resident_bytes: used.resident_bytes,
-                last: plain(&row.last, REASON_LIMIT),
+                last: phrase(&row.last, REASON_LIMIT),
                 wanted: row.wanted || given_up,
             }
         })

@@ -4,7 +4,7 @@ use schema::operator_capnp::{operator, package_info};
 
 use super::{Operator, count, page, text};
 use crate::record::Installed;
-use crate::words::{PHRASE_LIMIT, REASON_LIMIT, plain};
+use crate::words::{PHRASE_LIMIT, REASON_LIMIT, phrase};
 
 /// A package as it is listed.
 struct Row {
@@ -51,10 +51,10 @@ fn row(core: &crate::core::Core, installed: &Installed) -> Row {
 /// The author's words are escaped; the rest is what was checked at installation.
 fn write_row(row: &Row, mut builder: package_info::Builder<'_>) {
     let mut manifest = row.installed.manifest.clone();
-    manifest.author_name = plain(&manifest.author_name, PHRASE_LIMIT);
-    manifest.description = plain(&manifest.description, PHRASE_LIMIT);
+    manifest.author_name = phrase(&manifest.author_name, PHRASE_LIMIT);
+    manifest.description = phrase(&manifest.description, PHRASE_LIMIT);
     for announced in &mut manifest.requests {
-        announced.reason = plain(&announced.reason, REASON_LIMIT);
+        announced.reason = phrase(&announced.reason, REASON_LIMIT);
     }
     manifest.write_to(builder.reborrow().init_manifest());
     builder.set_digest(&row.installed.digest);

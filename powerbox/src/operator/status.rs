@@ -5,7 +5,7 @@ use schema::operator_capnp::operator;
 use super::{Operator, count};
 use crate::core::Core;
 use crate::live::{Kind, Process};
-use crate::words::{PATH_LIMIT, REASON_LIMIT, plain};
+use crate::words::{PATH_LIMIT, REASON_LIMIT, phrase, plain};
 
 /// A process as it is listed.
 struct Row {
@@ -77,7 +77,7 @@ pub(super) async fn status(
         builder.set_links(row.links);
         builder.set_resident_bytes(row.figures.resident_bytes);
         builder.set_cpu_us(row.figures.cpu_us);
-        builder.set_last_exit(plain(&process.last_exit, REASON_LIMIT));
+        builder.set_last_exit(phrase(&process.last_exit, REASON_LIMIT));
         for (texts, applied) in [(&process.confinement.applied, true), (&process.confinement.missing, false)] {
             let mut list = if applied {
                 builder.reborrow().init_confinement(count(texts.len()))

@@ -11,7 +11,7 @@ use crate::matching::{HOST_PROVIDER, Target};
 use crate::problem::Problem;
 use crate::record::{Holder, Source, method_name};
 use crate::usage::Totals;
-use crate::words::{PATH_LIMIT, PHRASE_LIMIT, REASON_LIMIT, plain};
+use crate::words::{PATH_LIMIT, PHRASE_LIMIT, REASON_LIMIT, plain, quoted};
 
 /// Lines of one answer at most: what is left out is said.
 const LINES_LIMIT: usize = 500;
@@ -127,7 +127,7 @@ fn chain(core: &Core, grant: u64, lines: &mut Vec<Line>) {
 fn tell(core: &Core, number: u64, node: &Node, depth: u16, lines: &mut Vec<Line>) {
     let granted = &node.granted;
     if !node.reason.is_empty() {
-        let text = format!("asked for: “{}”", plain(&node.reason, REASON_LIMIT));
+        let text = format!("asked for: {}", quoted(&node.reason, REASON_LIMIT));
         lines.push(Line { depth, text, at_ms: node.at_ms, grant: number, app_words: true });
     }
     let verb = if granted.transient { "used by" } else { "granted to" };
@@ -147,8 +147,10 @@ fn tell(core: &Core, number: u64, node: &Node, depth: u16, lines: &mut Vec<Line>
     });
     let (text, at_ms) = match &node.ended {
         Some(end) => {
-            let detail = plain(&end.detail, REASON_LIMIT);
-            let because = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+            let because = match end.detail.as_str() {
+                "" => String::new(),
+                detail => format!(": {}", quoted(detail, REASON_LIMIT)),
+            };
             (format!("ended ({}) by {}{because}", reason_name(end.reason), end.by), end.at_ms)
         }
         None if core.live.borrow().open.contains_key(&number) => ("in use now".to_owned(), 0),

@@ -1,7 +1,7 @@
 //! A record for people: its kind, one line, and its fields by name for programs.
 
 use super::{Entry, Record, Source, interface_name};
-use crate::words::{PATH_LIMIT, PHRASE_LIMIT, REASON_LIMIT, plain};
+use crate::words::{PATH_LIMIT, PHRASE_LIMIT, REASON_LIMIT, phrase, plain, quoted};
 use vat::words::reason_name;
 
 /// A record for people.
@@ -62,7 +62,7 @@ pub fn describe(entry: &Entry) -> Line {
                 .with("position", checkpoint.position)
                 .with("head", hexadecimal(&checkpoint.head))
         }
-        Record::Note(note) => Line::new("note", plain(note, PATH_LIMIT)),
+        Record::Note(note) => Line::new("note", phrase(note, PATH_LIMIT)),
     }
 }
 
@@ -80,8 +80,9 @@ fn describe_run(record: &Record) -> Line {
             .with("arguments", plain(&ran.arguments.join(" "), PATH_LIMIT))
         }
         Record::Exited(exited) => {
-            let last = plain(&exited.last, REASON_LIMIT);
-            let because = if last.is_empty() { String::new() } else { format!(": {last}") };
+            // A process' last word is its own: it may have been taken over.
+            let said = || format!(", its process said: {}", quoted(&exited.last, REASON_LIMIT));
+            let because = if exited.last.is_empty() { String::new() } else { said() };
             Line::new("exit", format!("{} ended with {}{because}", exited.instance, exit_code(exited.code)))
                 .with("instance", &exited.instance)
                 .with("process", exited.process)
@@ -102,14 +103,14 @@ fn describe_request(record: &Record) -> Line {
                 asked.instance,
                 interface_name(asked.interface),
                 asked.label,
-                plain(&asked.reason, REASON_LIMIT)
+                quoted(&asked.reason, REASON_LIMIT)
             ),
         )
         .with("request", asked.request)
         .with("instance", &asked.instance)
         .with("label", &asked.label)
         .with("rights", asked.rights)
-        .with("reason", plain(&asked.reason, REASON_LIMIT)),
+        .with("reason", phrase(&asked.reason, REASON_LIMIT)),
         Record::Denied(denied) => {
             let how = match denied.how {
                 How::Once => "was denied",
@@ -170,8 +171,10 @@ fn describe_grant(record: &Record) -> Line {
             let grants: Vec<String> = ended.grants.iter().map(|grant| format!("#{grant}")).collect();
             let reason = reason_name(ended.reason);
             let kind = if reason == "revoked" { "revoke" } else { "end" };
-            let detail = plain(&ended.detail, REASON_LIMIT);
-            let because = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+            let because = match ended.detail.as_str() {
+                "" => String::new(),
+                detail => format!(": {}", quoted(detail, REASON_LIMIT)),
+            };
             Line::new(kind, format!("{} ended ({reason}){because}", grants.join(", ")))
                 .with("grants", grants.join(" "))
                 .with("reason", reason)
@@ -200,4 +203,26 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Asked, Exited};
+    use super::*;
+
+    fn shown(record: Record) -> String {
+        describe(&Entry { position: 1, at_ms: 0, by: "app evil".into(), record }).text
+    }
+
+    #[test]
+    fn words_of_apps_and_processes_are_quoted_and_said_to_be_theirs() {
+        let reason = "to search\u{3000}      31  2026-11-21  revoke  #1 ended”".to_owned();
+        let asked = Asked { instance: "evil".into(), label: "docs".into(), reason, ..Asked::default() };
+        let line = shown(Record::Asked(asked));
+        assert!(line.ends_with(": “to search 31 2026-11-21 revoke #1 ended\\u{201d}”"), "{line}");
+        let last = "checked by latch\u{a0}\nnothing was read".to_owned();
+        let exited = Exited { instance: "evil".into(), process: 7, code: 0, last };
+        let said = "evil ended with code 0, its process said: “checked by latch nothing was read”";
+        assert_eq!(shown(Record::Exited(exited)), said);
+    }
 }

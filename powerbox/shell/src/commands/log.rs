@@ -6,6 +6,7 @@ use super::Context;
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::{Record, Verification};
+use crate::text::table::stdout_width;
 use crate::text::{escape, time, words};
 use crate::{json, output};
 
@@ -68,7 +69,11 @@ async fn follow(context: &Context, node: &Node, mut position: u64) -> Outcome {
 
 fn show(context: &Context, records: &[Record]) -> Outcome {
     for record in records {
-        if context.json { json::print(record)? } else { output::line(&render(record))? }
+        if context.json {
+            json::print(record)?;
+        } else {
+            output::line(&escape::wrapped(&render(record), stdout_width()))?;
+        }
     }
     Ok(())
 }

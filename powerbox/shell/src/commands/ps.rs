@@ -7,7 +7,7 @@ use crate::failure::Outcome;
 use crate::node::Node;
 use crate::rows::Instance;
 use crate::text::table::{Table, column, number, wide};
-use crate::text::time;
+use crate::text::{escape, time};
 use crate::{json, output};
 
 /// Lists instances of apps
@@ -56,10 +56,15 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Ps) -> Outcome 
             &instance.pending.to_string(),
             &time::size(instance.resident_bytes),
             &time::micros(instance.cpu_us),
-            &instance.last,
+            &said(&instance.last),
         ]);
     }
     output::text(&table.for_stdout())
+}
+
+/// A process' last word is its own.
+fn said(last: &str) -> String {
+    if last.is_empty() { String::new() } else { escape::quoted(last) }
 }
 
 fn running_for(instance: &Instance) -> String {

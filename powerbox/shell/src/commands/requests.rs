@@ -7,7 +7,7 @@ use crate::failure::Outcome;
 use crate::node::Node;
 use crate::rows::Request;
 use crate::text::table::{Table, column, number, wide};
-use crate::text::{time, words};
+use crate::text::{escape, time, words};
 use crate::{json, output};
 
 /// Lists what apps ask for and nobody has decided
@@ -58,7 +58,7 @@ fn table(requests: &[Request]) -> Table {
         let said: Vec<String> = [&request.hint, &request.reason]
             .into_iter()
             .filter(|words| !words.is_empty())
-            .map(|words| format!("\"{words}\""))
+            .map(|words| escape::quoted(words))
             .collect();
         table.row([
             &request.id.to_string(),

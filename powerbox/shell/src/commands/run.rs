@@ -279,7 +279,8 @@ fn exit_code(instance: &str, code: i32, last: &str, told: Option<SignalKind>) ->
         } else {
             format!("ended with {code}")
         };
-        let word = if last.is_empty() { String::new() } else { format!(": {}", escape::line(last)) };
+        let word =
+            if last.is_empty() { String::new() } else { format!("; its process said: {}", escape::quoted(last)) };
         eprintln!("latch: {} {how}{word}", escape::line(instance));
     }
     let obeyed = code == i32::from(EXIT_STOPPED) || code == KILLED;

@@ -7,6 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::WhyLine;
 use crate::spec::target::Target;
+use crate::text::table::stdout_width;
 use crate::text::{escape, time};
 use crate::{json, output};
 
@@ -34,7 +35,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Why) -> Outcome
     if context.json {
         return json::print(&lines);
     }
-    output::text(&render(&lines))
+    output::text(&escape::wrapped(&render(&lines), stdout_width()))
 }
 
 fn render(lines: &[WhyLine]) -> String {

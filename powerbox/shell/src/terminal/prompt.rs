@@ -175,7 +175,7 @@ mod tests {
             question(&request()),
             "\nsearch asks for a Directory, read-only, as \"docs\"\n  \
              it wants, in the app's own words: \"the folder to search in\"\n  \
-             its reason, in the app's own words: \"granted by the system\\x1b[1A\\n 1 host:/ (safe)\"\n\
+             its reason, in the app's own words: \"granted by the system\\x1b[1A 1 host:/ (safe)\"\n\
              it holds nothing of this kind until you choose one:\n  \
              PATH   a folder of this machine (host:PATH)\n  \
              1      host:/home/ada/docs\n  \

@@ -6,7 +6,8 @@
 
 use std::fmt::Write as _;
 
-use vat::shown::deceives;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use vat::shown::{is_disguised, is_quote, one_line};
 
 /// One line of text: control characters and characters that reorder or hide text are written as `\x1b` or `\u{202e}`.
 pub(crate) fn line(text: &str) -> String {
@@ -17,11 +18,44 @@ pub(crate) fn line(text: &str) -> String {
     safe
 }
 
-/// Somebody else's words, in quotes that they cannot close, without runs of spaces that would push them into a line of
+/// Somebody else's words, in quotes that they cannot close, without runs of blanks that would push them into a line of
 /// their own.
 pub(crate) fn quoted(text: &str) -> String {
-    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
-    format!("\"{}\"", line(&words.join(" ")).replace('"', "\\\""))
+    let mut safe = String::from("\"");
+    for character in one_line(text).chars() {
+        match character {
+            '"' => safe.push_str("\\\""),
+            _ if is_quote(character) => push_code(&mut safe, character),
+            _ => push(&mut safe, character),
+        }
+    }
+    safe.push('"');
+    safe
+}
+
+/// Begins each line but the first of words that were broken.
+const CONTINUATION: &str = "        | ";
+
+/// Text of several lines, with those that are wider than a terminal broken so that what is left over stands apart: no
+/// words can make a line that looks like one of latch's own.
+pub(crate) fn wrapped(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|width| *width > 2 * CONTINUATION.len()) else { return text.to_owned() };
+    let mut broken = String::with_capacity(text.len());
+    let mut column = 0;
+    for character in text.chars() {
+        let columns = character.width().unwrap_or(0);
+        if character == '\n' {
+            column = 0;
+        } else if column + columns > width {
+            broken.push('\n');
+            broken.push_str(CONTINUATION);
+            column = CONTINUATION.len() + columns;
+        } else {
+            column += columns;
+        }
+        broken.push(character);
+    }
+    broken
 }
 
 /// A word as it is typed in a command line: in quotes where a shell would take it apart.
@@ -48,12 +82,25 @@ pub(crate) fn bytes(bytes: &[u8]) -> String {
     safe
 }
 
-/// Shortens to `width` characters, with `…` as the last.
+/// How many columns of a terminal a text takes.
+pub(crate) fn columns(text: &str) -> usize {
+    text.width()
+}
+
+/// Shortens to `width` columns, with `…` as the last.
 pub(crate) fn shorten(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
+    if columns(text) <= width {
         return text.to_owned();
     }
-    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    let mut short = String::new();
+    let mut column = 0;
+    for character in text.chars() {
+        column += character.width().unwrap_or(0);
+        if column >= width {
+            break;
+        }
+        short.push(character);
+    }
     if width > 0 {
         short.push('…');
     }
@@ -65,13 +112,16 @@ fn push(safe: &mut String, character: char) {
         '\n' => safe.push_str("\\n"),
         '\r' => safe.push_str("\\r"),
         '\t' => safe.push_str("\\t"),
-        _ if !deceives(character) => safe.push(character),
+        _ if !is_disguised(character) => safe.push(character),
         _ if u32::from(character) < 0x80 => push_byte(safe, character as u8),
-        _ => {
-            // Writing into a String cannot fail.
-            let _ = write!(safe, "\\u{{{:x}}}", u32::from(character));
-        }
+        _ => push_code(safe, character),
     }
+}
+
+/// `\u{202e}`
+fn push_code(safe: &mut String, character: char) {
+    // Writing into a String cannot fail.
+    let _ = write!(safe, "\\u{{{:x}}}", u32::from(character));
 }
 
 /// `\x1b`
@@ -95,6 +145,8 @@ mod tests {
     #[test]
     fn quoted_words_stay_in_their_quotes() {
         assert_eq!(quoted("to look\"      latch: trusted"), r#""to look\" latch: trusted""#);
+        let blanks = "\u{a0}\u{2003}\u{202f}\u{205f}\u{2800}\u{3000}\n\t";
+        assert_eq!(quoted(&format!("to look”{blanks}latch:")), r#""to look\u{201d} latch:""#);
     }
 
     #[test]
@@ -129,7 +181,23 @@ mod tests {
     }
 
     #[test]
+    fn a_blank_in_a_name_is_seen() {
+        assert_eq!(line("a\u{3000}b\u{a0}c d"), "a\\u{3000}b\\u{a0}c d");
+    }
+
+    #[test]
+    fn what_is_wider_than_the_terminal_stands_apart() {
+        let text = wrapped(&format!("short\n{}\n", "東".repeat(26)), Some(24));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines, ["short", &"東".repeat(12), "        | 東東東東東東東", "        | 東東東東東東東"]);
+        assert!(lines.iter().all(|line| columns(line) <= 24));
+        assert_eq!(wrapped("ab", None), "ab");
+    }
+
+    #[test]
     fn shortening_keeps_the_width() {
+        assert_eq!(shorten("東東東", 5), "東東…");
+        assert_eq!(shorten("東東東", 4), "東…");
         assert_eq!(shorten("abcdef", 4), "abc…");
         assert_eq!(shorten("abcd", 4), "abcd");
         assert_eq!(shorten("abcd", 0), "");

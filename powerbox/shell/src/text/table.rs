@@ -6,7 +6,7 @@ use super::escape;
 
 /// Between two columns.
 const GAP: &str = "  ";
-/// No column is shortened below this many characters.
+/// No column is shortened below this width.
 const COLUMN_MIN_WIDTH: usize = 8;
 
 /// One column's title and behaviour.
@@ -54,7 +54,7 @@ impl Table {
         self.render(stdout_width())
     }
 
-    /// At most `width` characters a line, where columns may shrink so far.
+    /// At most `width` columns a line, where columns may shrink so far.
     pub(crate) fn render(&self, width: Option<usize>) -> String {
         let mut widths = self.natural_widths();
         if let Some(width) = width {
@@ -74,8 +74,8 @@ impl Table {
             .iter()
             .enumerate()
             .map(|(index, column)| {
-                let cells = self.rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
-                cells.max().unwrap_or(0).max(column.title.chars().count())
+                let cells = self.rows.iter().filter_map(|row| row.get(index)).map(|cell| escape::columns(cell));
+                cells.max().unwrap_or(0).max(escape::columns(column.title))
             })
             .collect()
     }
@@ -95,7 +95,7 @@ impl Table {
         let mut line = String::new();
         for (index, (column, width)) in self.columns.iter().zip(widths).enumerate() {
             let cell = escape::shorten(cells.get(index).map_or("", String::as_str), *width);
-            let padding = " ".repeat(width - cell.chars().count());
+            let padding = " ".repeat(width.saturating_sub(escape::columns(&cell)));
             let (before, after) = if column.right { (padding.as_str(), "") } else { ("", padding.as_str()) };
             if index > 0 {
                 line.push_str(GAP);
@@ -109,10 +109,12 @@ impl Table {
 /// The width of the terminal that standard output is, if it is one.
 pub(crate) fn stdout_width() -> Option<usize> {
     let stdout = std::io::stdout();
-    if !stdout.is_terminal() {
-        return None;
-    }
-    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    if stdout.is_terminal() { width_of(&stdout) } else { None }
+}
+
+/// The width of that terminal, if it tells.
+pub(crate) fn width_of(terminal: impl rustix::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     (size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
@@ -141,6 +143,14 @@ mod tests {
         let text = table().render(Some(30));
         assert!(text.lines().all(|line| line.chars().count() <= 30), "{text}");
         assert!(text.contains("search     12  host:/home/ada…"), "{text}");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let mut table = Table::new(&[wide("SAYS"), column("NEXT")]);
+        table.row(["検索する", "a"]);
+        table.row(["plain", "b"]);
+        assert_eq!(table.render(None), "SAYS      NEXT\n検索する  a\nplain     b\n");
     }
 
     #[test]
