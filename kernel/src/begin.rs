@@ -54,8 +54,8 @@ impl Kernel {
         };
         let (limits, setup, name) = (start.get_limits()?, start.get_setup()?.to_vec(), text(start.get_name())?);
         let (memory_bytes, cpu_seconds) = (limits.get_memory_bytes(), limits.get_cpu_seconds());
-        let (file_bytes, restart, output) = (limits.get_file_bytes(), start.get_restart(), start.get_output());
-        let plan = Plan { image, setup, resources, restart, memory_bytes, cpu_seconds, file_bytes, output, identity };
+        let (file_bytes, restart) = (limits.get_file_bytes(), start.get_restart());
+        let plan = Plan { image, setup, resources, restart, memory_bytes, cpu_seconds, file_bytes, identity };
         let begun = self.begin(process, clip(&name, NAME_LIMIT_BYTES), plan);
         Ok(begun.map_or_else(|error| no(Outcome::Busy, format!("it could not be started: {error}")), |()| ok()))
     }
@@ -86,8 +86,8 @@ impl Kernel {
         let setup = vat::door::packet::pack::<powerbox_setup::Owned>(&message).map_err(std::io::Error::other)?;
         let state = (Resource { name: "state".to_owned(), ..folder(String::new()) }, Rc::new(state));
         let (image, resources, identity) = (Image::Powerbox, vec![state], self.free_identity());
-        let (restart, output, memory_bytes, cpu_seconds, file_bytes) = (true, true, 0, 0, 0);
-        let plan = Plan { image, setup, resources, restart, memory_bytes, cpu_seconds, file_bytes, output, identity };
+        let (restart, memory_bytes, cpu_seconds, file_bytes) = (true, 0, 0, 0);
+        let plan = Plan { image, setup, resources, restart, memory_bytes, cpu_seconds, file_bytes, identity };
         self.begin(POWERBOX, "powerbox", plan)
     }
 }

@@ -28,7 +28,6 @@ pub(crate) struct Plan {
     pub memory_bytes: u64, // limits
     pub cpu_seconds: u64,
     pub file_bytes: u64,
-    pub output: bool,
     pub identity: (u32, u32), // user and group
 }
 

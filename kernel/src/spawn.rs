@@ -5,8 +5,9 @@ use crate::state::{LOG, LOG_LIMIT_BYTES, OLDER_LOG};
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, Gid, Uid};
 use std::ffi::CStr;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::RawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -71,11 +72,13 @@ impl Machine {
         let _ = (&self.log).write_all(format!("{}\n", line.chars().map(shown).collect::<String>()).as_bytes());
     }
 
-    /// Keeps the log small. It is emptied and not replaced, for other processes write to it as well.
+    /// Keeps the log small. It is emptied and not replaced, for the powerbox writes to it as well. However much was
+    /// written, only the newest is kept: everyone waits meanwhile.
     pub(crate) fn trim_log(&self) {
-        if self.log.metadata().is_ok_and(|log| log.len() > LOG_LIMIT_BYTES) {
+        let length = self.log.metadata().map_or(0, |log| log.len());
+        if length > LOG_LIMIT_BYTES {
             // A full disk loses what was said and keeps its room.
-            let _ = std::fs::copy(LOG, OLDER_LOG);
+            let _ = keep_newest(length);
             let _ = self.log.set_len(0);
         }
     }
@@ -123,12 +126,22 @@ impl Machine {
             }
             Err(sys::execute(image, IMAGES[index]))
         };
-        let output = || if plan.output { self.log.try_clone().map(Stdio::from) } else { Ok(Stdio::null()) };
+        // What takes hostile input gets no descriptor of the node's log: its last word goes through its door.
+        let logs = plan.image == Image::Powerbox;
+        let output = || if logs { self.log.try_clone().map(Stdio::from) } else { Ok(Stdio::null()) };
         let mut command = Command::new("latch");
         let child = sys::start(command.stdin(Stdio::null()).stdout(output()?).stderr(output()?), become_image)?;
         let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), rustix::process::PidfdFlags::empty())?;
         Ok((child.id(), pidfd))
     }
+}
+
+/// Makes the end of a log of that length the older log.
+fn keep_newest(length: u64) -> io::Result<u64> {
+    let mut log = File::open(LOG)?;
+    let mut older = File::options().write(true).create(true).truncate(true).mode(0o600).open(OLDER_LOG)?;
+    log.seek(SeekFrom::Start(length - LOG_LIMIT_BYTES))?;
+    io::copy(&mut log.take(LOG_LIMIT_BYTES), &mut older)
 }
 
 /// Becomes that user, if any, and drops every capability but those, which pass through exec as ambient ones.

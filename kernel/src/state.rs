@@ -11,7 +11,7 @@ use std::path::Path;
 /// The log in the state folder, and what it held before it grew too large.
 pub(crate) const LOG: &str = "kernel.log";
 pub(crate) const OLDER_LOG: &str = "kernel.log.older";
-/// Past this the log begins anew, and what it held becomes the older log: room for some ten thousand lines in each.
+/// Past this the log begins anew, and the last of what it held becomes the older log: room for some ten thousand lines in each.
 pub(crate) const LOG_LIMIT_BYTES: u64 = 1 << 20;
 /// Exit codes: something is refused; another kernel runs on this state.
 pub(crate) const REFUSED: u8 = 1;

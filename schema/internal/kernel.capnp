@@ -38,7 +38,6 @@ struct Start {
   restart @7 :Bool;            # start again, with back-off, when it dies (the kernel keeps the resources)
   limits @8 :Limits;
   runAs @9 :UInt32;            # image folder: uid of the person who offered it
-  output @10 :Bool;            # descriptors 1 and 2 go to the kernel's own log instead of nowhere
 }
 
 struct Limits {

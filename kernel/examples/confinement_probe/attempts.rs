@@ -311,8 +311,8 @@ fn descriptors(target: &Target, add: Add<'_>) {
     let event = call(libc::SYS_eventfd2, &[0, 0]);
     let changed = event.and_then(|event| plain(libc::SYS_fcntl, &[event, libc::F_SETFL as usize, 0]));
     add("change what a descriptor is open for", changed);
-    if matches!(target.profile, Profile::Sandbox | Profile::Compile) {
-        let error = libc::STDERR_FILENO as usize;
-        add("make a large file", plain(libc::SYS_ftruncate, &[error, LARGE_FILE_BYTES]));
+    if let Some(file) = &target.file {
+        let file = file.as_raw_fd() as usize;
+        add("make a large file", plain(libc::SYS_ftruncate, &[file, LARGE_FILE_BYTES]));
     }
 }

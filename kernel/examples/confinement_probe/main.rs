@@ -1,7 +1,7 @@
 //! Stands in for any image, confines itself like the real one (by the profile that its name says), and then tries
 //! everything that a confined process must not be able to do, and everything that it needs.
 //!
-//! Results go to standard error, one line each, and as the last word to the kernel. Exit codes: 0 everything as it should be,
+//! Results are its last word to the kernel. Exit codes: 0 everything as it should be,
 //! 1 not, 2 it could not confine itself. With `unconfined` as its only argument it runs without a kernel or walls, tries only what does no
 //! harm, and prints what was *possible*: that shows that the attempts are real ones.
 //!
@@ -31,12 +31,14 @@ pub(crate) struct Target {
     pub state: Option<PathBuf>,
     pub door: Option<OwnedFd>,
     pub folder: Option<OwnedFd>,
+    /// What it may write, where it has no folder.
+    pub file: Option<OwnedFd>,
 }
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("unconfined") {
         let parent = std::os::unix::process::parent_id();
-        let target = Target { profile: Profile::Folder, parent, state: None, door: None, folder: None };
+        let target = Target { profile: Profile::Folder, parent, state: None, door: None, folder: None, file: None };
         for (name, outcome) in attempts::harmless(&target) {
             if outcome.is_ok() {
                 println!("{name}");
@@ -64,7 +66,11 @@ fn confined() -> Result<bool, Box<dyn std::error::Error>> {
     let image = std::env::args().next().unwrap_or_default();
     let profile = image.strip_prefix("latch-").and_then(Profile::from_name).ok_or("no such profile")?;
     let born = door::read()?;
-    let folder = born.resources.into_iter().next().filter(|_| matches!(profile, Profile::Powerbox | Profile::Folder));
+    let given = born.resources.into_iter().next();
+    let (folder, file) = match profile {
+        Profile::Powerbox | Profile::Folder => (given, None),
+        Profile::Sandbox | Profile::Compile => (None, given),
+    };
     let told = String::from_utf8(born.setup).ok().filter(|text| text.starts_with('/')).map(PathBuf::from);
     let beside = folder.as_ref().and_then(|folder| {
         let number = std::os::fd::AsRawFd::as_raw_fd(folder);
@@ -79,7 +85,7 @@ fn confined() -> Result<bool, Box<dyn std::error::Error>> {
             return Err(error.into());
         }
     };
-    eprintln!("probe {image}: applied {:?} missing {:?}", report.applied, report.missing);
+    let applied = report.applied.join(", ");
     door::say(&born.door, &FromVat::Confined(report))?;
 
     let mut wrong = Vec::new();
@@ -88,7 +94,7 @@ fn confined() -> Result<bool, Box<dyn std::error::Error>> {
             wrong.push(format!("cannot {name}: {error}"));
         }
     }
-    let target = Target { profile, parent, state: told.or(beside), door: Some(born.door), folder };
+    let target = Target { profile, parent, state: told.or(beside), door: Some(born.door), folder, file };
     let attempts = attempts::all(&target);
     let count = attempts.len();
     for (name, outcome) in attempts {
@@ -98,11 +104,7 @@ fn confined() -> Result<bool, Box<dyn std::error::Error>> {
             Err(errno) => wrong.push(format!("was not refused to {name}: {errno}")),
         }
     }
-    for line in &wrong {
-        eprintln!("probe {image}: {line}");
-    }
-    let last = if wrong.is_empty() { format!("all {count} refused") } else { wrong.join("; ") };
-    eprintln!("probe {image}: {last}");
+    let last = if wrong.is_empty() { format!("all {count} refused; applied {applied}") } else { wrong.join("; ") };
     if let Some(door) = &target.door {
         door::say(door, &FromVat::Last(last))?;
     }

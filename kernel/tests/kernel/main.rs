@@ -28,7 +28,6 @@ fn sandbox(node: &Node, process: u64) -> Start<'static> {
         folder: Folder::default(),
         restart: false,
         run_as: 0,
-        output: false,
         memory_bytes: 0,
         file_bytes: 0,
     }

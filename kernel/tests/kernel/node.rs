@@ -101,6 +101,20 @@ fn the_log_is_kept_small_and_one_older_one_beside_it() {
 }
 
 #[test]
+fn of_a_log_that_is_far_too_large_only_the_end_is_kept() {
+    let (node, mut powerbox) = Node::ready();
+    let log = std::fs::File::options().append(true).open(node.state().join("kernel.log")).unwrap();
+    // Nothing of it is on the disk, and all of it would be in a copy.
+    log.set_len(64 << 20).unwrap();
+    (&log).write_all(b"the last line").unwrap();
+    powerbox.ask(&[], |mut command| command.set_usage(0));
+    support::eventually(|| node.log().is_empty().then_some(()));
+    let older = std::fs::read(node.state().join("kernel.log.older")).unwrap();
+    assert_eq!(older.len(), 1 << 20);
+    assert!(older.ends_with(b"the last line"));
+}
+
+#[test]
 fn a_second_kernel_on_a_state_is_refused() {
     let (node, _powerbox) = Node::ready();
     let second = support::kernel(&node.state(), &node.folder.path().join("libexec")).output().unwrap();

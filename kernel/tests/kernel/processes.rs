@@ -127,13 +127,20 @@ fn only_what_is_in_the_table_is_started() {
 }
 
 #[test]
-fn standard_error_goes_to_the_log_where_it_is_asked_for() {
+fn only_the_powerbox_has_the_log() {
     let (node, mut powerbox) = Node::ready();
-    let mut loud = started(&node, &mut powerbox, &Start { output: true, file_bytes: 1 << 20, ..sandbox(&node, 10) });
-    loud.write_error();
-    assert_eq!(node.log().matches("a word on standard error").count(), 1);
-    let mut quiet = started(&node, &mut powerbox, &sandbox(&node, 11));
-    quiet.write_error();
+    let folder = tempfile::tempdir().unwrap();
+    let opened = std::fs::File::open(folder.path()).unwrap();
+    let resource =
+        vat::door::Resource { kind: ResourceKind::Folder, name: "folder".into(), token: 0, path: String::new() };
+    let resources = vec![(resource, opened.as_fd())];
+    let folder = Start { image: Image::Folder, resources, ..sandbox(&node, 12) };
+    for hostile in [sandbox(&node, 10), Start { image: Image::Compile, ..sandbox(&node, 11) }, folder] {
+        let mut quiet = started(&node, &mut powerbox, &Start { file_bytes: 1 << 20, ..hostile });
+        quiet.write_error();
+        assert!(!node.log().contains("a word on standard error"));
+    }
+    powerbox.fake.write_error();
     assert_eq!(node.log().matches("a word on standard error").count(), 1);
 }
 

@@ -55,7 +55,6 @@ pub struct Start<'a> {
     pub folder: Folder,
     pub restart: bool,
     pub run_as: u32,
-    pub output: bool,
     pub memory_bytes: u64,
     pub file_bytes: u64,
 }
@@ -131,7 +130,6 @@ impl Powerbox {
             asked.set_setup(&start.setup);
             asked.set_restart(start.restart);
             asked.set_run_as(start.run_as);
-            asked.set_output(start.output);
             let mut limits = asked.reborrow().init_limits();
             limits.set_memory_bytes(start.memory_bytes);
             limits.set_file_bytes(start.file_bytes);

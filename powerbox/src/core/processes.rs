@@ -53,8 +53,6 @@ impl Core {
                 builder.set_name(&start.name);
                 builder.set_setup(&start.setup);
                 builder.set_restart(start.restart);
-                // what runs hostile input gets no descriptor of the node's own log
-                builder.set_output(!matches!(image, Image::Sandbox | Image::Compile));
                 let mut limits = builder.reborrow().init_limits();
                 limits.set_memory_bytes(start.memory_bytes);
                 limits.set_cpu_seconds(start.cpu_seconds);

@@ -3,9 +3,9 @@
 use super::door::Door;
 use super::unsafe_descriptors::{DOOR_DESCRIPTOR, take_inherited};
 use crate::confine::{Allow, Profile, enter};
-use crate::door::{Begin, Confinement, FromVat, Resource, ToVat};
+use crate::door::{Begin, Confinement, FromVat, LAST_LIMIT_BYTES, Resource, ToVat};
 use crate::socket::{receive, send};
-use crate::words::Rights;
+use crate::words::{Rights, clip};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -27,12 +27,15 @@ pub struct Born {
 }
 
 impl Born {
-    /// Waits at the door that this process was born with for what it is told and given. No thread may run yet.
+    /// Waits at the door that this process was born with for what it is told and given. No thread may run yet. From
+    /// then on a panic anywhere in this process is its last word, unless another follows.
     ///
     /// # Errors
     /// There is no door, or what came through it is not what a beginning is: exit.
     pub fn take() -> io::Result<Born> {
-        Born::at(take_inherited(DOOR_DESCRIPTOR)?)
+        let door = take_inherited(DOOR_DESCRIPTOR)?;
+        say_panics(door.try_clone()?);
+        Born::at(door)
     }
 
     /// The same at any door.
@@ -140,6 +143,34 @@ fn next(door: &OwnedFd) -> io::Result<(ToVat, Option<OwnedFd>)> {
     Ok((message, descriptors.pop()))
 }
 
+/// Standard error leads nowhere for most processes.
+fn say_panics(door: OwnedFd) {
+    let printed = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        printed(panic);
+        // a door that takes nothing more has nobody who would read it
+        let _ = say(&door, &FromVat::Last(clip(&panic.to_string(), LAST_LIMIT_BYTES).to_owned()));
+    }));
+}
+
 fn say(door: &OwnedFd, message: &FromVat) -> io::Result<()> {
     send(door, &message.encode().map_err(io::Error::other)?, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    #[test]
+    fn a_panic_is_the_last_word() {
+        let ends = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let (ours, kernels): (OwnedFd, OwnedFd) = ends.into();
+        say_panics(ours);
+        assert!(std::thread::spawn(|| panic!("out of luck")).join().is_err());
+        drop(std::panic::take_hook());
+        let packet = receive(&kernels).unwrap().unwrap();
+        let FromVat::Last(word) = FromVat::decode(&packet.bytes).unwrap() else { panic!("something else") };
+        assert!(word.contains("born.rs") && word.ends_with("out of luck"), "{word}");
+    }
 }

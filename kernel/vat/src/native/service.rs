@@ -111,7 +111,7 @@ impl Service {
     /// its badge, with the maker of all objects on that link; what fails breaks the link's root with that error.
     ///
     /// # Errors
-    /// Those of the door: the process should say them as its last word and exit.
+    /// Those of the door, which are the process's last word: it should exit.
     pub fn run<F>(born: Born, root: F) -> io::Result<()>
     where
         F: FnMut(&Badge, &Exports) -> capnp::Result<Client> + 'static,
@@ -143,7 +143,10 @@ impl Service {
                 Ok(Some(Delivery::Stop) | None) => break Ok(()),
                 // a service has no labels and asks for nothing
                 Ok(Some(Delivery::Resource(..) | Delivery::Notice(_))) => {}
-                Err(error) => break Err(error),
+                Err(error) => {
+                    shared.door.last(&error.to_string()).await;
+                    break Err(error);
+                }
             }
         };
         reporter.abort();

@@ -65,7 +65,6 @@ impl Channel {
             start.set_image(wanted.image);
             start.set_name("bench");
             start.set_setup(wanted.setup);
-            start.set_output(true);
             start.reborrow().init_limits().set_file_bytes(u64::MAX);
             start.set_run_as(wanted.run_as);
             let mut list = start.init_resources(wanted.resources.len() as u32);
