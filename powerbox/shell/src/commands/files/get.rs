@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rustix::fs::{CWD, RenameFlags, rename, renameat_with};
+use rustix::io::Errno;
 use vat::Rights;
 
 use super::progress::Progress;
@@ -14,7 +16,8 @@ use crate::{json, output};
 
 /// Fetches a file
 ///
-/// A local file appears whole or not at all.
+/// A local file appears whole or not at all. One that is there already is replaced only with --replace. On a terminal
+/// only text and colours pass.
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]
 pub(crate) struct Get {
@@ -22,9 +25,14 @@ pub(crate) struct Get {
     path: PathBuf,
     /// Where to [default: the same name here; -: standard output]
     local: Option<PathBuf>,
+    /// Takes the place of a local file that is there
+    #[arg(long)]
+    replace: bool,
 }
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Get) -> Outcome {
+    // Only where the person says so: a file may be called `-` too.
+    let to_stdout = command.local.as_deref() == Some(Path::new("-"));
     let name = || command.path.file_name().map(PathBuf::from);
     let local = command.local.clone().or_else(name).ok_or_else(|| Failure::usage("which file?"))?;
     let opened = open(context, node, &command.target, Rights::READ).await?;
@@ -34,11 +42,11 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Get) -> Outcome
         response.get()?.get_metadata()?.get_size()
     };
     let progress = Progress::new(&command.path.to_string_lossy(), Some(size));
-    if local == Path::new("-") {
-        sink::receive(&file, &opened.exports, std::io::stdout(), progress).await?;
+    if to_stdout {
+        sink::print(&file, &opened.exports, progress).await?;
         return Ok(());
     }
-    let partial = Partial::create(local)?;
+    let partial = Partial::create(local, command.replace)?;
     let to = partial.file.try_clone().doing(|| "cannot write".to_owned())?;
     let bytes = sink::receive(&file, &opened.exports, to, progress).await?;
     let local = partial.keep()?;
@@ -53,12 +61,16 @@ struct Partial {
     file: File,
     path: Option<PathBuf>,
     target: PathBuf,
+    replace: bool,
 }
 
 impl Partial {
-    fn create(mut target: PathBuf) -> Outcome<Self> {
+    fn create(mut target: PathBuf, replace: bool) -> Outcome<Self> {
         if target.is_dir() {
             return Err(Failure::usage(format!("{} is a folder", target.display())).next("name the local file"));
+        }
+        if !replace && target.symlink_metadata().is_ok() {
+            return Err(is_there(&target));
         }
         let name =
             target.file_name().map(|name| name.to_os_string()).ok_or_else(|| Failure::usage("name the local file"))?;
@@ -69,17 +81,36 @@ impl Partial {
         target.set_file_name(name);
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.doing(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { file, path: Some(path), target })
+        Ok(Self { file, path: Some(path), target, replace })
     }
 
     /// Gives it its name, once it is on disk.
     fn keep(mut self) -> Outcome<PathBuf> {
         self.file.sync_all().doing(|| format!("cannot write {}", self.target.display()))?;
-        if let Some(path) = self.path.take() {
-            std::fs::rename(&path, &self.target).doing(|| format!("cannot write {}", self.target.display()))?;
+        if let Some(path) = &self.path {
+            match self.rename(path) {
+                Err(Errno::EXIST) if !self.replace => return Err(is_there(&self.target)),
+                renamed => renamed.doing(|| format!("cannot write {}", self.target.display()))?,
+            }
+            self.path = None;
         }
         Ok(std::mem::take(&mut self.target))
     }
+}
+
+impl Partial {
+    fn rename(&self, path: &Path) -> rustix::io::Result<()> {
+        let flags = if self.replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+        match renameat_with(CWD, path, CWD, &self.target, flags) {
+            // Not every file system can. That nothing was there was seen before the file came.
+            Err(Errno::INVAL) if !self.replace => rename(path, &self.target),
+            renamed => renamed,
+        }
+    }
+}
+
+fn is_there(target: &Path) -> Failure {
+    Failure::new(format!("{} is there already", target.display())).next("--replace takes its place")
 }
 
 impl Drop for Partial {
@@ -101,15 +132,26 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("latch-get-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let target = folder.join("a.txt");
-        let mut partial = Partial::create(target.clone()).unwrap();
+        let mut partial = Partial::create(target.clone(), false).unwrap();
         partial.file.write_all(b"half").unwrap();
         drop(partial);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
-        let mut partial = Partial::create(target.clone()).unwrap();
+        let mut partial = Partial::create(target.clone(), false).unwrap();
         partial.file.write_all(b"whole").unwrap();
         assert_eq!(partial.keep(), Ok(target.clone()));
         assert_eq!(std::fs::read(&target).unwrap(), b"whole");
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        assert!(Partial::create(target.clone(), false).err().unwrap().to_string().contains("--replace"));
+        // One that came meanwhile is not replaced either.
+        let other = folder.join("b.txt");
+        let partial = Partial::create(other.clone(), false).unwrap();
+        std::fs::write(&other, "mine").unwrap();
+        assert!(partial.keep().unwrap_err().to_string().contains("--replace"));
+        assert_eq!(std::fs::read(&other).unwrap(), b"mine");
+        let mut partial = Partial::create(other.clone(), true).unwrap();
+        partial.file.write_all(b"new").unwrap();
+        assert_eq!(partial.keep(), Ok(other.clone()));
+        assert_eq!(std::fs::read(&other).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! The receiving end of a file that streams to this shell.
 
 use std::cell::RefCell;
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::rc::Rc;
 
 use capnp::Error;
@@ -11,6 +11,7 @@ use vat::Exports;
 
 use super::progress::Progress;
 use crate::failure::{Failure, Outcome};
+use crate::text::filter::Filter;
 
 /// Writes what comes; the next bytes are taken when these are where they belong.
 struct Sink<W> {
@@ -75,4 +76,31 @@ pub(super) async fn receive<W: Write + 'static>(
             .next("try again"));
     }
     Ok(sent)
+}
+
+/// Streams a whole file to standard output. Into a pipe every byte goes as it is, on a terminal only text and colours.
+pub(super) async fn print(file: &file::Client, exports: &Exports, progress: Progress) -> Outcome<u64> {
+    if std::io::stdout().is_terminal() {
+        receive(file, exports, Shown::default(), progress).await
+    } else {
+        receive(file, exports, std::io::stdout(), progress).await
+    }
+}
+
+/// Standard output that is a terminal.
+#[derive(Default)]
+struct Shown {
+    filter: Filter,
+}
+
+impl Write for Shown {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        std::io::stdout().write_all(&self.filter.pass(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stdout().write_all(&self.filter.finish())?;
+        std::io::stdout().flush()
+    }
 }
