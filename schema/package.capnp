@@ -5,7 +5,7 @@ using Common = import "common.capnp";
 
 struct Manifest {
   name @0 :Text;
-  # 1 to 64 bytes of [a-z0-9-], not starting with '-'.
+  # 1 to 64 bytes of [a-z0-9-], beginning with a letter; not latch, shell, kernel, powerbox, node, host or system.
 
   version @1 :Text;
   # Semantic version, such as 1.2.3.

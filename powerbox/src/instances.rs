@@ -120,9 +120,10 @@ impl Core {
         } else {
             wish.instance.clone()
         };
-        if !is_instance_name(&instance) {
+        if !package::is_instance_name(&instance) {
             return Err(Problem::refused(
-                "an instance's name must be 1 to 80 characters of a-z, 0-9, '-' and '#', beginning with a letter. Choose another",
+                "an instance's name must be 1 to 64 characters of a-z, 0-9 and '-', then perhaps '#' and a number. It begins with \
+                 a letter and is none of the system's own words. Choose another",
             ));
         }
         if live.starting.contains(&instance) {
@@ -267,15 +268,6 @@ impl Drop for Claim {
 
 fn is_being_started(instance: &str) -> Problem {
     Problem::refused(format!("{instance} is being started by somebody else. Give the new one another name"))
-}
-
-/// Whether this can name an instance: an app's name, or one of a person's choosing.
-fn is_instance_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-#".contains(&byte);
-    (1..=80).contains(&name.len())
-        && name.bytes().all(fits)
-        && name.bytes().next().is_some_and(|first| first.is_ascii_lowercase() || first.is_ascii_digit())
-        && name != "host"
 }
 
 fn sandbox_setup(run: &Ran, limits: Limits) -> Vec<u8> {

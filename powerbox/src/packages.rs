@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::problem::{Problem, on_disk};
 use crate::record::{Author, Holder, Installed, Record, hexadecimal};
 use crate::state::Instance;
-use crate::words::{PHRASE_LIMIT, plain};
+use crate::words::{PHRASE_LIMIT, plain, quoted};
 
 /// Where packages are, in the powerbox's folder.
 const FOLDER: &str = "packages";
@@ -77,8 +77,8 @@ impl Core {
         std::mem::forget(removed);
         crate::fault::point("install.kept");
         if trust_author && !self.state.borrow().authors.contains_key(&installed.manifest.author) {
-            let name = self.petname(&installed.manifest);
-            let author = Author { key: installed.manifest.author, name, at_ms: self.now_ms() };
+            // What an author is called here is the person's word alone, never the author's own.
+            let author = Author { key: installed.manifest.author, name: String::new(), at_ms: self.now_ms() };
             self.record(&by, Record::Trusted(author))?;
         }
         self.commit(&by, Record::Installed(installed.clone())).await?;
@@ -91,11 +91,11 @@ impl Core {
         let state = self.state.borrow();
         if !trust_author && !state.authors.contains_key(&manifest.author) {
             return Err(Problem::refused(format!(
-                "the author of {} is unknown here: key {}, who calls themselves “{}”. Find out whether that is who you \
+                "the author of {} is unknown here: key {}, who calls themselves {}. Find out whether that is who you \
                  think, then `latch trust` the key, or install with --trust",
                 manifest.name,
                 hexadecimal(&manifest.author),
-                plain(&manifest.author_name, PHRASE_LIMIT)
+                quoted(&manifest.author_name, PHRASE_LIMIT)
             )));
         }
         match state.packages.get(&manifest.name) {
@@ -203,19 +203,6 @@ impl Core {
         let author = Author { key, name, at_ms: self.now_ms() };
         self.commit(&by, Record::Trusted(author)).await?;
         Ok(())
-    }
-
-    /// A name for an author whom a person trusts without giving one: the author's own words, unless somebody is called
-    /// so already. Nobody takes a trusted author's place by calling themselves the same.
-    fn petname(&self, manifest: &Manifest) -> String {
-        let own = plain(manifest.author_name.trim(), PHRASE_LIMIT);
-        let key = &hexadecimal(&manifest.author)[..8];
-        let taken = self.state.borrow().authors.values().any(|author| author.name == own);
-        match (own.is_empty(), taken) {
-            (true, _) => key.to_owned(),
-            (false, true) => format!("{own} ({key})"),
-            (false, false) => own,
-        }
     }
 
     /// The component of an installed package, to be read.

@@ -19,7 +19,7 @@ interface Operator {
   # --- packages ---
   install @1 (token :UInt64, trustAuthor :Bool) -> (package :PackageInfo, replaced :Text);
   # token: a file resource that the shell sent through its door, holding a .latch. The powerbox checks everything before it keeps a byte.
-  # trustAuthor: also trust this author from now on. The component is compiled before this returns.
+  # trustAuthor: also trust this author from now on, without a name until a person gives one. The component is compiled before this returns.
   packages @2 (cursor :UInt64) -> (rows :List(PackageInfo), cursor :UInt64);
   uninstall @3 (name :Text) -> (grantsEnded :UInt32);
   # Stops its instances, ends and records their grants, removes package and compiled code.

@@ -261,3 +261,35 @@ fn who_runs_an_app_without_what_was_revoked_is_told_how_to_give_it_back() {
     let words = node.run(["run", "./no-such.latch"]);
     assert!(String::from_utf8_lossy(&words.stderr).contains("next: name a package that `latch build DIR`"));
 }
+
+#[test]
+fn an_author_names_neither_themselves_nor_an_app_after_the_system() {
+    let node = node();
+    let installed = node.json(["install"]);
+    assert_eq!(installed[0]["author_petname"], "", "only the person names an author: {installed}");
+    for name in ["latch", "shell", "9"] {
+        let refused = node.run(["run", "hello", "--name", name]);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && told.contains("begins with a letter"), "{name}: {told}");
+    }
+}
+
+#[test]
+fn a_file_that_is_fetched_steers_no_terminal_and_replaces_nothing() {
+    let node = node();
+    let (source, local) = (node.scratch().join("given"), node.scratch().join("local"));
+    std::fs::write(source.join("-"), "a\u{1b}]0;owned\u{7}b").expect("room for a file");
+    std::fs::write(&local, "mine").expect("room for a file");
+    let (offer, local_path) = (format!("host:{}", source.display()), local.display().to_string());
+    let (shown, code) = Terminal::run(&node, &format!("get {offer} - -")).end();
+    assert!(shown.contains("a\\x1b]0;owned\\x07b") && !shown.contains("\u{1b}]"), "{shown:?}");
+    assert_eq!(code, Some(0), "{shown}");
+    // A file of that name is fetched like any other.
+    let (shown, code) = Terminal::run(&node, &format!("get {offer} -")).end();
+    assert!(!shown.contains("owned") && code == Some(0), "{shown:?}");
+    assert!(node.scratch().join("-").is_file());
+    assert!(node.refused(["get", &offer, "kept.txt", &local_path]).contains("--replace takes its place"));
+    assert_eq!(std::fs::read(&local).expect("it is there"), b"mine");
+    node.expect(["get", &offer, "kept.txt", &local_path, "--replace"]);
+    assert_eq!(std::fs::read(&local).expect("it is there"), b"kept\n");
+}

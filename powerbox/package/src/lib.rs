@@ -26,7 +26,9 @@ mod sign;
 mod verify;
 
 pub use header::{DIGEST_CONTEXT, FORMAT, HEADER_BYTES, Header, MAGIC};
-pub use manifest::{Announced, Limits, MANIFEST_LIMIT_BYTES, Manifest, REQUESTS_LIMIT, WORLD, is_app_name, is_label};
+pub use manifest::{
+    Announced, Limits, MANIFEST_LIMIT_BYTES, Manifest, REQUESTS_LIMIT, WORLD, is_app_name, is_instance_name, is_label,
+};
 pub use refusal::Refusal;
 pub use sign::{component_hash, sign};
 pub use verify::{COMPONENT_LIMIT_BYTES, Signed, copy_component, is_component, read_signed, verify};

@@ -71,11 +71,25 @@ pub struct Limits {
     pub stack_bytes: u64,
 }
 
-/// Whether this can name an app: 1 to 64 bytes of `[a-z0-9-]`, not starting with `-`.
+/// Names that the system says of itself: an app or an instance of that name would speak in its place.
+const RESERVED: [&str; 7] = ["latch", "shell", "kernel", "powerbox", "node", "host", "system"];
+
+/// Whether this can name an app: 1 to 64 bytes of `[a-z0-9-]`, beginning with a letter, and no name of the system's own.
 #[must_use]
 pub fn is_app_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=NAME_LIMIT_BYTES).contains(&name.len()) && !name.starts_with('-') && name.bytes().all(fits)
+    (1..=NAME_LIMIT_BYTES).contains(&name.len())
+        && name.bytes().all(fits)
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && !RESERVED.contains(&name)
+}
+
+/// Whether this can name an instance: what can name an app, and perhaps `#` and a number.
+#[must_use]
+pub fn is_instance_name(name: &str) -> bool {
+    let (app, number) = name.split_once('#').map_or((name, None), |(app, number)| (app, Some(number)));
+    let is_number = |number: &str| (1..=9).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_app_name(app) && number.is_none_or(is_number)
 }
 
 /// Whether this can be a label: 1 to 64 bytes of `[a-z0-9._-]`.
@@ -118,7 +132,8 @@ impl Manifest {
         let rule = |kept: bool, rule: &str| if kept { Ok(()) } else { Err(Refusal::Manifest(rule.to_owned())) };
         rule(
             is_app_name(&self.name),
-            "its name must be 1 to 64 characters of a-z, 0-9 and '-', not starting with '-'",
+            "its name must be 1 to 64 characters of a-z, 0-9 and '-', begin with a letter, and not be one of the system's \
+             own (latch, shell, kernel, powerbox, node, host, system)",
         )?;
         rule(is_version(&self.version), "its version must be a semantic version, such as 1.2.3")?;
         rule(self.author_name.len() <= AUTHOR_NAME_LIMIT_BYTES, "its authorName has more than 100 bytes")?;
@@ -250,4 +265,23 @@ fn text(reader: capnp::text::Reader<'_>) -> capnp::Result<String> {
 
 fn hash(bytes: &[u8]) -> capnp::Result<[u8; 32]> {
     bytes.try_into().map_err(|_| capnp::Error::failed("a key or hash must have 32 bytes".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_called_as_the_system_or_as_a_number() {
+        for good in ["search", "a", "search-2", "latch-x", "search#2"] {
+            assert!(is_instance_name(good), "{good}");
+        }
+        for bad in ["", "9", "9a", "-a", "#2", "search#", "search#x", "search#2#3", "Search"] {
+            assert!(!is_instance_name(bad), "{bad}");
+        }
+        for word in RESERVED {
+            assert!(!is_app_name(word) && !is_instance_name(word) && !is_instance_name(&format!("{word}#2")), "{word}");
+        }
+        assert!(!is_app_name("search#2"));
+    }
 }

@@ -167,9 +167,12 @@ fn a_signed_manifest_is_still_not_trusted() {
 
 #[test]
 fn a_manifest_that_breaks_a_rule_is_not_signed() {
-    let break_a_rule: [fn(&mut Manifest); 9] = [
+    let break_a_rule: [fn(&mut Manifest); 12] = [
         |manifest| manifest.name = "Search".into(),
         |manifest| manifest.name = "-x".into(),
+        |manifest| manifest.name = "9".into(),
+        |manifest| manifest.name = "latch".into(),
+        |manifest| manifest.name = "shell".into(),
         |manifest| manifest.version = "1.2".into(),
         |manifest| manifest.version = "1.2.03".into(),
         |manifest| manifest.world = "wasi:cli/command@0.2.0".into(),

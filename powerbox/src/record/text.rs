@@ -36,8 +36,9 @@ pub fn describe(entry: &Entry) -> Line {
             Line::new("opened", format!("{what} (version {version})")).with("version", version)
         }
         Record::Trusted(author) => {
-            Line::new("trust", format!("trusts the author {}", plain(&author.name, PHRASE_LIMIT)))
-                .with("author", hexadecimal(&author.key))
+            let key = hexadecimal(&author.key);
+            let called = if author.name.is_empty() { &key } else { &author.name };
+            Line::new("trust", format!("trusts the author {}", plain(called, PHRASE_LIMIT))).with("author", key)
         }
         Record::Distrusted(key) => Line::new("distrust", format!("no longer trusts the author {}", hexadecimal(key)))
             .with("author", hexadecimal(key)),

@@ -24,8 +24,9 @@ const IGNORED: &str = "/target\n*.latch\n";
 /// The name cannot be an app's, the folder holds something already, or the SDK is not found.
 pub(crate) fn new(name: &str, author: &str, folder: &Path) -> Outcome {
     if !package::is_app_name(name) {
-        return Err(Failure::usage(format!("{name:?} cannot be an app's name"))
-            .because("it takes 1 to 64 of a-z, 0-9 and '-', and does not begin with '-'"));
+        return Err(Failure::usage(format!("{name:?} cannot be an app's name")).because(
+            "it takes 1 to 64 of a-z, 0-9 and '-', begins with a letter, and is none of the system's own words",
+        ));
     }
     let checkout = Checkout::find()?;
     let tutorial = |path: &str| {

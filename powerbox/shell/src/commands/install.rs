@@ -12,6 +12,9 @@ use crate::text::table::{Table, column, number, wide};
 use crate::text::{escape, time, words};
 use crate::{folder, json, output};
 
+/// As many digits of an author's key as people compare by eye.
+pub(crate) const KEY_SHOWN_DIGITS: usize = 12;
+
 /// Installs a package; without one, lists what is installed
 ///
 /// Before a byte is kept, it is checked who signed it and that nothing in it was changed.
@@ -21,7 +24,8 @@ use crate::{folder, json, output};
 Examples:
   latch install                          what is installed
   latch install search.latch
-  latch install --trust search.latch     and take this author's packages from now on")]
+  latch install --trust search.latch     and take this author's packages from now on
+  latch trust search.latch --name ada    what you call the author")]
 pub(crate) struct Install {
     /// The package
     #[arg(value_name = "FILE.latch")]
@@ -72,16 +76,17 @@ fn describe(package: &Package, replaced: &str) -> String {
     text
 }
 
-/// The author as the person knows them; else the key, with the author's own words marked as such.
+/// The author as the person calls them; else as much of the key as people compare by eye, with the author's own words
+/// marked as such.
 fn author(package: &Package) -> String {
     if !package.author_petname.is_empty() {
         return escape::line(&package.author_petname);
     }
-    let key = &package.author[..package.author.len().min(12)];
+    let key = &package.author[..package.author.len().min(KEY_SHOWN_DIGITS)];
     if package.author_name.is_empty() {
         key.to_owned()
     } else {
-        format!("{key} (calls itself \"{}\")", escape::line(&package.author_name))
+        format!("{key}, who calls themselves {}", escape::quoted(&package.author_name))
     }
 }
 
@@ -96,7 +101,7 @@ async fn list(context: &Context, node: &Node) -> Outcome {
     let columns = [
         column("NAME"),
         column("VERSION"),
-        column("AUTHOR"),
+        wide("AUTHOR"),
         column("MAY ASK FOR"),
         number("SIZE"),
         number("INSTALLED"),
@@ -116,4 +121,30 @@ async fn list(context: &Context, node: &Node) -> Outcome {
         ]);
     }
     output::text(&table.for_stdout())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authors_own_name_is_never_the_systems_word() {
+        let mut package = Package {
+            name: "evil".into(),
+            version: "1.0.0".into(),
+            description: String::new(),
+            author: "3b6a27bcceb6a42d62a3a8d02a6f0d73".into(),
+            author_name: "the Latchkey project”, checked by this node".into(),
+            author_petname: String::new(),
+            trusted: true,
+            digest: String::new(),
+            bytes: 0,
+            installed_at_ms: None,
+            requests: Vec::new(),
+        };
+        let quoted = r#"3b6a27bcceb6, who calls themselves "the Latchkey project\u{201d}, checked by this node""#;
+        assert_eq!(author(&package), quoted);
+        package.author_petname = "ada".into();
+        assert_eq!(author(&package), "ada");
+    }
 }

@@ -49,7 +49,7 @@ async fn find(node: &Node, author: &str) -> Outcome<(Vec<u8>, Option<String>)> {
     if let Some(key) = words::from_hex(author).filter(|key| key.len() == KEY_BYTES) {
         return Ok((key, None));
     }
-    if let Some(known) = node.authors().await?.into_iter().find(|known| known.name == author) {
+    if let Some(known) = node.authors().await?.into_iter().find(|known| !author.is_empty() && known.name == author) {
         return Ok((words::from_hex(&known.key).unwrap_or_default(), Some(known.name)));
     }
     let path = Path::new(author);

@@ -21,7 +21,7 @@ pub(crate) struct Package {
     pub(crate) author: String,
     /// In the author's own words.
     pub(crate) author_name: String,
-    /// The name that the person gave to the author.
+    /// The name that the person gave to the author; "": none yet.
     pub(crate) author_petname: String,
     pub(crate) trusted: bool,
     pub(crate) digest: String,
@@ -84,7 +84,7 @@ impl Announced {
 pub(crate) struct Author {
     /// The public key.
     pub(crate) key: String,
-    /// The name that the person gave.
+    /// The name that the person gave; "": none yet.
     pub(crate) name: String,
     pub(crate) trusted_at_ms: Option<u64>,
     /// Installed packages of this author.
