@@ -21,6 +21,8 @@ enum Decision {
   unannounced @3;  # the package's manifest does not announce such a request
   timedOut @4;     # nobody decided within the time that the node allows
   revoked @5;      # it was granted and taken away; the same label stays so until a person grants anew
+  expired @6;      # likewise: its time is over
+  exhausted @7;    # likewise: a budget of it is used up
 }
 
 struct Held {

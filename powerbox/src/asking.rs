@@ -30,6 +30,8 @@ pub(crate) enum Answer {
     Unannounced,
     TimedOut,
     Revoked,
+    Expired,
+    Exhausted,
 }
 
 impl Answer {
@@ -37,6 +39,8 @@ impl Answer {
         Some(match state {
             LabelState::Granted(_) => Answer::Granted,
             LabelState::Revoked(_) => Answer::Revoked,
+            LabelState::Expired(_) => Answer::Expired,
+            LabelState::Exhausted(_) => Answer::Exhausted,
             LabelState::Asked(Standing::Pending(_)) => Answer::Pending,
             LabelState::Asked(Standing::Settled(How::TimedOut)) => Answer::TimedOut,
             LabelState::Asked(Standing::Settled(_)) => Answer::Denied,

@@ -39,6 +39,12 @@ const SLICE_CALLS_AT_LEAST: u64 = 256;
 const SLICE_BYTES_AT_LEAST: u64 = 4 << 20;
 
 impl Left {
+    /// Whether a budget is used up: nothing can be done with what is left.
+    #[must_use]
+    pub fn is_nothing(self) -> bool {
+        self.calls == Some(0) || self.bytes == Some(0)
+    }
+
     /// How many calls a link gets of this at a time.
     #[must_use]
     pub fn slice_calls(self) -> u64 {
@@ -70,6 +76,8 @@ pub enum TooWide {
     Calls(u64),
     /// The parent has so many left.
     Bytes(u64),
+    /// A budget of nothing.
+    Nothing,
     /// The parent does not allow this one.
     Method(Method),
     /// It would be over at once.
@@ -83,6 +91,7 @@ impl std::fmt::Display for TooWide {
             TooWide::Rights { parent } => write!(formatter, "it can be granted with {parent} at most: ask for less"),
             TooWide::Calls(left) => write!(formatter, "{left} calls are left to give: ask for that many or fewer"),
             TooWide::Bytes(left) => write!(formatter, "{left} bytes are left to give: ask for that many or fewer"),
+            TooWide::Nothing => formatter.write_str("a budget of 0 gives nothing: leave it out, or say at least 1"),
             TooWide::Method(method) => {
                 let name = crate::record::method_name(*method);
                 write!(formatter, "the method {name} is not allowed by what it would be a child of: leave it out")
@@ -102,6 +111,9 @@ pub fn narrow(parent: &Caveats, left: Left, asked: &Caveats, now_ms: u64) -> Res
     }
     if !rights.is_subset_of(parent.rights) {
         return Err(TooWide::Rights { parent: parent.rights });
+    }
+    if asked.calls == Some(0) || asked.bytes == Some(0) {
+        return Err(TooWide::Nothing);
     }
     let expires_at_ms = earlier(parent.expires_at_ms, asked.expires_at_ms);
     if expires_at_ms != 0 && expires_at_ms <= now_ms {
@@ -233,6 +245,7 @@ mod tests {
         assert_eq!(ask(&Caveats { rights: Rights::ALL, ..read.clone() }), TooWide::Rights { parent: Rights::READ });
         assert_eq!(ask(&Caveats { rights: Rights::NONE, ..read.clone() }), TooWide::NoRights);
         assert_eq!(ask(&Caveats { calls: Some(4), ..read.clone() }), TooWide::Calls(3));
+        assert_eq!(ask(&Caveats { bytes: Some(0), ..read.clone() }), TooWide::Nothing);
         assert_eq!(ask(&Caveats { expires_at_ms: 5, ..read.clone() }), TooWide::Expired);
         assert_eq!(narrow(&parent, left, &read, 5).unwrap().calls, Some(2));
     }

@@ -167,19 +167,43 @@ impl Core {
 
     async fn open_or_warn(self: &Rc<Self>, grant: u64) {
         let Err(problem) = self.open_grant(grant).await else { return };
+        // One that is just being ended has a better reason soon.
+        self.bells.requests.until(|| (!self.live.borrow().ending.contains(&grant)).then_some(())).await;
+        let (reason, detail) = {
+            let state = self.state.borrow();
+            let Some(node) = state.grants.get(grant) else { return };
+            match &node.ended {
+                Some(end) => (end.reason, end.detail.clone()),
+                None if node.left.is_nothing() => (EndReason::Exhausted, problem.to_string()),
+                None => (EndReason::Unavailable, problem.to_string()),
+            }
+        };
+        match reason {
+            EndReason::Exhausted => self.end_used_up(grant),
+            EndReason::Unavailable => self.warn(format!("grant #{grant} could not be linked: {problem}")),
+            _ => {}
+        }
+        self.tell_holder(grant, reason, &detail);
+    }
+
+    /// Tells the holder of a grant that has no link why it gets none: it may be waiting for one.
+    pub(crate) fn tell_holder(&self, grant: u64, reason: EndReason, detail: &str) {
         let (process, label) = {
             let state = self.state.borrow();
-            let Some(node) = state.grants.get(grant).filter(|node| node.ended.is_none()) else { return };
+            let Some(node) = state.grants.get(grant) else { return };
+            let (holder, label) = (&node.granted.holder, &node.granted.label);
+            if state.grants.labelled(holder, label).is_some_and(|(last, _)| last != grant) {
+                // Another has taken its place, and may be linked by now.
+                return;
+            }
             (self.live.borrow().process_of(&node.granted.holder), node.granted.label.clone())
         };
-        self.warn(format!("grant #{grant} could not be linked: {problem}"));
         let Some(process) = process else { return };
         drop(self.control.send(&[], |command| {
             let mut builder = command.init_notice();
             builder.set_process(process);
-            let detail = clip(&problem.to_string(), vat::door::DETAIL_LIMIT_BYTES).to_owned();
-            vat::door::Notice { link: 0, label: label.clone(), reason: EndReason::Unavailable, detail }
-                .write_to(builder.init_notice());
+            let detail = clip(detail, vat::door::DETAIL_LIMIT_BYTES).to_owned();
+            vat::door::Notice { link: 0, label: label.clone(), reason, detail }.write_to(builder.init_notice());
         }));
     }
 }

@@ -51,6 +51,9 @@ impl Core {
                     self.warn(problem.to_string());
                 }
                 self.lease_came_back(report.grant);
+                if report.exhausted {
+                    self.end_used_up(report.grant);
+                }
             }
         }
     }

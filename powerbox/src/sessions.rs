@@ -60,6 +60,8 @@ pub(crate) struct Reported {
     pub(crate) last: Option<(u64, u64)>,
     /// Where it was ended for what its client did: what that was.
     pub(crate) misbehaved: Option<String>,
+    /// It was ended because a message did not fit into what is left of a budget.
+    pub(crate) exhausted: bool,
 }
 
 /// Serves what comes, for as long as it comes. Within a runtime and a `LocalSet`.
@@ -128,6 +130,8 @@ fn decision(answer: Answer) -> Decision {
         Answer::Unannounced => Decision::Unannounced,
         Answer::TimedOut => Decision::TimedOut,
         Answer::Revoked => Decision::Revoked,
+        Answer::Expired => Decision::Expired,
+        Answer::Exhausted => Decision::Exhausted,
     }
 }
 
@@ -244,6 +248,7 @@ fn read_usage(usage: usage::Reader<'_>, self_reported: bool) -> capnp::Result<Re
     // A reason of a newer schema is no accusation.
     let misbehaved = usage.get_last() && usage.get_end_reason() == Ok(EndReason::Misbehaved);
     Ok(Reported {
+        exhausted: usage.get_last() && usage.get_end_reason() == Ok(EndReason::Exhausted),
         misbehaved: misbehaved.then(|| {
             usage.get_end_detail().map_or_else(|_| String::new(), |text| words(text, crate::words::REASON_LIMIT))
         }),

@@ -38,9 +38,13 @@ pub enum LabelState {
     Granted(u64),
     /// There was one, and a person took it away.
     Revoked(u64),
+    /// There was one, and its time is over.
+    Expired(u64),
+    /// There was one, and a budget of it is used up.
+    Exhausted(u64),
     /// Undecided or decided against.
     Asked(Standing),
-    /// Never asked for, or its grant ended by itself.
+    /// Never asked for, or its grant was given back or replaced.
     Free,
 }
 
@@ -85,10 +89,10 @@ impl State {
         if let Some(standing) = self.requests.standing(instance, label) {
             return LabelState::Asked(standing);
         }
-        match last {
-            Some((grant, Node { ended: Some(end), .. })) if end.reason == EndReason::Revoked => {
-                LabelState::Revoked(grant)
-            }
+        match last.and_then(|(grant, node)| Some((grant, node.ended.as_ref()?.reason))) {
+            Some((grant, EndReason::Revoked)) => LabelState::Revoked(grant),
+            Some((grant, EndReason::Expired)) => LabelState::Expired(grant),
+            Some((grant, EndReason::Exhausted)) => LabelState::Exhausted(grant),
             _ => LabelState::Free,
         }
     }

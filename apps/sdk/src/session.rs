@@ -94,6 +94,8 @@ fn outcome(decision: Decision, label: &str) -> Result<()> {
         Decision::Unannounced => ErrorKind::Unannounced,
         Decision::TimedOut | Decision::Pending => ErrorKind::Undecided,
         Decision::Revoked => ErrorKind::Revoked,
+        Decision::Expired => ErrorKind::Expired,
+        Decision::Exhausted => ErrorKind::Exhausted,
     };
     Err(Error::new(kind, label, ""))
 }

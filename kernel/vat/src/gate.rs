@@ -27,15 +27,11 @@ pub enum Refusal {
     CallsExhausted {
         /// The grant.
         grant: u64,
-        /// How many there were.
-        amount: u64,
     },
     /// The grant's bytes are used up.
     BytesExhausted {
         /// The grant.
         grant: u64,
-        /// How many there were.
-        amount: u64,
     },
 }
 
@@ -46,11 +42,12 @@ impl fmt::Display for Refusal {
             Refusal::Denied { grant, method } => {
                 write!(formatter, "denied: grant {grant} does not allow {method}")
             }
-            Refusal::CallsExhausted { grant, amount } => {
-                write!(formatter, "exhausted: the {amount} calls of grant {grant} are used up")
+            // A link knows what it was given of a budget, not how much that was in all.
+            Refusal::CallsExhausted { grant } => {
+                write!(formatter, "exhausted: the calls of grant {grant} are used up")
             }
-            Refusal::BytesExhausted { grant, amount } => {
-                write!(formatter, "exhausted: the {amount} bytes of grant {grant} are used up")
+            Refusal::BytesExhausted { grant } => {
+                write!(formatter, "exhausted: the bytes of grant {grant} are used up, or too few are left")
             }
         }
     }
@@ -174,11 +171,11 @@ impl Gate {
     }
 
     fn calls_exhausted(&self) -> Refusal {
-        Refusal::CallsExhausted { grant: self.grant, amount: self.calls.map_or(0, |budget| budget.amount()) }
+        Refusal::CallsExhausted { grant: self.grant }
     }
 
     fn bytes_exhausted(&self) -> Refusal {
-        Refusal::BytesExhausted { grant: self.grant, amount: self.bytes.map_or(0, |budget| budget.amount()) }
+        Refusal::BytesExhausted { grant: self.grant }
     }
 
     /// Whether a slice is nearly used up and another can be had.
@@ -270,17 +267,17 @@ mod tests {
         assert_eq!(gate.admit(0, OTHER, 8), no(Refusal::Denied { grant: 12, method: OTHER }));
         assert_eq!(gate.admit(0, LIST, 8), OK);
         assert_eq!(gate.admit(0, STAT, 8), OK);
-        assert_eq!(gate.admit(0, STAT, 8), no(Refusal::BytesExhausted { grant: 12, amount: 20 }));
+        assert_eq!(gate.admit(0, STAT, 8), no(Refusal::BytesExhausted { grant: 12 }));
         assert_eq!(gate.unused(), (1, 4));
         assert_eq!(gate.admit(0, STAT, 4), OK);
-        assert_eq!(gate.admit(0, STAT, 0), no(Refusal::CallsExhausted { grant: 12, amount: 3 }));
+        assert_eq!(gate.admit(0, STAT, 0), no(Refusal::CallsExhausted { grant: 12 }));
     }
 
     #[test]
     fn what_is_left_of_a_lease_is_what_was_not_used() {
         let mut gate = Gate::new(&Badge { calls: Lease::of(3), bytes: Lease::of(100), ..badge() });
         assert_eq!(gate.admit(0, LIST, 60), OK);
-        assert_eq!(gate.carry(41), no(Refusal::BytesExhausted { grant: 12, amount: 100 }));
+        assert_eq!(gate.carry(41), no(Refusal::BytesExhausted { grant: 12 }));
         assert_eq!(gate.unused(), (2, 40), "what does not pass is not taken");
         assert_eq!(gate.carry(40), OK);
         assert_eq!(gate.unused(), (2, 0));
@@ -291,9 +288,9 @@ mod tests {
     #[test]
     fn an_empty_lease_allows_nothing() {
         let mut gate = Gate::new(&Badge { calls: Lease::of(0), bytes: Lease::of(0), ..badge() });
-        assert_eq!(gate.admit(0, LIST, 0), no(Refusal::CallsExhausted { grant: 12, amount: 0 }));
+        assert_eq!(gate.admit(0, LIST, 0), no(Refusal::CallsExhausted { grant: 12 }));
         assert_eq!(gate.carry(0), OK);
-        assert_eq!(gate.carry(1), no(Refusal::BytesExhausted { grant: 12, amount: 0 }));
+        assert_eq!(gate.carry(1), no(Refusal::BytesExhausted { grant: 12 }));
     }
 
     #[test]
@@ -304,7 +301,7 @@ mod tests {
         assert_eq!(gate.wants(), (Lease::of(1), Lease::UNLIMITED));
         gate.renew(Lease::of(2), Lease::UNLIMITED);
         assert_eq!(gate.admit(0, LIST, 8), OK);
-        assert_eq!(gate.admit(0, LIST, 8), no(Refusal::CallsExhausted { grant: 12, amount: 2 }));
+        assert_eq!(gate.admit(0, LIST, 8), no(Refusal::CallsExhausted { grant: 12 }));
     }
 
     #[test]
@@ -327,7 +324,7 @@ mod tests {
         gate.renew(Lease::UNLIMITED, slice(140));
         assert_eq!(gate.unused(), (0, 10));
         gate.renew(Lease::UNLIMITED, Lease::of(140));
-        assert_eq!(gate.carry_now(11), Err(Refusal::BytesExhausted { grant: 12, amount: 140 }));
+        assert_eq!(gate.carry_now(11), Err(Refusal::BytesExhausted { grant: 12 }));
     }
 
     #[test]

@@ -144,8 +144,8 @@ fn caveats_are_told_with_grant_and_method() {
     let noop = Method { interface: KEEPER, ordinal: NOOP };
     let cases = [
         (Badge { methods: vec![noop], ..badge() }, "denied: grant 12 does not allow 0xffeeddccbbaa0001.9"),
-        (Badge { calls: Lease::of(0), ..badge() }, "exhausted: the 0 calls of grant 12"),
-        (Badge { bytes: Lease::of(10), ..badge() }, "exhausted: the 10 bytes of grant 12"),
+        (Badge { calls: Lease::of(0), ..badge() }, "exhausted: the calls of grant 12"),
+        (Badge { bytes: Lease::of(10), ..badge() }, "exhausted: the bytes of grant 12"),
         (Badge { expires_at_ms: 1_000_000, ..badge() }, "expired: the time of grant 12"),
     ];
     for (badge, expected) in cases {
@@ -190,6 +190,8 @@ fn results_beyond_the_budget_do_not_leave() {
     let error = world.wait(link.root.call(BYTES, None).promise).err().unwrap();
     assert_eq!(error.kind, ErrorKind::Disconnected);
     world.settle();
+    let told = link.client_ended.take().unwrap();
+    assert_eq!((told.reason, told.detail.contains("the bytes of grant 12")), (EndReason::Exhausted, true), "{told:?}");
     let ended = link.server.ended.take().unwrap();
     assert_eq!(ended.reason, EndReason::Exhausted);
     assert!(ended.usage.bytes_out < 1 << 20 && ended.usage.unused_bytes > 0, "{ended:?}");
@@ -224,7 +226,7 @@ fn calls_that_meet_an_empty_slice_wait_in_order_for_the_next() {
     assert!(calls.into_iter().all(|call| call.take().unwrap().is_ok()));
     for refused in [late, later] {
         let error = refused.take().unwrap().err().unwrap();
-        assert!(text(&error).contains("exhausted: the 5 calls of grant 12"), "{error}");
+        assert!(text(&error).contains("exhausted: the calls of grant 12"), "{error}");
     }
     let usage = link.server.watch.usage();
     assert_eq!((usage.calls, usage.refused, usage.errors, usage.unused_calls), (5, 2, 0, 0));

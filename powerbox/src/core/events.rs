@@ -176,15 +176,21 @@ impl Core {
     pub(crate) fn lease_came_back(self: &Rc<Self>, grant: u64) {
         self.bells.leases.ring();
         let state = self.state.borrow();
-        let Some(node) = state.grants.get(grant) else { return };
-        let nothing_left = node.left.calls == Some(0) || node.left.bytes == Some(0);
-        let used_up = node.ended.is_none()
-            && node.lease.is_none()
-            && nothing_left
-            && state.grants.children(grant).next().is_none();
+        let used_up = state.grants.get(grant).is_some_and(|node| node.left.is_nothing());
         drop(state);
         if used_up {
-            self.end_grants_soon(vec![grant], EndReason::Exhausted, "its budget is used up".into());
+            self.end_used_up(grant);
+        }
+    }
+
+    /// Ends a grant of which nobody can use more: no link has any of its budget, and nothing below it.
+    pub(crate) fn end_used_up(self: &Rc<Self>, grant: u64) {
+        let state = self.state.borrow();
+        let is_idle = state.grants.get(grant).is_some_and(|node| node.ended.is_none() && node.lease.is_none());
+        let is_shared = state.grants.children(grant).next().is_some();
+        drop(state);
+        if is_idle && !is_shared {
+            self.end_grants_soon(vec![grant], EndReason::Exhausted, String::new());
         }
     }
 

@@ -19,7 +19,7 @@ impl Core {
             self.time_out_requests(now_ms);
             let expired = self.state.borrow().grants.expired(now_ms);
             if !expired.is_empty()
-                && let Err(problem) = self.end_grants(THE_NODE, &expired, EndReason::Expired, "its time is over").await
+                && let Err(problem) = self.end_grants(THE_NODE, &expired, EndReason::Expired, "").await
             {
                 self.warn(format!("expired grants could not be ended: {problem}"));
             }

@@ -165,7 +165,7 @@ impl Core {
         if left.calls.is_none() && left.bytes.is_none() {
             return Ok(None);
         }
-        if left.calls == Some(0) || left.bytes == Some(0) {
+        if left.is_nothing() {
             let text =
                 format!("the budget of grant #{grant} is used up, or set aside for what hangs below it. Grant anew");
             return Err(Problem::refused(text));

@@ -54,6 +54,10 @@ impl Core {
         if ending.is_empty() {
             return Ok(Cut::default());
         }
+        let unlinked: Vec<u64> = {
+            let live = self.live.borrow();
+            ending.iter().copied().filter(|grant| !live.open.contains_key(grant)).collect()
+        };
         let links = self.begin_ending(&ending);
         fault::point("revoke.begun");
         let cut = self.cut(&ending, &[], reason, detail).await;
@@ -69,11 +73,13 @@ impl Core {
                 live.ending.remove(grant);
             }
         }
+        self.bells.requests.ring();
         recorded?;
         fault::point("revoke.durable");
         self.forget(&ending)?;
         fault::point("revoke.forgotten");
-        self.bells.requests.ring();
+        // The kernel tells the ends of links. Who waits for one has to be told too.
+        unlinked.iter().for_each(|grant| self.tell_holder(*grant, reason, detail));
         self.quiet(&links, &mut result).await;
         result.quiet_after = begun.elapsed();
         fault::point("revoke.quiet");

@@ -8,6 +8,7 @@ mod recovery;
 mod requests;
 mod starting;
 mod steps;
+mod used_up;
 
 use std::path::Path;
 use std::rc::Rc;

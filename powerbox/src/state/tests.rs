@@ -176,5 +176,11 @@ fn a_revoked_label_stays_revoked_until_granted_anew() {
     assert_eq!(state.label("a", "dir"), LabelState::Revoked(1));
     apply(&mut state, grant(2));
     apply(&mut state, ended(2, EndReason::Expired));
+    assert_eq!(state.label("a", "dir"), LabelState::Expired(2));
+    apply(&mut state, grant(3));
+    apply(&mut state, ended(3, EndReason::Exhausted));
+    assert_eq!(state.label("a", "dir"), LabelState::Exhausted(3));
+    apply(&mut state, grant(4));
+    apply(&mut state, ended(4, EndReason::Closed));
     assert_eq!(state.label("a", "dir"), LabelState::Free);
 }

@@ -19,6 +19,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+/// What stands before the reason in the words that everything on an ended link ends with.
+const ENDED: &str = "the link has ended (";
+
 /// One link.
 pub(crate) struct LinkState {
     pub(crate) transport: RefCell<Box<dyn Transport>>,
@@ -117,7 +120,18 @@ impl LinkState {
         let (reason, detail) = ending.as_ref().map_or((EndReason::Closed, ""), |(reason, detail)| (*reason, detail));
         let name = crate::words::reason_name(reason);
         let colon = if detail.is_empty() { "" } else { ": " };
-        capnp::Error::disconnected(format!("the link has ended ({name}){colon}{detail}"))
+        capnp::Error::disconnected(format!("{ENDED}{name}){colon}{detail}"))
+    }
+
+    /// The other end gave up, with these last words. That a budget is used up is its word to give; every other reason for
+    /// which an app loses something is the node's, and comes to the door.
+    pub(super) fn given_up(&self, words: &str) {
+        let used_up = crate::words::reason_name(EndReason::Exhausted);
+        let told = words.split_once(ENDED).and_then(|(_, rest)| rest.strip_prefix(used_up)?.strip_prefix("): "));
+        match told {
+            Some(detail) => self.end(EndReason::Exhausted, detail.to_owned()),
+            None => self.end(EndReason::Closed, format!("the other end gave up: {words}")),
+        }
     }
 
     pub(crate) fn ended(&self) -> Ended {

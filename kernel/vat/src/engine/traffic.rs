@@ -68,7 +68,7 @@ impl LinkState {
                 Ok(Verdict::Pass) => return Poll::Ready(Ok(Received::Message(message, None))),
                 Ok(Verdict::Call(call)) => return Poll::Ready(Ok(Received::Message(message, Some(call)))),
                 Ok(Verdict::Done) => {}
-                Ok(Verdict::Abort(reason)) => self.end(EndReason::Closed, format!("the other end gave up: {reason}")),
+                Ok(Verdict::Abort(reason)) => self.given_up(&reason),
                 Err(fault) => self.fault(&fault),
             }
         }

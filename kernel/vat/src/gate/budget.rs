@@ -75,11 +75,6 @@ impl Budget {
         self.left += amount;
     }
 
-    /// All slices so far.
-    pub(super) fn amount(&self) -> u64 {
-        self.amount
-    }
-
     /// What is left of them.
     pub(super) fn left(&self) -> u64 {
         self.left
@@ -129,6 +124,6 @@ mod tests {
         budget.renew(slice(120));
         assert_eq!((budget.left(), budget.is_low()), (0, true), "it is still owed");
         budget.renew(slice(140));
-        assert_eq!((budget.left(), budget.amount()), (10, 140));
+        assert_eq!((budget.left(), budget.amount), (10, 140));
     }
 }

@@ -184,17 +184,19 @@ impl Foreground<'_> {
         // Every byte that the app wrote is shown before its end is told.
         drain(outputs).await;
         if code != 0 {
-            self.tell_of_revoked().await;
+            self.tell_of_ended().await;
         }
         Ok(exit_code(&self.instance, code, &last, self.told.get()))
     }
 
-    /// What was taken from an app stays so, without a question, until a person gives it back: says how.
-    async fn tell_of_revoked(&self) {
+    /// What was taken from an app, or is over or used up, stays so, without a question, until a person gives it back: says
+    /// how.
+    async fn tell_of_ended(&self) {
         // Where the node cannot be asked any more, the run's own end is told all the same.
         let grants = self.node.grants(true).await.unwrap_or_default();
-        for command in restoring(&self.instance, &grants) {
-            eprintln!("{}", Failure::new("it lacks what was revoked").next(command));
+        for (label, reason, command) in restoring(&self.instance, &grants) {
+            let failure = Failure::new(format!("it lacks “{label}”, which was {reason}"));
+            eprintln!("{}", failure.next(self.context.state.command(&command)));
         }
     }
 
@@ -238,22 +240,24 @@ impl Foreground<'_> {
     }
 }
 
-/// For each label of the instance whose last grant was revoked, the command that gives it back.
-fn restoring(instance: &str, grants: &[Grant]) -> Vec<String> {
-    let mut last: BTreeMap<&str, &Grant> = BTreeMap::new();
+/// For each label of the instance whose last grant ended for good: the label, how that ended, and the command that gives
+/// it back.
+fn restoring<'a>(instance: &str, grants: &'a [Grant]) -> Vec<(&'a str, &'static str, String)> {
+    let mut last: BTreeMap<&str, &'a Grant> = BTreeMap::new();
     for grant in grants.iter().filter(|grant| grant.holder == instance) {
         let known = last.entry(&grant.label).or_insert(grant);
         if known.id < grant.id {
             *known = grant;
         }
     }
-    let revoked = last.values().filter(|grant| grant.end_reason == Some("revoked"));
-    let command = |grant: &&Grant| {
+    let for_good = |grant: &'a Grant| {
+        let reason = grant.end_reason.filter(|reason| ["revoked", "expired", "exhausted"].contains(reason))?;
         // As an offer is written: a comma of its own would end it.
         let offer = grant.offer.replace('\\', "\\\\").replace(',', "\\,");
-        format!("latch grant {instance} {}", escape::word(&format!("{}={offer}", grant.label)))
+        let command = format!("grant {instance} {}", escape::word(&format!("{}={offer}", grant.label)));
+        Some((grant.label.as_str(), reason, command))
     };
-    revoked.map(command).collect()
+    last.values().copied().filter_map(for_good).collect()
 }
 
 async fn next(interrupt: &mut Signal, terminate: &mut Signal, hangup: &mut Signal) -> SignalKind {

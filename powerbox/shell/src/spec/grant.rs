@@ -95,7 +95,11 @@ fn set<T>(place: &mut Option<T>, value: T, name: &str) -> Result<(), String> {
 }
 
 fn amount(name: &str, value: &str) -> Result<u64, String> {
-    parse_amount(value).ok_or_else(|| format!("{name}={value}: write a number such as 1000, 64k or 10MiB"))
+    match parse_amount(value) {
+        Some(0) => Err(format!("{name}={value}: a budget of 0 gives nothing: leave it out, or say at least 1")),
+        Some(amount) => Ok(amount),
+        None => Err(format!("{name}={value}: write a number such as 1000, 64k or 10MiB")),
+    }
 }
 
 /// A grant under a label.
@@ -193,6 +197,8 @@ mod tests {
             ("d=host:/x,expires=soon", "90s"),
             ("d=host:/x,calls", "needs a value"),
             ("d=host:/x,calls=-1", "number"),
+            ("d=host:/x,calls=0", "at least 1"),
+            ("d=host:/x,bytes=0k", "at least 1"),
             ("d=host:/x,methods=File.read,methods=File.read", "twice"),
             ("d=host:/x,methods=File.", "no method"),
             ("d=host:/a,b", r"\,"),

@@ -27,7 +27,7 @@ pub(super) enum Command {
     Link { link: u64, grant: u64, carries: Carries, server: u64, client: u64 },
     Cut { grants: Vec<u64>, links: Vec<u64>, reason: EndReason },
     Forget(Vec<u64>),
-    Notice { process: u64, label: String },
+    Notice { process: u64, label: String, reason: EndReason },
     Inventory,
     Other,
 }
@@ -201,7 +201,8 @@ fn read(command: command::Reader<'_>) -> capnp::Result<Command> {
         Which::Forget(forget) => Command::Forget(forget?.get_grants()?.iter().collect()),
         Which::Notice(notice) => {
             let notice = notice?;
-            Command::Notice { process: notice.get_process(), label: notice.get_notice()?.get_label()?.to_string()? }
+            let (process, notice) = (notice.get_process(), notice.get_notice()?);
+            Command::Notice { process, label: notice.get_label()?.to_string()?, reason: notice.get_reason()? }
         }
         Which::Inventory(_) => Command::Inventory,
         _ => Command::Other,

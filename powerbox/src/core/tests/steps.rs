@@ -118,6 +118,7 @@ fn last(link: u64, unused: u64) -> crate::sessions::Reported {
         totals: crate::usage::Totals { calls: 4, ..crate::usage::Totals::default() },
         last: Some((unused, 0)),
         misbehaved: None,
+        exhausted: false,
     }
 }
 
