@@ -117,7 +117,8 @@ impl Core {
         drop(live);
         let holder = self.state.borrow().grants.get(grant).map(|node| node.granted.holder.to_string());
         let holder = plain(&holder.unwrap_or_default(), PHRASE_LIMIT);
-        self.warn(format!("{holder} opens its link of grant #{grant} again and again: it is made to wait each time"));
+        let text = format!("{holder} opens its link of grant #{grant} again and again: it is made to wait each time");
+        self.warn_about(&holder, text);
         let core = self.clone();
         crate::core::spawn(async move {
             tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;

@@ -41,6 +41,7 @@ use crate::record::{Entry, Record};
 use crate::sessions::Incoming;
 use crate::state::State;
 use crate::usage::UsageLog;
+use crate::warnings::Warnings;
 
 /// Who decides where no person does.
 pub const THE_NODE: &str = "the node";
@@ -104,7 +105,7 @@ pub struct Core {
     pub(crate) bells: Bells,
     pub(crate) control: Control,
     pub(crate) setup: Setup,
-    pub(crate) warnings: RefCell<Vec<String>>,
+    pub(crate) warnings: RefCell<Warnings>,
     pub(crate) confinement: vat::door::Confinement,
     pub(crate) compiler: Compiler,
     pub(crate) usage: RefCell<UsageLog>,
@@ -133,7 +134,7 @@ impl Core {
             bells: Bells::default(),
             control: Control::new(parts.control)?,
             setup: parts.setup,
-            warnings: RefCell::new(parts.warnings),
+            warnings: RefCell::new(Warnings::new(parts.warnings)),
             confinement: parts.confinement,
             compiler: Compiler::default(),
             usage: RefCell::new(usage),
@@ -242,14 +243,14 @@ impl Core {
         look(&self.log.borrow())
     }
 
-    /// Keeps something that people should know, for `status`.
+    /// Keeps something that people should know of the node itself, for `status`.
     pub(crate) fn warn(&self, text: String) {
-        /// More of them say nothing new.
-        const WARNINGS_LIMIT: usize = 32;
-        let mut warnings = self.warnings.borrow_mut();
-        if warnings.len() < WARNINGS_LIMIT && !warnings.contains(&text) {
-            warnings.push(text);
-        }
+        self.warnings.borrow_mut().add(text);
+    }
+
+    /// Keeps something that people should know of an app or a service, for `status`.
+    pub(crate) fn warn_about(&self, name: &str, text: String) {
+        self.warnings.borrow_mut().add_about(name, text);
     }
 }
 

@@ -165,22 +165,26 @@ impl Core {
         spawn(async move { core.open_or_warn(grant).await });
     }
 
-    async fn open_or_warn(self: &Rc<Self>, grant: u64) {
+    /// Links a grant; why it could not be linked is kept for people and told the holder.
+    pub(crate) async fn open_or_warn(self: &Rc<Self>, grant: u64) {
         let Err(problem) = self.open_grant(grant).await else { return };
         // One that is just being ended has a better reason soon.
         self.bells.requests.until(|| (!self.live.borrow().ending.contains(&grant)).then_some(())).await;
-        let (reason, detail) = {
+        let (reason, detail, holder) = {
             let state = self.state.borrow();
             let Some(node) = state.grants.get(grant) else { return };
-            match &node.ended {
+            let (reason, detail) = match &node.ended {
                 Some(end) => (end.reason, end.detail.clone()),
                 None if node.left.is_nothing() => (EndReason::Exhausted, problem.to_string()),
                 None => (EndReason::Unavailable, problem.to_string()),
-            }
+            };
+            (reason, detail, node.granted.holder.to_string())
         };
         match reason {
             EndReason::Exhausted => self.end_used_up(grant),
-            EndReason::Unavailable => self.warn(format!("grant #{grant} could not be linked: {problem}")),
+            EndReason::Unavailable => {
+                self.warn_about(&holder, format!("grant #{grant} of {holder} could not be linked: {problem}"));
+            }
             _ => {}
         }
         self.tell_holder(grant, reason, &detail);

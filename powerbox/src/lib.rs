@@ -39,4 +39,5 @@ pub mod state;
 #[cfg(test)]
 mod testing;
 pub mod usage;
+mod warnings;
 pub mod words;

@@ -89,7 +89,7 @@ impl Core {
             if let Err(problem) = self.record(THE_NODE, Record::Note(text.clone())) {
                 self.warn(problem.to_string());
             }
-            self.warn(text);
+            self.warn_about(instance, text);
             return;
         };
         let (core, instance) = (self.clone(), instance.to_owned());
@@ -129,7 +129,7 @@ impl Core {
             self.start(THE_NODE, run, &package).await
         };
         if let Err(problem) = started.await {
-            self.warn(format!("{instance} could not be started again: {problem}"));
+            self.warn_about(instance, format!("{instance} could not be started again: {problem}"));
             // One that got as far as having a process is counted when that ends.
             let running = self.state.borrow().instances.get(instance).is_some_and(|row| row.running);
             if !running {

@@ -74,7 +74,7 @@ impl Core {
             ACCUSATIONS_LIMIT => format!("{name} goes on misbehaving: no more of it is recorded"),
             _ => return,
         };
-        self.warn(note.clone());
+        self.warn_about(name, note.clone());
         if let Err(problem) = self.record(super::THE_NODE, Record::Note(note)) {
             self.warn(problem.to_string());
         }

@@ -127,7 +127,8 @@ impl Core {
                 }
             }
             Kind::Folder(_) => {
-                self.warn(format!("{name} ended with {} and is started again", crate::record::exit_code(code)));
+                let how = crate::record::exit_code(code);
+                self.warn_about(&name, format!("{name} ended with {how} and is started again"));
             }
             Kind::Compile => self.compiler.ended(process, code, last),
             Kind::Shell | Kind::Unknown => {}
@@ -214,9 +215,7 @@ impl Core {
         spawn(async move {
             let _ = core.link_session(process).await;
             for grant in again {
-                if let Err(problem) = core.open_grant(grant).await {
-                    core.warn(format!("grant #{grant} was not linked again: {problem}"));
-                }
+                core.open_or_warn(grant).await;
             }
         });
     }

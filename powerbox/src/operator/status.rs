@@ -112,7 +112,7 @@ fn look(core: &Core) -> Status {
     own.confined = true;
     own.restarts = live.own_restarts;
     own.confinement = core.confinement.clone();
-    let mut warnings = core.warnings.borrow().clone();
+    let mut warnings = core.warnings.borrow().texts();
     warnings.extend(unconfined(&own));
     warnings.extend(live.processes.values().filter_map(unconfined));
     let powerbox = std::iter::once((0, own));
@@ -213,7 +213,7 @@ async fn examine(core: &std::rc::Rc<Core>) -> Vec<Finding> {
         text: room.map_or_else(|problem| problem.to_string(), |()| "there is room for the log".into()),
         remedy: "make room on the file system of the state folder",
     });
-    let warnings = core.warnings.borrow().clone();
+    let warnings = core.warnings.borrow().texts();
     findings.extend(warnings.into_iter().map(|text| Finding {
         ok: false,
         subject: "warning",

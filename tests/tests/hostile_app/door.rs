@@ -14,9 +14,9 @@ fn who_never_comes_to_its_door_keeps_nobody_waiting() {
     assert_eq!(cut["unconfirmed"].as_array().map(Vec::len), Some(0), "{cut}");
     scene.all_is_well();
     assert_eq!(scene.instance("door")["state"], "running");
-    // It is asked to stop, does not hear it, and is ended.
+    // It is asked to stop, does not hear it, and its sandbox ends it.
     scene.node.expect(["stop", "door"]);
     drop(attack.end());
-    scene.recorded("door", "did not stop in time");
+    scene.recorded("door", "something else than its door");
     scene.all_is_well();
 }
