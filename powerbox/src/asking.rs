@@ -69,15 +69,6 @@ impl Core {
         if let LabelState::Asked(Standing::Pending(request)) = standing {
             *self.live.borrow_mut().coalesced.entry(request).or_default() += 1;
         }
-        let key = (instance.clone(), label.clone());
-        let preset = self.live.borrow_mut().presets.remove(&key);
-        if let Some(preset) = preset {
-            // A person has said so for this very run, whatever was before.
-            let holder = Holder::Instance(instance);
-            let grant = self.grant(&preset.by, holder, &label, preset.resolved, false).await?;
-            self.open_soon(grant);
-            return Ok(Answer::Granted);
-        }
         if let Some(answer) = Answer::of(standing) {
             return Ok(answer);
         }

@@ -10,13 +10,6 @@ use crate::problem::Problem;
 use crate::record::{Denied, Granted, Holder, How, Record};
 use crate::words::{PHRASE_LIMIT, plain};
 
-/// What a person has decided before an app asked.
-#[derive(Clone, Debug)]
-pub(crate) struct Preset {
-    pub(crate) by: String,
-    pub(crate) resolved: Resolved,
-}
-
 pub(crate) fn not_announced(instance: &str, label: &str) -> Problem {
     Problem::refused(format!(
         "the package of {instance} does not announce “{}”, so it cannot be given that. `latch install` lists what it announces",
@@ -141,6 +134,12 @@ impl Core {
             transient,
         };
         // Nothing was waited for since the state was looked at, or it is looked at again here.
+        if let Holder::Instance(instance) = &granted.holder
+            && !self.state.borrow().instances.contains_key(instance)
+        {
+            let name = plain(instance, PHRASE_LIMIT);
+            return Err(Problem::refused(format!("{name} was uninstalled meanwhile. `latch install` lists what is")));
+        }
         let parent_is_ending = self.live.borrow().ending.contains(&granted.parent);
         let admitted = self.state.borrow().grants.admits(&granted);
         if parent_is_ending || admitted.is_err() {

@@ -10,9 +10,9 @@ use schema::setup_capnp::sandbox_setup;
 use vat::door::ResourceKind;
 use vat::words::EndReason;
 
-use crate::choosing::Choice;
+use crate::choosing::{Choice, Resolved};
 use crate::core::{Core, Start, setup};
-use crate::deciding::Preset;
+use crate::deciding::not_announced;
 use crate::live::Kind;
 use crate::output::FILE_LIMIT_BYTES;
 use crate::problem::Problem;
@@ -35,8 +35,8 @@ pub(crate) struct Wish {
     pub(crate) instance: String,
     pub(crate) arguments: Vec<String>,
     pub(crate) detached: bool,
-    /// What is decided already, by label.
-    pub(crate) presets: Vec<(String, Choice)>,
+    /// What it is given with the run, by label.
+    pub(crate) given: Vec<(String, Choice)>,
     pub(crate) shell: u64,
     pub(crate) uid: u32,
 }
@@ -54,18 +54,17 @@ impl Core {
         // Nothing is waited for before: two who start the same app at once get two instances.
         let claim = self.claim_instance(&wish, &package)?;
         let instance = claim.instance.clone();
-        let started = self.run_claimed(wish, &package, &instance).await;
-        if started.is_err() {
-            self.live.borrow_mut().presets.retain(|(of, _), _| *of != instance);
-        }
-        Ok((instance, started?))
+        let process = self.run_claimed(wish, &package, &instance).await?;
+        Ok((instance, process))
     }
 
     async fn run_claimed(self: &Rc<Self>, wish: Wish, package: &Installed, instance: &str) -> Result<u64, Problem> {
         let by = format!("uid {}", wish.uid);
-        for (label, choice) in wish.presets {
-            let preset = self.preset(&by, package, instance, &label, wish.shell, wish.uid, choice).await?;
-            self.live.borrow_mut().presets.insert((instance.to_owned(), label), preset);
+        let mut given = Vec::new();
+        for (label, choice) in wish.given {
+            let announced = package.manifest.announced(&label).ok_or_else(|| not_announced(instance, &label))?;
+            let resolved = self.resolve(wish.shell, wish.uid, choice, announced.interface, announced.rights).await?;
+            given.push((label, resolved));
         }
         let process = self.new_id()?;
         let run = Ran {
@@ -80,8 +79,7 @@ impl Core {
             uid: wish.uid,
         };
         self.live.borrow_mut().failures.remove(instance);
-        self.replace_by_presets(&by, instance).await?;
-        self.start(&by, run, package).await?;
+        self.start(&by, run, package, given).await?;
         Ok(process)
     }
 
@@ -146,8 +144,14 @@ impl Core {
         }
     }
 
-    /// Starts a run of an instance that the caller has claimed.
-    pub(crate) async fn start(self: &Rc<Self>, by: &str, run: Ran, package: &Installed) -> Result<(), Problem> {
+    /// Starts a run of an instance that the caller has claimed, with what it is given by label.
+    pub(crate) async fn start(
+        self: &Rc<Self>,
+        by: &str,
+        run: Ran,
+        package: &Installed,
+        given: Vec<(String, Resolved)>,
+    ) -> Result<(), Problem> {
         let opened = {
             let path = self.package_path(&package.digest);
             async move || crate::compile::blocking(move || Core::open_installed(&path)).await
@@ -176,33 +180,57 @@ impl Core {
         }
         self.commit(by, Record::Ran(run)).await?;
         crate::fault::point("run.recorded");
-        let started = self
-            .start_process(Start {
-                process,
-                image: Image::Sandbox,
-                kind: Kind::App { instance: instance.clone() },
-                name: instance.clone(),
-                setup,
-                resources,
-                claim: None,
-                folder: None,
-                restart: false,
-                memory_bytes: guest_bytes + SANDBOX_BYTES,
-                cpu_seconds: 0,
-                // These two files are all that it may write.
-                file_bytes: if detached { FILE_LIMIT_BYTES } else { 0 },
-            })
-            .await;
-        if let Err(problem) = started {
-            self.record_exit(&instance, process, UNKNOWN_CODE, &problem.to_string());
-            return Err(problem);
-        }
-        let linked = self.link_run(&instance, process, shell).await;
-        if linked.is_err() {
-            self.stop_process(process, true);
-        }
+        let start = Start {
+            process,
+            image: Image::Sandbox,
+            kind: Kind::App { instance: instance.clone() },
+            name: instance.clone(),
+            setup,
+            resources,
+            claim: None,
+            folder: None,
+            restart: false,
+            memory_bytes: guest_bytes + SANDBOX_BYTES,
+            cpu_seconds: 0,
+            // These two files are all that it may write.
+            file_bytes: if detached { FILE_LIMIT_BYTES } else { 0 },
+        };
+        let mut granted = Vec::new();
+        let started = match self.give(&format!("{by} with the run"), &instance, given, &mut granted).await {
+            Ok(()) => self.start_process(start).await,
+            refused => refused,
+        };
+        let begun = match started {
+            Ok(()) => {
+                let linked = self.link_run(&instance, process, shell).await;
+                linked.inspect_err(|_| self.stop_process(process, true))
+            }
+            Err(problem) => {
+                self.record_exit(&instance, process, UNKNOWN_CODE, &problem.to_string());
+                Err(problem)
+            }
+        };
         self.bells.processes.ring();
-        linked
+        if begun.is_err() {
+            self.end_grants_soon(granted, EndReason::Closed, "the run that it was given with did not begin".into());
+        }
+        begun
+    }
+
+    /// Grants what a person gives with a run: recorded before there is a process that could ask, so that it is listed
+    /// and can be taken away like everything else, whether or not the app ever asks.
+    async fn give(
+        self: &Rc<Self>,
+        by: &str,
+        instance: &str,
+        given: Vec<(String, Resolved)>,
+        granted: &mut Vec<u64>,
+    ) -> Result<(), Problem> {
+        for (label, resolved) in given {
+            let holder = Holder::Instance(instance.to_owned());
+            granted.push(self.grant(by, holder, &label, resolved, false).await?);
+        }
+        Ok(())
     }
 
     async fn link_run(self: &Rc<Self>, instance: &str, process: u64, shell: u64) -> Result<(), Problem> {
@@ -214,43 +242,6 @@ impl Core {
             }
         }
         Ok(())
-    }
-
-    /// What a person gives anew with a run takes the place of what the instance held under those labels.
-    async fn replace_by_presets(self: &Rc<Self>, by: &str, instance: &str) -> Result<(), Problem> {
-        let replaced: Vec<u64> = {
-            let (state, live) = (self.state.borrow(), self.live.borrow());
-            let holder = Holder::Instance(instance.to_owned());
-            let preset = |label: &str| live.presets.contains_key(&(instance.to_owned(), label.to_owned()));
-            state
-                .grants
-                .held_by(&holder)
-                .filter(|(_, node)| preset(&node.granted.label))
-                .map(|(grant, _)| grant)
-                .collect()
-        };
-        self.end_grants(by, &replaced, EndReason::Closed, "given anew with a run").await?;
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one caller, which has them apart")]
-    async fn preset(
-        self: &Rc<Self>,
-        by: &str,
-        package: &Installed,
-        instance: &str,
-        label: &str,
-        shell: u64,
-        uid: u32,
-        choice: Choice,
-    ) -> Result<Preset, Problem> {
-        let announced = package
-            .manifest
-            .announced(label)
-            .cloned()
-            .ok_or_else(|| crate::deciding::not_announced(instance, label))?;
-        let resolved = self.resolve(shell, uid, choice, announced.interface, announced.rights).await?;
-        Ok(Preset { by: format!("{by} with the run"), resolved })
     }
 }
 

@@ -177,8 +177,6 @@ pub(crate) struct Live {
     pub brought: HashMap<(u64, u64), Brought>,
     /// Instances that somebody is starting, from before anything of it is known to others.
     pub starting: HashSet<String>,
-    /// What a person has decided for a run before it asked, by instance and label.
-    pub presets: HashMap<(String, String), crate::deciding::Preset>,
     /// Compiled components by hash.
     pub compiled: HashMap<[u8; 32], Rc<OwnedFd>>,
     /// How often an instance asked again for what is undecided, by request.

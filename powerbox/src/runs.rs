@@ -59,7 +59,6 @@ impl Core {
 
     /// The kernel says that an app's process ended.
     pub(crate) fn app_exited(self: &Rc<Self>, instance: &str, process: u64, code: i32, last: &str) {
-        self.live.borrow_mut().presets.retain(|(of, _), _| of != instance);
         self.record_exit(instance, process, code, last);
         let row = self.state.borrow().instances.get(instance).filter(|row| row.run.process == process).cloned();
         let Some(row) = row.filter(|row| row.wanted && !self.stopping.get()) else { return };
@@ -126,7 +125,7 @@ impl Core {
             let process = self.new_id()?;
             let run =
                 Ran { process, version: package.manifest.version.clone(), digest: package.digest, ..row.run.clone() };
-            self.start(THE_NODE, run, &package).await
+            self.start(THE_NODE, run, &package, Vec::new()).await
         };
         if let Err(problem) = started.await {
             self.warn_about(instance, format!("{instance} could not be started again: {problem}"));

@@ -29,7 +29,8 @@ interface Operator {
 
   # --- instances ---
   run @6 (app :Text, instance :Text, arguments :List(Text), detached :Bool, grants :List(Preset)) -> (instance :Text, process :UInt64);
-  # instance: "" picks app, app#2, … . Foreground: the raw links stdin, stdout and stderr arrive at the shell's
+  # instance: "" picks app, app#2, … . grants: recorded before the app begins, each in the place of what the instance
+  # held under its label; like every grant they stay until they end or are revoked. Foreground: the raw links stdin, stdout and stderr arrive at the shell's
   # door, labelled "<instance>/stdin" and so on, and the app ends with the shell.
   wait @7 (instance :Text, process :UInt64) -> (code :Int32, last :Text);
   # Waits until that run has ended. code: exit code, or minus a signal's number.

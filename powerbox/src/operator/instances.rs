@@ -38,16 +38,16 @@ pub(super) async fn run(
     for argument in params.get_arguments()? {
         arguments.push(text(argument?)?);
     }
-    let mut presets = Vec::new();
+    let mut given = Vec::new();
     for preset in params.get_grants()? {
-        presets.push((text(preset.get_label()?)?, read_choice(preset.get_choice()?)?));
+        given.push((text(preset.get_label()?)?, read_choice(preset.get_choice()?)?));
     }
     let wish = Wish {
         app: text(params.get_app()?)?,
         instance: text(params.get_instance()?)?,
         arguments,
         detached: params.get_detached(),
-        presets,
+        given,
         shell: of.shell,
         uid: of.uid,
     };

@@ -42,6 +42,29 @@ fn what_no_package_announces_is_refused_ten_thousand_times_and_counted() {
 }
 
 #[test]
+fn what_a_person_gives_with_a_run_is_listed_and_taken_away_before_the_app_asks() {
+    let scene = Scene::get();
+    let mut attack = scene.start_attack("given", &scene.preset(), &["never-at-its-door"]);
+    attack.hear("not looking");
+    let listed = || {
+        let grants = scene.node.json(["grants"]);
+        grants.as_array().expect("a list").iter().filter(|row| row["holder"] == "given").count()
+    };
+    assert_eq!(listed(), 1);
+    scene.node.expect(["revoke", "given:folder"]);
+    assert_eq!(listed(), 0);
+    scene.node.expect(["stop", "given"]);
+    drop(attack.end());
+    // Nothing is left of it that the next question would find.
+    let mut attack = scene.start_attack("given", &[], &["ask", "again"]);
+    for said in ["begun", "Pending 0", "Unannounced 0", "Granted 0"] {
+        attack.hear(said);
+    }
+    assert_eq!(attack.end().0, Some(0));
+    scene.all_is_well();
+}
+
+#[test]
 fn not_everything_that_is_announced_can_wait_for_a_decision_at_once() {
     let scene = Scene::get();
     let package = forge::changed("asker", |manifest| {

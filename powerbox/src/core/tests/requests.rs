@@ -13,7 +13,7 @@ async fn asker(labels: usize) -> Node {
     Node::recovered(vec![installed(labels), ran(10)], inventory).await
 }
 
-fn question(label: &str) -> Question {
+pub(super) fn question(label: &str) -> Question {
     Question {
         label: label.into(),
         interface: directory(),
@@ -23,7 +23,7 @@ fn question(label: &str) -> Question {
     }
 }
 
-async fn ask(node: &Node, question: Question) -> Result<Answer, Problem> {
+pub(super) async fn ask(node: &Node, question: Question) -> Result<Answer, Problem> {
     node.core.ask("search".into(), question).await
 }
 

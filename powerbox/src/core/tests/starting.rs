@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 
-use schema::kernel_capnp::Image;
+use schema::kernel_capnp::{Image, Outcome};
 
 use super::choosing::bring;
 use super::kernel::{Command, Inventory};
+use super::requests::{ask, question};
 use super::*;
+use crate::asking::Answer;
 use crate::choosing::{Choice, Pick};
 use crate::instances::Wish;
 
@@ -17,7 +19,7 @@ fn wish(instance: &str, token: u64) -> Wish {
         instance: instance.into(),
         arguments: Vec::new(),
         detached: true,
-        presets: vec![("l0".into(), choice)],
+        given: vec![("l0".into(), choice)],
         shell: 20,
         uid: 1_000,
     }
@@ -48,10 +50,13 @@ fn two_who_start_an_app_at_once_get_an_instance_each_with_their_own_folder() {
         bring(&node, 1, "/first");
         let (first, second) = node.kernel.agree_until(both).await;
         assert_eq!((first.unwrap().0.as_str(), second.unwrap().0.as_str()), ("search", "search#2"));
-        let live = node.core.live.borrow();
-        let folder_of = |instance: &str| live.presets[&(instance.to_owned(), "l0".to_owned())].resolved.offer.clone();
+        let state = node.core.state.borrow();
+        let folder_of = |instance: &str| {
+            let held = state.grants.labelled(&Holder::Instance(instance.to_owned()), "l0");
+            held.map(|(_, node)| node.granted.offer.clone()).unwrap_or_default()
+        };
         assert_eq!([folder_of("search"), folder_of("search#2")], ["host:/first", "host:/second"]);
-        assert!(live.starting.is_empty());
+        assert!(node.core.live.borrow().starting.is_empty());
     });
 }
 
@@ -74,17 +79,68 @@ fn a_name_that_is_being_started_is_refused_and_free_again_when_that_fails() {
 }
 
 #[test]
-fn a_start_that_fails_leaves_no_decision_for_the_next() {
+fn a_start_that_fails_gives_nothing() {
     run(async {
         let node = ready().await;
         let mut two = wish("", 1);
         // The second label is not announced.
-        two.presets.push(("l7".into(), two.presets[0].1.clone()));
+        two.given.push(("l7".into(), two.given[0].1.clone()));
         bring(&node, 1, "/first");
         let core = node.core.clone();
         let failing = tokio::task::spawn_local(async move { core.run(two).await });
         assert!(node.kernel.agree_until(failing).await.is_err());
-        assert!(node.core.live.borrow().presets.is_empty());
+        assert_eq!(node.core.state.borrow().grants.next(), 1, "something was granted");
+        // And where the process cannot be had, what was granted with it has ended again.
+        bring(&node, 1, "/first");
+        let core = node.core.clone();
+        let failing = tokio::task::spawn_local(async move { core.run(wish("", 1)).await });
+        loop {
+            match node.kernel.command().await {
+                Command::Start { image: Image::Sandbox, .. } => break node.kernel.answer(Outcome::Refused),
+                command => {
+                    node.kernel.answer(Outcome::Ok);
+                    node.kernel.follow(&command);
+                }
+            }
+        }
+        assert!(failing.await.unwrap().is_err());
+        while !matches!(node.kernel.agree().await, Command::Forget(_)) {}
+        assert_eq!(node.ended_on_disk(), [(1, EndReason::Closed)]);
+    });
+}
+
+#[test]
+fn what_is_given_with_a_run_is_a_grant_before_the_app_can_ask_and_ends_like_one() {
+    run(async {
+        let node = ready().await;
+        bring(&node, 1, "/wide");
+        let core = node.core.clone();
+        let starting = tokio::task::spawn_local(async move { core.run(wish("", 1)).await });
+        loop {
+            let command = node.kernel.command().await;
+            if let Command::Start { image: Image::Sandbox, .. } = command {
+                let on_disk = node.on_disk();
+                assert!(on_disk.iter().any(|record| matches!(record, Record::Granted(_))), "{on_disk:?}");
+                node.kernel.answer(Outcome::Ok);
+                node.kernel.follow(&command);
+                break;
+            }
+            node.kernel.answer(Outcome::Ok);
+            node.kernel.follow(&command);
+        }
+        node.kernel.agree_until(starting).await.unwrap();
+        // It has not asked yet: a person gives it something narrower, and takes that away.
+        bring(&node, 2, "/narrow");
+        let core = node.core.clone();
+        let deciding = tokio::task::spawn_local(async move {
+            let choice = Choice { pick: Pick::Folder(2), caveats: read_only() };
+            let narrower = core.grant_label(20, 1_000, "search".into(), "l0".into(), choice).await.unwrap();
+            core.end_grants("uid 1000", &[narrower], EndReason::Revoked, "").await.unwrap();
+        });
+        node.kernel.agree_until(deciding).await;
+        assert_eq!(node.ended_on_disk(), [(1, EndReason::Closed), (2, EndReason::Revoked)]);
+        assert_eq!(ask(&node, question("l0")).await.unwrap(), Answer::Revoked);
+        assert_eq!(node.core.state.borrow().grants.alive(), 0);
     });
 }
 
@@ -94,7 +150,7 @@ fn an_app_that_is_uninstalled_while_it_is_compiled_is_not_started() {
         let node = ready().await;
         node.core.live.borrow_mut().compiled.clear();
         let start = |instance: &str| {
-            let (core, wish) = (node.core.clone(), Wish { presets: Vec::new(), ..wish(instance, 0) });
+            let (core, wish) = (node.core.clone(), Wish { given: Vec::new(), ..wish(instance, 0) });
             tokio::task::spawn_local(async move { core.run(wish).await })
         };
         // The first is at the compiler, and the second waits for what that makes.
