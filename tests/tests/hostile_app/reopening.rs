@@ -37,6 +37,7 @@ fn who_opens_its_link_again_and_again_waits_and_does_not_fill_the_log() {
     // The first link of all is no new one; and one may have been made since a whole period.
     let periods = u64::try_from(began.elapsed().as_millis() / PERIOD.as_millis()).expect("not that long");
     let links = 1 + AT_ONCE + periods + 1;
-    assert!(records >= AT_ONCE * RECORDS, "it did not get far: {records} records");
+    // Not each of its questions is a new link: one that comes before the end of the last link is known makes none.
+    assert!(records >= AT_ONCE, "it did not get far: {records} records");
     assert!(records <= links * RECORDS, "{records} records of at most {links} links");
 }
