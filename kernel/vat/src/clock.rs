@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::Waker;
 
 /// Where the library learns the time.
 pub trait Clock: 'static {
@@ -13,4 +14,10 @@ pub trait Clock: 'static {
 
     /// Is ready after that many nanoseconds, not before.
     fn sleep(&self, duration_ns: u64) -> Pin<Box<dyn Future<Output = ()>>>;
+
+    /// Wakes when whatever else this thread has to do had its turn: where it can, also what it has yet to learn of, such
+    /// as bytes that came for another link meanwhile.
+    fn wake_after_others(&self, waker: &Waker) {
+        waker.wake_by_ref();
+    }
 }

@@ -94,6 +94,33 @@ fn a_cut_in_the_middle_of_a_turn_is_seen_before_the_next_call() {
 }
 
 #[test]
+fn a_flood_on_one_link_keeps_no_call_of_another_waiting() {
+    const FLOOD: usize = 2_000;
+    /// A few turns of the flooding link; with a runtime that looks at its sockets only now and then it is all of them.
+    const SERVED_MEANWHILE: usize = 100;
+    run(async {
+        let (flooded, neighbour) = (serve(), serve());
+        let (flood, root) = (flooded.keeper.clone(), neighbour.root);
+        let answered_at = Rc::new(RefCell::new(None));
+        let (answered, begun) = (answered_at.clone(), Rc::new(RefCell::new(0)));
+        let begun_at = begun.clone();
+        *flooded.keeper.act.borrow_mut() = Some(Box::new(move || {
+            *begun_at.borrow_mut() = flood.started.get();
+            let (flood, answered, call) = (flood.clone(), answered.clone(), root.call(NOOP, None).promise);
+            spawn_local(async move {
+                call.await.unwrap();
+                *answered.borrow_mut() = Some(flood.started.get());
+            });
+        }));
+        let act_at = FLOOD / 10;
+        let calls = (0..FLOOD).map(|at| flooded.root.call(if at == act_at { ACT } else { NOOP }, None).promise);
+        futures::future::try_join_all(calls).await.unwrap();
+        let (begun, answered) = (*begun.borrow(), answered_at.borrow().expect("the neighbour's call was answered"));
+        assert!(begun < answered && answered < begun + SERVED_MEANWHILE, "called at {begun}, answered at {answered}");
+    });
+}
+
+#[test]
 fn a_hang_up_is_seen_although_bytes_wait_unread() {
     run(async {
         for by_the_peer in [false, true] {

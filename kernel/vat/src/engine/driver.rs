@@ -127,8 +127,7 @@ impl Engine {
         }
         self.turn.polling.store(false, Ordering::SeqCst);
         if self.turn.woken.load(Ordering::SeqCst) || self.state.is_paused() {
-            // more to do; first others of the thread
-            context.waker().wake_by_ref();
+            self.state.clock.wake_after_others(context.waker());
         }
         Poll::Pending
     }
