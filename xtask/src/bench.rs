@@ -19,19 +19,28 @@ pub(crate) struct Arguments {
 
 /// A program that something is measured against, built from its own release.
 struct Peer {
+    /// What the rows call it; it lies in a folder of that name.
+    name: &'static str,
     program: &'static str,
     package: &'static str,
     version: &'static str,
-    /// The parts that a row uses, and no more: it starts faster without the others.
-    features: &'static str,
+    /// Only these parts of it; as it is released where there are none.
+    features: Option<&'static str>,
 }
 
-const PEERS: &[Peer] = &[Peer {
-    program: "wasmtime",
-    package: "wasmtime-cli",
-    version: "48.0.8",
-    features: "run,component-model,compile",
-}];
+const WASMTIME_VERSION: &str = "48.0.8";
+
+const PEERS: &[Peer] = &[
+    Peer { name: "wasmtime", program: "wasmtime", package: "wasmtime-cli", version: WASMTIME_VERSION, features: None },
+    // It starts faster without what the rows do not use.
+    Peer {
+        name: "wasmtime-lean",
+        program: "wasmtime",
+        package: "wasmtime-cli",
+        version: WASMTIME_VERSION,
+        features: Some("run,component-model,compile"),
+    },
+];
 
 /// Measures. A missed aim is no error; a row that cannot be measured is.
 pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<(), String> {
@@ -44,7 +53,7 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<(), String> {
         peer.ensure(root, &peers)?;
     }
     let mut command = Command::new(program);
-    command.args(&arguments.rows).env("LATCH_BINARIES", &binaries).env("LATCH_PEERS", peers.join("bin"));
+    command.args(&arguments.rows).env("LATCH_BINARIES", &binaries).env("LATCH_PEERS", &peers);
     for (wanted, word) in [(arguments.json, "--json"), (arguments.quick, "--quick")] {
         if wanted {
             command.arg(word);
@@ -64,20 +73,23 @@ fn needed(program: &Path, rows: &[String]) -> Result<Vec<&'static Peer>, String>
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
     let names = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(PEERS.iter().filter(|peer| names.lines().any(|name| name == peer.program)).collect())
+    Ok(PEERS.iter().filter(|peer| names.lines().any(|name| name == peer.name)).collect())
 }
 
 impl Peer {
-    /// Installs it below `target/peers`, once for each version.
-    fn ensure(&self, root: &Path, folder: &Path) -> Result<(), String> {
+    /// Installs it into its folder below `target/peers`, once for each version.
+    fn ensure(&self, root: &Path, peers: &Path) -> Result<(), String> {
+        let folder = peers.join(self.name);
         if self.is_there(&folder.join("bin").join(self.program)) {
             return Ok(());
         }
         eprintln!("installing {} {} into {} (some minutes, once)", self.package, self.version, folder.display());
         let mut command = run::cargo(root);
         command.args(["install", self.package, "--version", self.version, "--locked", "--force"]);
-        command.args(["--no-default-features", "--features", self.features]).arg("--root").arg(folder);
-        command.env("CARGO_TARGET_DIR", root.join("target/peers/build"));
+        if let Some(features) = self.features {
+            command.args(["--no-default-features", "--features", features]);
+        }
+        command.arg("--root").arg(&folder).env("CARGO_TARGET_DIR", peers.join("build"));
         run::check(&mut command)
     }
 

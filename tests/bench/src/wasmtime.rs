@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The command's name, as `cargo xtask bench` knows it.
-pub(crate) const PROGRAM: &str = "wasmtime";
+/// wasmtime as it is released, by the name that `cargo xtask bench` knows it by.
+pub(crate) const RELEASED: &str = "wasmtime";
+/// The same, built with only the parts that are used here.
+pub(crate) const LEAN: &str = "wasmtime-lean";
+
+const PROGRAM: &str = "wasmtime";
 
 /// wasmtime, and the component of `tests/guests/plain` compiled by it.
 pub(crate) struct Wasmtime {
@@ -15,10 +19,10 @@ pub(crate) struct Wasmtime {
 }
 
 impl Wasmtime {
-    /// Finds it in `$LATCH_PEERS` or on the path, and compiles.
-    pub(crate) fn prepare() -> Result<Self, String> {
+    /// Finds the one of that name in `$LATCH_PEERS`, or any on the path, and compiles.
+    pub(crate) fn prepare(name: &str) -> Result<Self, String> {
         let program = std::env::var_os("LATCH_PEERS")
-            .map(|peers| PathBuf::from(peers).join(PROGRAM))
+            .map(|peers| PathBuf::from(peers).join(name).join("bin").join(PROGRAM))
             .unwrap_or_else(|| PathBuf::from(PROGRAM));
         let output = Command::new(&program).arg("--version").output();
         let output =

@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::operator;
 use crate::outcome::{Aim, Outcome, Part};
 use crate::sample::Sample;
-use crate::wasmtime::Wasmtime;
+use crate::wasmtime::{self, Wasmtime};
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -18,16 +18,19 @@ const WARM_UP: u32 = 5;
 pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
     let node = Node::start()?;
     node.install(&package("plain"))?;
-    let wasmtime = Wasmtime::prepare()?;
-    let (mut subject, mut open_shell, mut baseline) = (Sample::default(), Sample::default(), Sample::default());
+    let released = Wasmtime::prepare(wasmtime::RELEASED)?;
+    let lean = Wasmtime::prepare(wasmtime::LEAN)?;
+    let [mut subject, mut open_shell, mut baseline, mut lean_baseline] = [const { Sample::new() }; 4];
     for round in scale.rounds(WARM_UP + 60, WARM_UP + 300, 1) {
         let of_latch = until_first_byte(&mut node.latch(["run", "plain"]))?;
-        let of_wasmtime = until_first_byte(&mut wasmtime.command())?;
+        let of_released = until_first_byte(&mut released.command())?;
+        let of_lean = until_first_byte(&mut lean.command())?;
         let of_shell: Sample = operator::until_first_byte(&node.state(), "plain", 1)?.into_iter().collect();
         if round >= WARM_UP {
             subject.push(of_latch);
             open_shell.extend(&of_shell);
-            baseline.push(of_wasmtime);
+            baseline.push(of_released);
+            lean_baseline.push(of_lean);
         }
     }
     Ok(Outcome {
@@ -37,9 +40,10 @@ pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
         against: "wasmtime run of the same component, compiled before",
         parts: vec![
             Part::of_medians("latch run, to the first byte", &subject, &baseline),
+            Part::of_medians("latch run, against wasmtime with only what this needs", &subject, &lean_baseline).aside(),
             Part::of_medians("asked for by an open shell", &open_shell, &baseline).aside(),
         ],
-        note: wasmtime.version,
+        note: released.version,
     })
 }
 

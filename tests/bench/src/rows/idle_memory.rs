@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::outcome::{Aim, Outcome, Part};
 use crate::peer::{Engine, Load, Order, Pair, Work};
 use crate::sample::Sample;
-use crate::wasmtime::Wasmtime;
+use crate::wasmtime::{self, Wasmtime};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -55,7 +55,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// Memory of the whole node for each app that does nothing.
 pub(super) fn app(scale: Scale) -> Result<Outcome, String> {
     let times = scale.pick(2, 5);
-    let wasmtime = Wasmtime::prepare()?;
+    let wasmtime = Wasmtime::prepare(wasmtime::RELEASED)?;
     let node = Node::start()?;
     node.install(&package("plain"))?;
     node.install(&package("bench"))?;

@@ -70,7 +70,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "cold-start",
         about: "an installed app's start to its first output",
-        peers: &[wasmtime::PROGRAM],
+        peers: &[wasmtime::RELEASED, wasmtime::LEAN],
         measure: cold_start::measure,
     },
     Row {
@@ -94,7 +94,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "idle-memory.app",
         about: "memory of the whole node for each idle app",
-        peers: &[wasmtime::PROGRAM],
+        peers: &[wasmtime::RELEASED],
         measure: idle_memory::app,
     },
     Row { name: "idle-memory.node", about: "memory of an idle node", peers: &[], measure: idle_memory::node },
