@@ -130,7 +130,7 @@ impl Core {
                 let how = crate::record::exit_code(code);
                 self.warn_about(&name, format!("{name} ended with {how} and is started again"));
             }
-            Kind::Compile => self.compiler.ended(process, code, last),
+            Kind::Compile => self.compiler.processes.ended(process, code, last),
             Kind::Shell | Kind::Unknown => {}
         }
         self.bells.processes.ring();

@@ -2,6 +2,7 @@
 //! disk at each step.
 
 mod choosing;
+mod compiling;
 mod indexed;
 mod kernel;
 mod recovery;
