@@ -6,6 +6,7 @@ mod compiling;
 mod indexed;
 mod kernel;
 mod recovery;
+mod reports;
 mod requests;
 mod starting;
 mod steps;
