@@ -8,6 +8,7 @@ mod kernel;
 mod recovery;
 mod reports;
 mod requests;
+mod spoken;
 mod starting;
 mod steps;
 mod used_up;
