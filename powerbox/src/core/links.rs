@@ -235,7 +235,6 @@ impl Core {
             methods: caveats.methods.clone(),
             peer,
             holder: holder_name(&granted.holder),
-            ..plain_badge()
         })
     }
 

@@ -12,6 +12,8 @@ use super::*;
 use crate::compile::process::Patience;
 use crate::problem::Problem;
 
+/// What has not happened within this does not happen: a test that fails, instead of one that hangs.
+const WATCHDOG: Duration = Duration::from_secs(20);
 const COMPATIBILITY: &str = "0123456789abcdef";
 
 /// A node whose compiler has said what it makes code for.
@@ -32,9 +34,14 @@ fn need(node: &Node, author: u8, component: u8) -> JoinHandle<Result<(), Problem
     })
 }
 
+/// The next command.
+async fn command(node: &Node) -> Command {
+    tokio::time::timeout(WATCHDOG, node.kernel.agree()).await.expect("nothing is done")
+}
+
 /// The next compiler's process. It stands still.
 async fn compiler(node: &Node) -> u64 {
-    match node.kernel.agree().await {
+    match command(node).await {
         Command::Start { process, image: Image::Compile, .. } => process,
         other => panic!("no compilation: {other:?}"),
     }
@@ -64,7 +71,8 @@ fn what_was_compiled_before_waits_for_no_compilation() {
         let name = format!("{}-{COMPATIBILITY}", crate::record::hexadecimal(&[3; 32]));
         crate::compile::keep_on_disk(kept, &node.folder.path().join(crate::compile::FOLDER).join(name));
         for _ in 0..2 {
-            need(&node, 3, 3).await.unwrap().unwrap();
+            let had = tokio::time::timeout(WATCHDOG, need(&node, 3, 3)).await.expect("it waits");
+            had.unwrap().unwrap();
         }
         // What was not has to wait.
         let third = need(&node, 4, 4);
@@ -100,7 +108,7 @@ fn a_compilation_that_stands_still_is_ended_and_its_place_is_free() {
         let first = need(&node, 1, 1);
         let process = compiler(&node).await;
         let second = need(&node, 1, 2);
-        assert_eq!(node.kernel.agree().await, Command::Stop { process, kill: true });
+        assert_eq!(command(&node).await, Command::Stop { process, kill: true });
         let refused = first.await.unwrap().unwrap_err().to_string();
         assert!(refused.contains("did not end within") && refused.contains("Try again"), "{refused}");
         compiler(&node).await;
@@ -120,9 +128,9 @@ fn a_check_that_stands_still_is_ended_and_made_again_by_the_next() {
             // Two want to know, and one is asked.
             let both = [need(&node, 1, 1), need(&node, 2, 2)];
             let process = compiler(&node).await;
-            assert_eq!(node.kernel.agree().await, Command::Stop { process, kill: true });
+            assert_eq!(command(&node).await, Command::Stop { process, kill: true });
             let process = compiler(&node).await;
-            assert_eq!(node.kernel.agree().await, Command::Stop { process, kill: true });
+            assert_eq!(command(&node).await, Command::Stop { process, kill: true });
             for refused in both {
                 let refused = refused.await.unwrap().unwrap_err().to_string();
                 assert!(refused.contains("did not say within"), "{refused}");
@@ -143,7 +151,7 @@ fn whoever_waits_no_longer_leaves_nothing_behind() {
             gone.abort();
             assert!(gone.await.unwrap_err().is_cancelled());
         }
-        assert_eq!(node.kernel.agree().await, Command::Stop { process, kill: true });
+        assert_eq!(command(&node).await, Command::Stop { process, kill: true });
         // Who waited for the same has its turn.
         compiler(&node).await;
         third.abort();
