@@ -5,6 +5,7 @@ use std::rc::Rc;
 use vat::words::{EndReason, Rights, clip};
 
 use crate::core::Core;
+use crate::pace::REOPENINGS;
 use crate::problem::Problem;
 use crate::record::{Asked, Holder, How, Record};
 use crate::requests::Standing;
@@ -93,14 +94,14 @@ impl Core {
 
     /// Links a grant because its holder wants it again: not more often than makes sense.
     pub(crate) fn reopen_soon(self: &Rc<Self>, grant: u64) {
-        let now_ms = self.now_ms();
+        let now_us = self.now_ms() * 1_000;
         let mut live = self.live.borrow_mut();
         if live.opening.contains(&grant) || live.paced.contains(&grant) {
             return;
         }
-        live.paces.retain(|_, pace| !pace.is_fresh(now_ms));
-        let pause_ms = live.paces.entry(grant).or_default().pause_ms(now_ms);
-        if pause_ms == 0 {
+        live.paces.retain(|_, pace| !pace.is_fresh(now_us));
+        let pause_us = live.paces.entry(grant).or_default().pause_us(REOPENINGS, 1, now_us);
+        if pause_us == 0 {
             drop(live);
             return self.open_soon(grant);
         }
@@ -112,7 +113,7 @@ impl Core {
         self.warn_about(&holder, text);
         let core = self.clone();
         crate::core::spawn(async move {
-            tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+            tokio::time::sleep(std::time::Duration::from_micros(pause_us)).await;
             core.live.borrow_mut().paced.remove(&grant);
             core.open_soon(grant);
         });

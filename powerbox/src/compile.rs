@@ -1,88 +1,87 @@
 //! Compiling components: one confined process for each, whose product is sealed in memory before anything looks at it,
 //! and kept on disk for the next start.
 
+pub(crate) mod process;
+
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use capnp::message::Builder;
+use package::Manifest;
 use rustix::fs::{MemfdFlags, SealFlags};
-use schema::kernel_capnp::Image;
-use schema::setup_capnp::compile_setup;
+use tokio::sync::OnceCell;
 use vat::door::ResourceKind;
 
 use crate::bells::Bell;
-use crate::core::{Core, Start, setup};
-use crate::live::Kind;
+use crate::core::Core;
 use crate::problem::{Problem, on_disk};
 use crate::record::hexadecimal;
+use process::{Processes, Task};
 
 /// Where compiled components are, in the powerbox's folder.
 pub(crate) const FOLDER: &str = "compiled";
 /// The longest product that is taken: machine code is about three times as long as the component, and twice that.
 const COMPILED_LIMIT_BYTES: u64 = 6 * package::COMPONENT_LIMIT_BYTES;
-/// Processor time of one compilation. The search app takes one second.
-const CPU_SECONDS: u64 = 60;
-/// Memory of one compilation.
-const MEMORY_BYTES: u64 = 1 << 30;
 /// The compatibility hash is a short line.
 const COMPATIBILITY_LIMIT_BYTES: u64 = 128;
-/// Compilations at a time: each takes a core and up to its memory.
+/// Compilations at a time: each takes a core and up to its memory. They are of different authors: what one author's
+/// components do to the compiler keeps nobody else's waiting.
 const AT_ONCE: usize = 2;
 
 /// What is known of compiling.
 #[derive(Debug, Default)]
 pub(crate) struct Compiler {
-    compatibility: RefCell<Option<String>>,
-    /// Exit code and last word of compilations that ended.
-    ended: RefCell<HashMap<u64, (i32, String)>>,
-    running: RefCell<HashSet<u64>>,
-    /// Components that are being compiled.
-    busy: RefCell<HashSet<[u8; 32]>>,
+    pub(crate) compatibility: OnceCell<String>,
+    pub(crate) processes: Processes,
+    /// Components that somebody looks for on the disk, or has compiled.
+    sought: RefCell<HashSet<[u8; 32]>>,
+    /// Authors one of whose components is being compiled.
+    authors: RefCell<HashSet<[u8; 32]>>,
+    /// Something of the two was given back.
     bell: Bell,
 }
 
 impl Compiler {
-    /// A compilation's process ended.
-    pub(crate) fn ended(&self, process: u64, code: i32, last: &str) {
-        if self.running.borrow_mut().remove(&process) {
-            self.ended.borrow_mut().insert(process, (code, last.to_owned()));
-        }
+    /// Waits for a place on a list of so many, where each key has one at most.
+    async fn place<'a>(&'a self, list: &'a RefCell<HashSet<[u8; 32]>>, limit: usize, key: [u8; 32]) -> Place<'a> {
+        let place = self.bell.until(|| {
+            let mut taken = list.borrow_mut();
+            // Lazily: a place that was not had must not be given back.
+            (taken.len() < limit && taken.insert(key)).then(|| Place { list, key, bell: &self.bell })
+        });
+        place.await
+    }
+}
+
+/// A place on a list, given back however that for which it was taken ends.
+struct Place<'a> {
+    list: &'a RefCell<HashSet<[u8; 32]>>,
+    key: [u8; 32],
+    bell: &'a Bell,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.list.borrow_mut().remove(&self.key);
         self.bell.ring();
     }
 }
 
-/// Takes a component off the list of those being compiled, however that ends.
-struct Turn<'a>(&'a Compiler, [u8; 32]);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.busy.borrow_mut().remove(&self.1);
-        self.0.bell.ring();
-    }
-}
-
 impl Core {
-    /// The compiled form of a component in sealed memory: from memory, from disk, or compiled now.
+    /// The compiled form of a package's component in sealed memory: from memory, from disk, or compiled now. Only the last
+    /// needs a place: what was compiled before waits for no compilation, whoever brought that.
     pub(crate) async fn compiled(
         self: &Rc<Self>,
-        hash: [u8; 32],
+        manifest: &Manifest,
         component: impl AsyncFnOnce() -> Result<File, Problem>,
     ) -> Result<Rc<OwnedFd>, Problem> {
-        let compiler = &self.compiler;
-        // One compilation of the same component at a time; who comes second finds the product.
-        let turn = compiler
-            .bell
-            .until(|| {
-                let mut busy = compiler.busy.borrow_mut();
-                // Lazily: a turn that was not had must not be given back.
-                (busy.len() < AT_ONCE && busy.insert(hash)).then(|| Turn(compiler, hash))
-            })
-            .await;
+        let (compiler, hash) = (&self.compiler, manifest.component);
+        // One at a time looks for the same component; who comes second finds what the first has found or made.
+        let _sought = compiler.place(&compiler.sought, usize::MAX, hash).await;
         if let Some(found) = self.live.borrow().compiled.get(&hash) {
             return Ok(found.clone());
         }
@@ -94,6 +93,7 @@ impl Core {
         let product = match from_disk.await? {
             Some(kept) => kept,
             None => {
+                let _place = compiler.place(&compiler.authors, AT_ONCE, manifest.author).await;
                 let product = self.compile(component().await?).await?;
                 let keep = product.try_clone().map_err(on_disk("the compiled code cannot be kept"))?;
                 blocking(move || {
@@ -106,7 +106,6 @@ impl Core {
         };
         let product = Rc::new(OwnedFd::from(product));
         self.live.borrow_mut().compiled.insert(hash, product.clone());
-        drop(turn);
         Ok(product)
     }
 
@@ -115,13 +114,14 @@ impl Core {
         Ok(self.folder.join(FOLDER).join(format!("{}-{compatibility}", hexadecimal(&hash))))
     }
 
-    /// What compiled code must match, as the compiler says.
+    /// What compiled code must match, as the compiler says. It is asked once, however many want to know.
     pub(crate) async fn compatibility(self: &Rc<Self>) -> Result<String, Problem> {
-        if let Some(known) = self.compiler.compatibility.borrow().as_ref() {
-            return Ok(known.clone());
-        }
+        self.compiler.compatibility.get_or_try_init(|| self.ask_compatibility()).await.cloned()
+    }
+
+    async fn ask_compatibility(self: &Rc<Self>) -> Result<String, Problem> {
         let memory = memory("compatibility")?;
-        self.run_compiler("the compiler's check", true, Vec::new(), &memory).await?;
+        self.run_compiler(Task::Check, Vec::new(), &memory).await?;
         let mut text = String::new();
         let mut product = File::from(memory.try_clone().map_err(on_disk("the compiler's answer"))?);
         product
@@ -134,7 +134,6 @@ impl Core {
                 "latch-compile does not say what it makes code for. Install a matching version",
             ));
         }
-        *self.compiler.compatibility.borrow_mut() = Some(text.clone());
         Ok(text)
     }
 
@@ -142,7 +141,7 @@ impl Core {
         let memory = memory("compiled")?;
         let component = Rc::new(OwnedFd::from(component));
         let resources = vec![("component", ResourceKind::File, component)];
-        self.run_compiler("a compilation", false, resources, &memory).await?;
+        self.run_compiler(Task::Component, resources, &memory).await?;
         let product = File::from(memory.try_clone().map_err(on_disk("the compiled code"))?);
         let length = product.metadata().map_err(on_disk("the compiled code"))?.len();
         if length == 0 || length > COMPILED_LIMIT_BYTES {
@@ -153,60 +152,6 @@ impl Core {
         // From here on nobody can change it, whoever still has it open.
         seal(&product)?;
         Ok(product)
-    }
-
-    async fn run_compiler(
-        self: &Rc<Self>,
-        name: &str,
-        check: bool,
-        mut resources: Vec<(&str, ResourceKind, Rc<OwnedFd>)>,
-        memory: &Rc<OwnedFd>,
-    ) -> Result<(), Problem> {
-        resources.push(("compiled", ResourceKind::Memory, memory.clone()));
-        let mut message = Builder::new_default();
-        message.init_root::<compile_setup::Builder<'_>>().set_check(check);
-        let process = self.new_id()?;
-        self.compiler.running.borrow_mut().insert(process);
-        let started = self
-            .start_process(Start {
-                process,
-                image: Image::Compile,
-                kind: Kind::Compile,
-                name: name.to_owned(),
-                setup: setup(&message),
-                resources,
-                claim: None,
-                folder: None,
-                restart: false,
-                memory_bytes: MEMORY_BYTES,
-                cpu_seconds: CPU_SECONDS,
-                file_bytes: COMPILED_LIMIT_BYTES,
-            })
-            .await;
-        if let Err(problem) = started {
-            self.compiler.running.borrow_mut().remove(&process);
-            return Err(problem);
-        }
-        let (code, last) = self.compiler.bell.until(|| self.compiler.ended.borrow_mut().remove(&process)).await;
-        let last = crate::words::plain(&last, crate::words::REASON_LIMIT);
-        match code {
-            0 => Ok(()),
-            3 => Err(Problem::refused(format!("the component is refused: {last}. Build it with `latch build`"))),
-            4 => Err(Problem::refused(format!(
-                "the component is too large or too slow to compile: {last}. A component like this would keep the node busy: \
-                 build it smaller"
-            ))),
-            code if code < 0 => Err(Problem::refused(format!(
-                "compiling the component was ended ({}): it took more than {CPU_SECONDS} s of processor time or {} MiB of \
-                 memory, or made more than {} MiB of code. Build it smaller",
-                crate::record::exit_code(code),
-                MEMORY_BYTES >> 20,
-                COMPILED_LIMIT_BYTES >> 20
-            ))),
-            code => Err(Problem::refused(format!(
-                "latch-compile failed with code {code}: {last}. The node's kernel.log may tell more"
-            ))),
-        }
     }
 }
 
@@ -244,7 +189,7 @@ fn read_kept(path: &std::path::Path) -> Option<File> {
 }
 
 /// Keeps a product. Where that fails, the next start compiles again.
-fn keep_on_disk(mut product: File, path: &std::path::Path) {
+pub(crate) fn keep_on_disk(mut product: File, path: &std::path::Path) {
     let mut write = || -> std::io::Result<()> {
         let mut bytes = Vec::new();
         product.rewind()?;

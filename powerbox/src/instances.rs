@@ -156,7 +156,7 @@ impl Core {
             let path = self.package_path(&package.digest);
             async move || crate::compile::blocking(move || Core::open_installed(&path)).await
         };
-        let component = self.compiled(package.manifest.component, opened).await?;
+        let component = self.compiled(&package.manifest, opened).await?;
         let (instance, process) = (run.instance.clone(), run.process);
         let mut resources = vec![("component", ResourceKind::Memory, component)];
         if run.detached {

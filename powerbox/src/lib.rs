@@ -27,6 +27,7 @@ pub mod matching;
 pub mod operator;
 mod output;
 mod pace;
+mod paced;
 mod packages;
 pub mod problem;
 pub mod record;

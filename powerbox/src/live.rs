@@ -10,6 +10,11 @@ use vat::door::{Carries, Confinement, ResourceKind};
 
 use crate::pace::Pace;
 use crate::record::{Folder, Holder};
+use crate::usage::LinkTotals;
+
+/// Ended links that are remembered for their last report: as many as a service keeps reports for, which it makes within
+/// milliseconds of the end. Of one that is forgotten what is left of its lease still comes back, because the lease names it.
+const ENDED_LIMIT: usize = 10_000;
 
 /// What a process is to the powerbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +92,18 @@ pub(crate) struct Link {
     pub server: u64,
     /// The using process.
     pub client: u64,
+    /// What its server has reported of it so far.
+    pub used: LinkTotals,
+    /// Its server has made the last report of it.
+    pub told_last: bool,
+}
+
+impl Link {
+    /// A link of which nothing was reported yet.
+    #[must_use]
+    pub(crate) fn new(grant: u64, carries: Carries, server: u64, client: u64) -> Self {
+        Self { grant, carries, server, client, used: LinkTotals::default(), told_last: false }
+    }
 }
 
 /// A thing that a shell brought through its door.
@@ -155,6 +172,9 @@ pub(crate) struct Live {
     pub processes: BTreeMap<u64, Process>,
     /// By number.
     pub links: HashMap<u64, Link>,
+    /// Links of grants that have ended and of which their servers may yet make the last report. Numbers ascend: the first
+    /// ended, or at least began, before the others.
+    pub ended: BTreeMap<u64, Link>,
     /// The open link of a grant.
     pub open: HashMap<u64, u64>,
     /// Grants for which a link is being made.
@@ -239,5 +259,28 @@ impl Live {
             self.open.remove(&closed.grant);
         }
         Some(closed)
+    }
+
+    /// A link has ended; what it was. Its server may make a last report of it.
+    pub(crate) fn end_link(&mut self, link: u64) -> Option<Link> {
+        let closed = self.close(link)?;
+        if closed.grant != 0 && !closed.told_last {
+            self.ended.insert(link, closed.clone());
+        }
+        if self.ended.len() > ENDED_LIMIT {
+            self.ended.pop_first();
+        }
+        Some(closed)
+    }
+
+    /// The link of that number, if it is one of this grant that this process serves, or served until lately, and may still
+    /// report of.
+    pub(crate) fn reportable(&mut self, link: u64, grant: u64, server: u64) -> Option<&mut Link> {
+        let known = match self.links.get_mut(&link) {
+            Some(known) => known,
+            None => self.ended.get_mut(&link)?,
+        };
+        let is_theirs = grant != 0 && known.grant == grant && known.server == server && !known.told_last;
+        is_theirs.then_some(known)
     }
 }

@@ -1,31 +1,47 @@
-//! How often an app may have the link of one grant made anew. Plain arithmetic, with the time given.
+//! How often somebody may have something done that costs others. Plain arithmetic, with the time given.
 
-/// So many new links of a grant at once: more than any honest app makes while what it uses is restarted a few times.
-const QUICK_REOPENINGS: u64 = 16;
+/// So much of it at once, and then one in each period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate {
+    /// What whoever has wanted nothing for a while may have at once.
+    pub(crate) at_once: u64,
+    /// After that, one in this time.
+    pub(crate) period_us: u64,
+}
 
-/// After those, one in this time. Each leaves up to two records of 250 bytes in the log (a lease and its return), so that
-/// no app can make it grow by more than that.
-const PERIOD_MS: u64 = 2_000;
+/// New links of one grant. At once, more than any honest app makes while what it uses is restarted a few times. Each leaves
+/// up to two records of 250 bytes in the log (a lease and its return): no app can make it grow by more than one pair in two
+/// seconds.
+pub(crate) const REOPENINGS: Rate = Rate { at_once: 16, period_us: 2_000_000 };
 
-/// The pace of one grant.
+impl Rate {
+    /// In this time all that may be had at once comes back.
+    const fn saving_us(self) -> u64 {
+        self.at_once * self.period_us
+    }
+}
+
+/// The pace of one of those whom a rate holds for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
-    /// When all that was allowed so far would have been used by one each period.
-    even_ms: u64,
+    /// When all that was had so far would have been had by one each period.
+    even_us: u64,
 }
 
 impl Pace {
-    /// Another link is wanted now. How long it has to wait.
-    pub(crate) fn pause_ms(&mut self, now_ms: u64) -> u64 {
-        let saved = now_ms.saturating_sub(QUICK_REOPENINGS * PERIOD_MS);
-        self.even_ms = self.even_ms.max(saved) + PERIOD_MS;
-        self.even_ms.saturating_sub(now_ms)
+    /// So much more is had now. How long it, or whatever comes next, has to wait.
+    pub(crate) fn pause_us(&mut self, rate: Rate, amount: u64, now_us: u64) -> u64 {
+        // Time begins so late that even the first may have all at once.
+        let now_us = now_us.saturating_add(rate.saving_us());
+        let cost_us = amount.saturating_mul(rate.period_us);
+        self.even_us = self.even_us.max(now_us - rate.saving_us()).saturating_add(cost_us);
+        self.even_us.saturating_sub(now_us)
     }
 
-    /// Whether it is as if nothing had ever been asked for.
+    /// Whether it is as if nothing had ever been wanted.
     #[must_use]
-    pub(crate) fn is_fresh(&self, now_ms: u64) -> bool {
-        self.even_ms <= now_ms.saturating_sub(QUICK_REOPENINGS * PERIOD_MS)
+    pub(crate) fn is_fresh(&self, now_us: u64) -> bool {
+        self.even_us <= now_us
     }
 }
 
@@ -33,28 +49,42 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const NOW_MS: u64 = 1_800_000_000_000;
+    const RATE: Rate = Rate { at_once: 16, period_us: 2_000 };
+    const NOW_US: u64 = 1_800_000_000_000_000;
 
     #[test]
     fn a_few_at_once_do_not_wait_and_the_rest_come_one_a_period() {
-        let mut pace = Pace::default();
-        for _ in 0..QUICK_REOPENINGS {
-            assert_eq!(pace.pause_ms(NOW_MS), 0);
+        for now_us in [0, NOW_US] {
+            let mut pace = Pace::default();
+            for _ in 0..RATE.at_once {
+                assert_eq!(pace.pause_us(RATE, 1, now_us), 0);
+            }
+            assert_eq!(pace.pause_us(RATE, 1, now_us), RATE.period_us);
+            // Whoever has waited and asks at once waits again.
+            for turn in 1..100 {
+                assert_eq!(pace.pause_us(RATE, 1, now_us + turn * RATE.period_us), RATE.period_us);
+            }
+            assert!(!pace.is_fresh(now_us + 100 * RATE.period_us));
         }
-        assert_eq!(pace.pause_ms(NOW_MS), PERIOD_MS);
-        // Whoever has waited and asks at once waits again.
-        for turn in 1..100 {
-            assert_eq!(pace.pause_ms(NOW_MS + turn * PERIOD_MS), PERIOD_MS);
-        }
-        assert!(!pace.is_fresh(NOW_MS + 100 * PERIOD_MS));
     }
 
     #[test]
     fn whoever_asks_now_and_then_never_waits() {
         let mut pace = Pace::default();
         for turn in 0..1_000 {
-            assert_eq!(pace.pause_ms(NOW_MS + turn * PERIOD_MS), 0);
+            assert_eq!(pace.pause_us(RATE, 1, NOW_US + turn * RATE.period_us), 0);
         }
-        assert!(pace.is_fresh(NOW_MS + (1_000 + QUICK_REOPENINGS) * PERIOD_MS));
+        assert!(pace.is_fresh(NOW_US + 1_000 * RATE.period_us));
+    }
+
+    #[test]
+    fn what_is_had_in_one_piece_is_waited_for_as_in_many() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.pause_us(RATE, 100, NOW_US), 84 * RATE.period_us);
+        let later_us = NOW_US + 84 * RATE.period_us;
+        assert_eq!(pace.pause_us(RATE, 1, later_us), RATE.period_us);
+        let much_later_us = later_us + 1_000 * RATE.period_us;
+        assert_eq!(pace.pause_us(RATE, RATE.at_once, much_later_us), 0, "it saves up no more than may be had at once");
+        assert_eq!(pace.pause_us(RATE, 1, much_later_us), RATE.period_us);
     }
 }

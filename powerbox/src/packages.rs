@@ -59,7 +59,7 @@ impl Core {
             async move || open_component(&incoming, offset)
         };
         // The compiler looks into it: not a component, another world, or too much is refused here.
-        self.compiled(signed.manifest.component, open).await?;
+        self.compiled(&signed.manifest, open).await?;
         let replaced = self.admit(&signed.manifest, trust_author)?;
         let installed = Installed {
             digest: signed.digest,

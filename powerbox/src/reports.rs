@@ -6,7 +6,7 @@ use vat::words::Rights;
 
 use crate::asking::Answer;
 use crate::core::{Core, THE_NODE};
-use crate::record::{Holder, Leased, Record};
+use crate::record::{Holder, Leased, Record, Source};
 use crate::sessions::Reported;
 use crate::words::{PHRASE_LIMIT, plain};
 
@@ -22,28 +22,15 @@ pub(crate) struct Held {
 }
 
 impl Core {
-    /// Takes a service's word about the links that it served. It can only speak of grants whose links it has or had:
-    /// a lease comes back from the process that it was given to.
+    /// Takes a service's word about the links that it serves or served, and leaves out whatever else it says: a process
+    /// that was taken over can lie about its own links only.
     pub(crate) fn reported(self: &Rc<Self>, process: u64, reports: &[Reported]) {
-        for report in reports {
-            let serves = {
-                let (state, live) = (self.state.borrow(), self.live.borrow());
-                let server = live.links.get(&report.link).map(|link| link.server);
-                let folder = state.grants.get(report.grant).and_then(|node| {
-                    let crate::record::Source::Folder(folder) = &node.granted.source;
-                    live.folders.get(folder).map(|life| life.process)
-                });
-                server.or(folder) == Some(process)
-            };
-            if !serves {
-                continue;
-            }
-            self.usage.borrow_mut().add(report.grant, report.link, report.totals, &report.methods);
+        for report in reports.iter().filter(|report| self.may_report(process, report)) {
+            self.usage.borrow_mut().add(report.grant, report.totals, &report.methods);
             if let Some(detail) = &report.misbehaved {
                 self.accuse_holder(report.grant, detail);
             }
             let Some((calls, bytes)) = report.last else { continue };
-            self.usage.borrow_mut().forget_link(report.link);
             let lease = self.state.borrow().grants.get(report.grant).and_then(|node| node.lease);
             if lease.is_some_and(|lease| lease.link == report.link) {
                 let leased = Leased { grant: report.grant, link: report.link, calls, bytes };
@@ -56,6 +43,26 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Whether a report is of a link of that grant that this process serves, or served until lately; and notes what it says of
+    /// the link. Each link has one last report, so that it leads to one accusation at most.
+    fn may_report(&self, process: u64, report: &Reported) -> bool {
+        let (state, mut live) = (self.state.borrow(), self.live.borrow_mut());
+        let Some(node) = state.grants.get(report.grant) else { return false };
+        if let Some(link) = live.reportable(report.link, report.grant, process) {
+            link.used.add(report.totals);
+            link.told_last = report.last.is_some();
+            if link.told_last {
+                live.ended.remove(&report.link);
+            }
+            return true;
+        }
+        // A link that ended while there was no powerbox is known by its lease alone, which is settled by the last report.
+        let is_known = live.links.contains_key(&report.link) || live.ended.contains_key(&report.link);
+        let Source::Folder(folder) = &node.granted.source;
+        let is_server = || live.folders.get(folder).is_some_and(|life| life.process == process);
+        !is_known && node.lease.is_some_and(|lease| lease.link == report.link) && is_server()
     }
 
     /// A service cut a link for what the grant's holder did on it.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use schema::session_capnp::{Decision, session, usage};
 use tokio::sync::mpsc;
+use vat::bounds::{METERED_METHODS_LIMIT, REPORT_LINKS_LIMIT};
 use vat::door::{Badge, Lease};
 use vat::link::Serving;
 use vat::meter::MethodUsage;
@@ -16,6 +17,7 @@ use vat::{Bounds, serve};
 
 use crate::asking::{Answer, Question};
 use crate::core::{Handle, Renewal};
+use crate::paced::{self, Paced};
 
 /// Whom a session is with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +72,14 @@ pub async fn serve_all(mut incoming: mpsc::UnboundedReceiver<Incoming>, core: Ha
     while let Some(arrived) = incoming.recv().await {
         let Ok(stream) = Stream::new(arrived.socket) else { continue };
         let session = Session { core: core.clone(), who: arrived.who.clone(), process: arrived.process };
-        let bounds = match arrived.who {
-            Who::App { .. } => Bounds::for_app_session(),
-            Who::Service | Who::Shell { .. } => Bounds::for_session(),
+        let (bounds, rate) = match arrived.who {
+            Who::App { .. } => (Bounds::for_app_session(), paced::OF_AN_APP),
+            Who::Service => (Bounds::for_service_session(), paced::OF_A_SERVICE),
+            // Operators are served elsewhere.
+            Who::Shell { .. } => continue,
         };
+        let told = tell_of_pause(core.clone(), arrived.process, arrived.who.clone());
+        let stream = Paced::new(stream, rate, clock.clone(), move || drop(tokio::task::spawn_local(told)));
         let serving = serve(stream, &arrived.badge, bounds, clock.clone(), move |exports| {
             exports.export::<session::Client, _>(session).client
         });
@@ -87,6 +93,16 @@ pub(crate) async fn until_ended(serving: Serving, core: Handle, link: u64, proce
     let misbehaved = (ended.reason == EndReason::Misbehaved).then_some(ended.detail);
     let told = core.act(move |core| async move {
         core.session_ended(link, process, &who, misbehaved).await;
+        Ok(())
+    });
+    // The core is gone only where all of this is.
+    let _ = told.await;
+}
+
+/// Has people see who is made to wait.
+async fn tell_of_pause(core: Handle, process: u64, who: Who) {
+    let told = core.look(move |core| {
+        core.session_is_made_to_wait(process, &who);
         Ok(())
     });
     // The core is gone only where all of this is.
@@ -210,6 +226,10 @@ impl session::Server for Session {
         _: session::ReportResults,
     ) -> Result<(), capnp::Error> {
         let usages = params.get()?.get_usage()?;
+        if usages.len() as usize > REPORT_LINKS_LIMIT {
+            let text = format!("a report is of at most {REPORT_LINKS_LIMIT} links. Report the others in another");
+            return Err(capnp::Error::failed(text));
+        }
         let self_reported = matches!(self.who, Who::App { .. });
         let mut reports = Vec::new();
         for usage in usages {
@@ -247,6 +267,8 @@ impl session::Server for Session {
 fn read_usage(usage: usage::Reader<'_>, self_reported: bool) -> capnp::Result<Reported> {
     // A reason of a newer schema is no accusation.
     let misbehaved = usage.get_last() && usage.get_end_reason() == Ok(EndReason::Misbehaved);
+    // A meter tells so many methods apart, and the others together.
+    let methods = usage.get_methods()?.iter().take(METERED_METHODS_LIMIT + 1);
     Ok(Reported {
         exhausted: usage.get_last() && usage.get_end_reason() == Ok(EndReason::Exhausted),
         misbehaved: misbehaved.then(|| {
@@ -262,7 +284,7 @@ fn read_usage(usage: usage::Reader<'_>, self_reported: bool) -> capnp::Result<Re
             refused: usage.get_refused(),
             self_reported,
         },
-        methods: usage.get_methods()?.iter().map(MethodUsage::read_from).collect::<capnp::Result<_>>()?,
+        methods: methods.map(MethodUsage::read_from).collect::<capnp::Result<_>>()?,
         last: usage.get_last().then(|| (usage.get_unused_calls(), usage.get_unused_bytes())),
     })
 }

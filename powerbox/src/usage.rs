@@ -49,6 +49,14 @@ pub struct LinkTotals {
     pub bytes: u64,
 }
 
+impl LinkTotals {
+    /// Adds what the link used since its last report.
+    pub fn add(&mut self, more: Totals) {
+        self.calls = self.calls.saturating_add(more.calls);
+        self.bytes = self.bytes.saturating_add(more.bytes_in).saturating_add(more.bytes_out);
+    }
+}
+
 /// All that is kept of one grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Used {
@@ -81,7 +89,6 @@ pub struct UsageLog {
     /// What the file began with: the totals of all grants at that time.
     begun_bytes: u64,
     used: HashMap<u64, Used>,
-    links: HashMap<u64, LinkTotals>,
     changed: BTreeSet<u64>,
 }
 
@@ -97,19 +104,11 @@ impl UsageLog {
         let path = folder.join(NAMES[0]);
         let file = File::options().append(true).create(true).open(&path).ok();
         let bytes = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.len());
-        Self {
-            folder: folder.to_path_buf(),
-            file,
-            bytes,
-            begun_bytes: 0,
-            used,
-            links: HashMap::new(),
-            changed: BTreeSet::new(),
-        }
+        Self { folder: folder.to_path_buf(), file, bytes, begun_bytes: 0, used, changed: BTreeSet::new() }
     }
 
-    /// Adds what one link used since its last report.
-    pub fn add(&mut self, grant: u64, link: u64, more: Totals, methods: &[MethodUsage]) {
+    /// Adds what one link of a grant used since its last report.
+    pub fn add(&mut self, grant: u64, more: Totals, methods: &[MethodUsage]) {
         let used = self.used.entry(grant).or_default();
         methods.iter().for_each(|method| used.add_method(method));
         let totals = &mut used.totals;
@@ -119,15 +118,7 @@ impl UsageLog {
         totals.errors = totals.errors.saturating_add(more.errors);
         totals.refused = totals.refused.saturating_add(more.refused);
         totals.self_reported |= more.self_reported;
-        let on_link = self.links.entry(link).or_default();
-        on_link.calls = on_link.calls.saturating_add(more.calls);
-        on_link.bytes = on_link.bytes.saturating_add(more.bytes_in).saturating_add(more.bytes_out);
         self.changed.insert(grant);
-    }
-
-    /// A link has made its last report.
-    pub fn forget_link(&mut self, link: u64) {
-        self.links.remove(&link);
     }
 
     /// The totals of a grant.
@@ -140,12 +131,6 @@ impl UsageLog {
     #[must_use]
     pub fn methods_of(&self, grant: u64) -> &[MethodUsage] {
         self.used.get(&grant).map_or(&[], |used| &used.methods)
-    }
-
-    /// What a link has used so far.
-    #[must_use]
-    pub fn of_link(&self, link: u64) -> LinkTotals {
-        self.links.get(&link).copied().unwrap_or_default()
     }
 
     /// Writes the totals that changed.
@@ -244,10 +229,9 @@ mod tests {
         let method = Method { interface: 7, ordinal: 1 };
         let methods = [MethodUsage { method, calls: 3, errors: 1, latency_p50_ns: 40, latency_p99_ns: 90 }];
         let mut usage = UsageLog::open(folder.path());
-        usage.add(grant, 7, more, &methods);
+        usage.add(grant, more, &methods);
         usage.flush(&state, 1);
-        usage.add(grant, 7, more, &[MethodUsage { latency_p50_ns: 50, latency_p99_ns: 60, ..methods[0] }]);
-        assert_eq!(usage.of_link(7), LinkTotals { calls: 6, bytes: 60 });
+        usage.add(grant, more, &[MethodUsage { latency_p50_ns: 50, latency_p99_ns: 60, ..methods[0] }]);
         usage.flush(&state, 2);
         let total = usage.of(grant);
         assert_eq!((total.calls, total.refused), (6, 4));
@@ -270,7 +254,7 @@ mod tests {
         for ordinal in 0..1_000 {
             let method = Method { interface: 7, ordinal };
             let once = MethodUsage { method, calls: 1, errors: 0, latency_p50_ns: 1, latency_p99_ns: 1 };
-            usage.add(1, 7, Totals::default(), &[once]);
+            usage.add(1, Totals::default(), &[once]);
         }
         let methods = usage.methods_of(1);
         assert_eq!(methods.len(), METERED_METHODS_LIMIT + 1);

@@ -9,6 +9,8 @@ mod asking;
 mod door;
 #[path = "hostile_app/escapes.rs"]
 mod escapes;
+#[path = "hostile_app/flood.rs"]
+mod flood;
 #[path = "hostile_app/limits.rs"]
 mod limits;
 #[path = "hostile_app/links.rs"]

@@ -57,6 +57,17 @@ pub const SESSION_MESSAGE_BYTES: usize = ENVELOPE_LIMIT_BYTES;
 /// Calls of an app's session received and not finished: it can wait for each decision many times over.
 pub const SESSION_HELD_LIMIT: usize = 1_024;
 
+/// Links in one report of a service over its session.
+pub const REPORT_LINKS_LIMIT: usize = 100;
+
+/// The largest message of a service's session: a full report. Of each link 112 bytes, 56 for each of its methods, and up to
+/// 300 of words about its end: 100 × (112 + 65 × 56 + 304) is 400 KiB.
+pub const SERVICE_MESSAGE_BYTES: usize = 512 << 10;
+
+/// Bytes of calls of a service's session received and not finished. It makes one report at a time, and asks for a slice of
+/// each budget that runs low: 250 bytes for as many as may be held at once are 2 MiB. Twice that and more.
+pub const SERVICE_HELD_BYTES: usize = 16 * SERVICE_MESSAGE_BYTES;
+
 /// Calls that wait on each other's results in a chain. The engine resolves such a chain by recursion, so this guards
 /// the stack.
 pub const PIPELINE_DEPTH_LIMIT: usize = 64;
@@ -155,6 +166,17 @@ impl Bounds {
             held_bytes: RUNNING_LIMIT * SESSION_MESSAGE_BYTES,
             outgoing_soft_bytes: SESSION_MESSAGE_BYTES,
             outgoing_bytes: SESSION_MESSAGE_BYTES + (RUNNING_LIMIT + 1) * SESSION_MESSAGE_BYTES,
+            ..Bounds::for_session()
+        }
+    }
+
+    /// For the powerbox's end of a service's session: data only, in reports and short questions.
+    #[must_use]
+    pub const fn for_service_session() -> Bounds {
+        Bounds {
+            message_bytes: SERVICE_MESSAGE_BYTES,
+            running_bytes: 2 * SERVICE_MESSAGE_BYTES,
+            held_bytes: SERVICE_HELD_BYTES,
             ..Bounds::for_session()
         }
     }

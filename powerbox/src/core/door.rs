@@ -48,7 +48,18 @@ impl Core {
     pub(crate) async fn session_ended(self: &Rc<Self>, link: u64, process: u64, who: &Who, misbehaved: Option<String>) {
         let _ = self.door.ended(link).await;
         let Some(detail) = misbehaved else { return };
-        let name = match who {
+        self.accuse(&self.name_of(process, who), "its session", &detail);
+    }
+
+    /// Somebody sends so much on a session that it is read slowly.
+    pub(crate) fn session_is_made_to_wait(&self, process: u64, who: &Who) {
+        let name = self.name_of(process, who);
+        self.warn_about(&name, format!("{name} sends more on its session than is read at once: it is made to wait"));
+    }
+
+    /// Who a session is with, for people.
+    fn name_of(&self, process: u64, who: &Who) -> String {
+        match who {
             // Its process may be gone already.
             Who::App { instance } => instance.clone(),
             Who::Shell { uid } => format!("a shell (uid {uid})"),
@@ -56,8 +67,7 @@ impl Core {
                 Some(known) => known.name.clone(),
                 None => "a service".into(),
             },
-        };
-        self.accuse(&name, "its session", &detail);
+        }
     }
 
     /// Writes down that somebody's link was cut for what they did on it, so that a person can see who and why.

@@ -50,7 +50,7 @@ impl Core {
             Which::Quiet(quiet) => {
                 let link = quiet?.get_link();
                 let mut live = self.live.borrow_mut();
-                live.close(link);
+                live.end_link(link);
                 live.unquiet.remove(&link);
                 drop(live);
                 self.bells.links.ring();
@@ -114,6 +114,8 @@ impl Core {
         if !will_restart {
             live.processes.remove(&process);
         }
+        // Whoever is started in its place did not serve them.
+        live.ended.retain(|_, link| link.server != process);
         drop(live);
         if let Kind::Folder(folder) = &kind {
             self.lose_leases(folder);
@@ -130,7 +132,7 @@ impl Core {
                 let how = crate::record::exit_code(code);
                 self.warn_about(&name, format!("{name} ended with {how} and is started again"));
             }
-            Kind::Compile => self.compiler.ended(process, code, last),
+            Kind::Compile => self.compiler.processes.ended(process, code, last),
             Kind::Shell | Kind::Unknown => {}
         }
         self.bells.processes.ring();
@@ -140,7 +142,7 @@ impl Core {
     fn link_ended(self: &Rc<Self>, link: u64, reason: EndReason) {
         let mut live = self.live.borrow_mut();
         live.unquiet.remove(&link);
-        let closed = live.close(link);
+        let closed = live.end_link(link);
         drop(live);
         self.bells.links.ring();
         let Some(closed) = closed.filter(|closed| closed.grant != 0) else { return };

@@ -235,7 +235,6 @@ impl Core {
             methods: caveats.methods.clone(),
             peer,
             holder: holder_name(&granted.holder),
-            ..plain_badge()
         })
     }
 
@@ -245,7 +244,7 @@ impl Core {
         let Wanted { grant, carries, server, client, label, server_badge, client_badge } = wanted;
         {
             let mut live = self.live.borrow_mut();
-            live.links.insert(link, Link { grant, carries, server, client });
+            live.links.insert(link, Link::new(grant, carries, server, client));
             if grant != 0 {
                 live.open.insert(grant, link);
             }

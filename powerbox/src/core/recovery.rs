@@ -95,7 +95,7 @@ impl Core {
         }
         for link in page.get_links()? {
             let (server, client) = (link.get_server(), link.get_client());
-            let known = Link { grant: link.get_grant(), carries: link.get_carries()?, server, client };
+            let known = Link::new(link.get_grant(), link.get_carries()?, server, client);
             inventory.links.push((link.get_link(), known));
         }
         inventory.tombstones.extend(page.get_tombstones()?);

@@ -2,10 +2,13 @@
 //! disk at each step.
 
 mod choosing;
+mod compiling;
 mod indexed;
 mod kernel;
 mod recovery;
+mod reports;
 mod requests;
+mod spoken;
 mod starting;
 mod steps;
 mod used_up;

@@ -183,7 +183,8 @@ struct Row {
 
 fn row(core: &Core, number: u64, node: &Node) -> Row {
     let (state, live, usage) = (core.state.borrow(), core.live.borrow(), core.usage.borrow());
-    let on_link = live.open.get(&number).map(|link| usage.of_link(*link)).unwrap_or_default();
+    let on_link =
+        live.open.get(&number).and_then(|link| live.links.get(link)).map(|link| link.used).unwrap_or_default();
     let lease = node.lease.unwrap_or_default();
     Row {
         open: live.open.contains_key(&number),

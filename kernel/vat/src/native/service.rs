@@ -3,7 +3,7 @@
 use super::born::Born;
 use super::clock::SystemClock;
 use super::door::{Arrived, Delivery, Door};
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, REPORT_LINKS_LIMIT};
 use crate::door::{Badge, Carries, Lease, Role};
 use crate::link::{Connected, Exports, Watch, connect, serve};
 use crate::meter::UsageReport;
@@ -19,9 +19,6 @@ use tokio::sync::Notify;
 
 /// How often a busy link is reported.
 const REPORT_PERIOD: Duration = Duration::from_secs(5);
-
-/// Links in one report: with every method metered it stays well under the largest message.
-const REPORT_LINKS_LIMIT: usize = 100;
 
 /// Final reports kept while there is no session: what a powerbox that is restarting may miss. More are dropped,
 /// oldest first; their leases count as spent.

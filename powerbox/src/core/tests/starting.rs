@@ -165,7 +165,7 @@ fn an_app_that_is_uninstalled_while_it_is_compiled_is_not_started() {
         node.core.uninstall("uid 1".into(), "search".into()).await.unwrap();
         let code = std::fs::File::open("/dev/null").unwrap();
         node.core.live.borrow_mut().compiled.insert([0; 32], Rc::new(code.into()));
-        node.core.compiler.ended(process, 3, "the test says so");
+        node.core.compiler.processes.ended(process, 3, "the test says so");
         assert!(first.await.unwrap().is_err());
         let refused = node.kernel.agree_until(second).await.unwrap_err();
         assert!(refused.to_string().contains("was uninstalled"), "{refused}");

@@ -2,8 +2,9 @@
 
 use crate::bindings::latchkey::door::door;
 use crate::say;
-use crate::wire::{Wires, decided};
-use schema::session_capnp::Decision;
+use crate::wire::{Wires, decided, to_root};
+use capnp::traits::HasTypeId;
+use schema::session_capnp::{Decision, session};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 const TIMES: usize = 10_000;
 /// Answers that are waited for at once.
 const DEEP: usize = 64;
+/// The session's method that tells what is held.
+const LIST: u16 = 2;
 /// Words that would steer a terminal: a title, a cleared screen, an answer typed for the person, text turned around;
 /// by C0 and by C1 controls; and a line that looks like the system's own.
 const ESCAPES: &str =
@@ -32,6 +35,8 @@ pub(crate) fn ask(how: &[&str]) -> Option<ExitCode> {
             eprintln!("{ESCAPES}");
             Some(ExitCode::SUCCESS)
         }
+        ["without-end"] => Some(without_end(DEEP)),
+        ["and-takes-back"] => Some(without_end(0)),
         ["never-at-its-door"] => Some(never_at_its_door()),
         _ => None,
     }
@@ -65,6 +70,31 @@ fn answer(wires: &mut Wires, session: u32, question: u32) -> Option<Decision> {
     let message = wires.answer(session, question)?;
     wires.finish(session, question);
     decided(&message)
+}
+
+/// Asks what it holds on and on, as fast as it goes: so many answers it waits for at once, and those of a question that it
+/// takes back at once not at all.
+fn without_end(deep: usize) -> ExitCode {
+    let mut wires = Wires::begin();
+    let session = wires.session;
+    let mut asked = std::collections::VecDeque::new();
+    say("begun");
+    loop {
+        let question = wires.question();
+        wires.message(session, |message| {
+            to_root(&mut message.init_call(), question, session::Client::TYPE_ID, LIST);
+        });
+        asked.push_back(question);
+        if asked.len() <= deep {
+            continue;
+        }
+        let Some(first) = asked.pop_front() else { continue };
+        if deep > 0 && wires.answer(session, first).is_none() || !wires.finish(session, first) {
+            return ExitCode::FAILURE;
+        }
+        // What came meanwhile is not wanted any more.
+        while deep == 0 && wires.next(session).is_some() {}
+    }
 }
 
 /// Asks for everything that its package announces: `label-0`, `label-1`, …
@@ -105,7 +135,8 @@ fn never_at_its_door() -> ExitCode {
         let question = wires.request("folder", "once more", "");
         wires.finish(session, question);
         // Suspended, but not at its door: links are taken for it meanwhile.
-        std::thread::sleep(Duration::from_micros(200));
+        // Not so fast that it is its session which waits.
+        std::thread::sleep(Duration::from_millis(2));
         if !door::closed(next) {
             door::close(next);
             next += 1;
