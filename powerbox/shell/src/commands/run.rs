@@ -16,7 +16,6 @@ use crate::ask::{Choice, Found, Run as Start};
 use crate::failure::{Doing as _, EXIT_FAILED, EXIT_RUN_NOT_FOUND, EXIT_RUN_NOT_STARTED, Failure, Outcome};
 use crate::folder;
 use crate::node::Node;
-use crate::output;
 use crate::rows::Grant;
 use crate::spec::grant::Labelled;
 use crate::terminal::confirm;
@@ -90,7 +89,8 @@ pub(crate) async fn run(context: &Context, command: Run) -> Outcome<u8> {
     })?;
     if command.detach {
         let name = escape::line(&instance);
-        output::line(&format!("{name} runs (latch logs {name}; latch stop {name})"))?;
+        let hint = format!("{name} runs (latch logs {name}; latch stop {name})");
+        context.done(&hint, &serde_json::json!({ "instance": instance, "process": process }))?;
         return Ok(0);
     }
     let foreground = Foreground { context, node: &node, instance, process, told: Cell::new(None) };
@@ -196,7 +196,7 @@ impl Foreground<'_> {
         let grants = self.node.grants(true).await.unwrap_or_default();
         for (label, reason, command) in restoring(&self.instance, &grants) {
             let failure = Failure::new(format!("it lacks “{label}”, which was {reason}"));
-            eprintln!("{}", failure.next(self.context.state.command(&command)));
+            eprintln!("{}", self.context.state.told(&failure.next(command).to_string()));
         }
     }
 
@@ -254,7 +254,7 @@ fn restoring<'a>(instance: &str, grants: &'a [Grant]) -> Vec<(&'a str, &'static 
         let reason = grant.end_reason.filter(|reason| ["revoked", "expired", "exhausted"].contains(reason))?;
         // As an offer is written: a comma of its own would end it.
         let offer = grant.offer.replace('\\', "\\\\").replace(',', "\\,");
-        let command = format!("grant {instance} {}", escape::word(&format!("{}={offer}", grant.label)));
+        let command = format!("latch grant {instance} {}", escape::word(&format!("{}={offer}", grant.label)));
         Some((grant.label.as_str(), reason, command))
     };
     last.values().copied().filter_map(for_good).collect()

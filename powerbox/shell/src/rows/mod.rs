@@ -32,7 +32,7 @@ use vat::{Method, Rights};
 use crate::failure::{Failure, Outcome};
 
 /// Rights as `{"read":true,"append":false,"write":false}`.
-fn serialize_rights<S: Serializer>(rights: &Rights, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_rights<S: Serializer>(rights: &Rights, serializer: S) -> Result<S::Ok, S::Error> {
     let mut fields = serializer.serialize_struct("Rights", 3)?;
     fields.serialize_field("read", &rights.read)?;
     fields.serialize_field("append", &rights.append)?;
