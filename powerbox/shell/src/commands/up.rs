@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags};
 use crate::failure::{Doing as _, Failure, Outcome};
 use crate::node::{self, Node, run_on_node};
 use crate::output;
+use crate::rows::Warning;
 use crate::state::{Holder, State, wait_readable};
 use crate::supervise::{Supervise, kernel_command};
 use crate::text::escape;
@@ -67,13 +68,13 @@ pub(crate) fn run(state: &State, command: Up) -> Outcome {
     }
     start(state, &options)?;
     for warning in warnings(state) {
-        eprintln!("latch: warning: {}", escape::line(&warning));
+        eprintln!("{}", state.told(&format!("latch: warning: {}", escape::line(&warning.text))));
     }
     output::line(&format!("the node is up ({})", state.path().display()))
 }
 
 /// What a person should know of a node that has just started. One that is too busy to say tells it in `latch status`.
-fn warnings(state: &State) -> Vec<String> {
+fn warnings(state: &State) -> Vec<Warning> {
     let asked = run_on_node(async { Node::connect(state).await?.status().await });
     asked.and_then(|status| status).map(|status| status.warnings).unwrap_or_default()
 }

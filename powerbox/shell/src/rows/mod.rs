@@ -22,7 +22,7 @@ pub(crate) use offer::Offer;
 pub(crate) use package::{Author, Package};
 pub(crate) use record::{Record, Verification};
 pub(crate) use request::Request;
-pub(crate) use status::{Finding, Status};
+pub(crate) use status::{Finding, Status, Warning};
 
 use schema::common_capnp::method;
 use serde::Serializer;
