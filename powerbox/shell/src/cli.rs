@@ -38,7 +38,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "DIR", help_heading = ANYWHERE)]
     pub(crate) state: Option<PathBuf>,
 
-    /// Prints JSON, for programs: a listing is one array, `log` one object a line
+    /// Prints JSON, for programs: a listing is one array, `log` one object a line, what was done one object
     #[arg(long, global = true, help_heading = ANYWHERE)]
     pub(crate) json: bool,
 

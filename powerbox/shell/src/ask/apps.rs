@@ -140,7 +140,7 @@ impl Node {
             number if number.parse::<u64>().is_ok() => {
                 failure.because("that is the number of a grant").next(format!("latch why {number}"))
             }
-            _ => failure.next("latch ps --all lists the instances"),
+            _ => failure.next("latch ps --all"),
         })
     }
 

@@ -9,6 +9,7 @@ use vat::names::INTERFACES;
 
 use crate::failure::{Failure, Outcome};
 use crate::folder;
+use crate::spec::methods::interface_names;
 
 /// The file beside an app's Cargo.toml.
 pub(super) const NAME: &str = "latch.toml";
@@ -54,8 +55,7 @@ impl TryFrom<String> for Interface {
             None => INTERFACES.iter().find(|interface| interface.name == name).map(|interface| interface.id),
         };
         id.map(Self).ok_or_else(|| {
-            let known: Vec<&str> = INTERFACES.iter().map(|interface| interface.name).collect();
-            format!("there is no interface {name:?}; known are {}, others go by their id, 0x…", known.join(", "))
+            format!("there is no interface {name:?}; known are {}, others go by their id, 0x…", interface_names())
         })
     }
 }
@@ -156,9 +156,9 @@ impl TryFrom<Amount> for Time {
 pub(super) fn read(folder: &Path) -> Outcome<Manifest> {
     let path = folder.join(NAME);
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::new(format!("cannot read {}", path.display()))
-            .because(error)
-            .next("run it in an app's folder; `latch new NAME` makes one")
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let failure = Failure::new(format!("cannot read {}", path.display())).because(error);
+        if missing { failure.next("run it in an app's folder; `latch new NAME` makes one") } else { failure }
     })?;
     parse(&text).map_err(|wrong| {
         let failure = Failure::new(format!("{} is not right", path.display()));

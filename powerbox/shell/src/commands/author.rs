@@ -9,7 +9,7 @@ use crate::failure::Outcome;
 use crate::state::{State, told};
 use crate::text::escape;
 use crate::text::words::hex;
-use crate::{folder, output};
+use crate::{folder, json, output};
 
 /// As much of an author's key as people compare by eye.
 const AUTHOR_DIGITS: usize = 16;
@@ -56,31 +56,38 @@ pub(crate) struct Build {
     component: Option<PathBuf>,
 }
 
-pub(crate) fn new(state: &Outcome<State>, command: New) -> Outcome {
+pub(crate) fn new(state: &Outcome<State>, json: bool, command: New) -> Outcome {
     let folder = command.into.unwrap_or_else(|| PathBuf::from(&command.name));
     let by = command.author.unwrap_or_else(author::person::name);
     author::new(&command.name, &by, &folder)?;
     // Without `/./` and a slash at the end, wherever it leads.
     let folder: PathBuf = folder.components().collect();
-    output::line(&format!("made {} (author: {}; see its latch.toml)", escape::path(&folder), escape::line(&by)))?;
-    output::line(&told(state, &format!("  next: latch build {}", folder::shown(&folder))))
+    let next = told(state, &format!("  next: latch build {}", folder::shown(&folder)));
+    let words = format!("made {} (author: {}; see its latch.toml)\n{next}", escape::path(&folder), escape::line(&by));
+    json::done(json, &words, &serde_json::json!({ "made": folder.to_string_lossy(), "author_name": by }))
 }
 
-pub(crate) fn build(state: &Outcome<State>, command: Build) -> Outcome {
+pub(crate) fn build(state: &Outcome<State>, json: bool, command: Build) -> Outcome {
     let Build { folder, out, key, component } = command;
     let folder: PathBuf = folder.components().collect();
     let built = author::build(&BuildOptions { folder, out, key, component })?;
-    if let Some(key) = &built.new_key {
+    if let Some(key) = built.new_key.as_deref().filter(|_| !json) {
         let key = escape::path(key);
         output::line(&format!("made your author's key, {key}: keep it, it is how others know your apps"))?;
     }
-    output::line(&format!(
-        "built {} ({} {}, {} KiB, signed by {})",
+    let author = hex(&built.author);
+    let words = format!(
+        "built {} ({} {}, {} KiB, signed by {})\n  next: latch run --trust {}",
         escape::path(&built.package),
         built.name,
         built.version,
         built.bytes.div_ceil(1024),
-        &hex(&built.author)[..AUTHOR_DIGITS]
-    ))?;
-    output::line(&told(state, &format!("  next: latch run --trust {}", folder::shown(&built.package))))
+        &author[..AUTHOR_DIGITS],
+        folder::shown(&built.package)
+    );
+    let value = serde_json::json!({
+        "package": built.package.to_string_lossy(), "name": built.name, "version": built.version,
+        "bytes": built.bytes, "author": author, "new_key": built.new_key.map(|key| key.to_string_lossy().into_owned()),
+    });
+    json::done(json, &told(state, &words), &value)
 }

@@ -32,7 +32,7 @@ use crate::cli::{Cli, Command};
 use crate::failure::{Doing as _, Outcome};
 use crate::node::{Node, run_on_node};
 use crate::state::State;
-use crate::{json, output, supervise};
+use crate::{json, supervise};
 
 /// What every command knows.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(crate) struct Context {
 impl Context {
     /// Tells what was done: people in words, programs in JSON.
     fn done(&self, words: &str, value: &impl Serialize) -> Outcome {
-        if self.json { json::print(value) } else { output::line(&self.state.told(words)) }
+        json::done(self.json, &self.state.told(words), value)
     }
 }
 
@@ -55,11 +55,11 @@ pub(crate) fn dispatch(cli: Cli, state: &Outcome<State>) -> Outcome<u8> {
     let found = || state.as_ref().map_err(Clone::clone);
     // These need no node, and the parent of a kernel must stay small.
     match cli.command {
-        Command::New(command) => return author::new(state, command).map(|()| 0),
-        Command::Build(command) => return author::build(state, command).map(|()| 0),
+        Command::New(command) => return author::new(state, cli.json, command).map(|()| 0),
+        Command::Build(command) => return author::build(state, cli.json, command).map(|()| 0),
         Command::Supervise(command) => return supervise::run(found()?, &command).map(|()| 0),
-        Command::Up(command) => return up::run(found()?, command).map(|()| 0),
-        Command::Down(command) => return down::run(found()?, &command).map(|()| 0),
+        Command::Up(command) => return up::run(found()?, cli.json, command).map(|()| 0),
+        Command::Down(command) => return down::run(found()?, cli.json, &command).map(|()| 0),
         _ => {}
     }
     let current = std::env::current_dir().doing(|| "cannot tell the current folder".to_owned())?;

@@ -85,12 +85,12 @@ fn describe(named: &[&Grant], revocation: &Revocation) -> String {
         (below, 1) => format!(", and {below} below it"),
         (below, _) => format!(", and {below} below them"),
     };
+    if revocation.cut == 0 {
+        return format!("revoked {grants}{below}; no link was open\n");
+    }
     let mut text = format!("revoked {grants}{below}: {links} cut after {}", time::micros(revocation.cut_after_us));
     if revocation.unconfirmed.is_empty() {
-        if revocation.cut > 0 {
-            text.push_str(&format!(", quiet after {}", time::micros(revocation.quiet_after_us)));
-        }
-        text.push('\n');
+        text.push_str(&format!(", quiet after {}\n", time::micros(revocation.quiet_after_us)));
         return text;
     }
     let names: Vec<String> = revocation.unconfirmed.iter().map(|name| escape::line(name)).collect();
@@ -120,6 +120,8 @@ mod tests {
         assert!(said(2, 3).starts_with("revoked #1 (app1:docs), #2 (app2:docs), and 1 below them: "), "{}", said(2, 3));
         assert!(said(5, 9).starts_with("revoked 5 grants, and 4 below them: "), "{}", said(5, 9));
         assert!(said(0, 1).starts_with("revoked 1 grant: "), "{}", said(0, 1));
+        let idle = Revocation { cut: 0, quiet: 0, ..revocation(2) };
+        assert_eq!(describe(&[&grants[0]], &idle), "revoked #1 (app1:docs), and 1 below it; no link was open\n");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What `--json` prints, and what the tables for people are made of: the node's answers as plain data.
 //!
 //! A listing is one JSON array on one line; `log` prints one object a line, because it may have no end; `status` is one
-//! object. Fields keep their names and meaning: new ones may be added. Times are milliseconds since 1970-01-01T00:00:00Z and end
+//! object, and so is what a command has done. Fields keep their names and meaning: new ones may be added. Times are milliseconds since 1970-01-01T00:00:00Z and end
 //! in `_at_ms`; null is never, not yet or unlimited. Digests, keys and hashes are hexadecimal text, and so are interface ids,
 //! which do not fit a JSON number. Methods are written `Directory.list`. Text from outside is text: characters that would steer
 //! a terminal are escaped as JSON allows.

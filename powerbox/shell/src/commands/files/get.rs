@@ -80,7 +80,7 @@ impl Partial {
         let path = target.clone();
         target.set_file_name(name);
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let file = file.doing(|| format!("cannot write {}", path.display()))?;
+        let file = file.doing(|| format!("cannot write {}", target.display()))?;
         Ok(Self { file, path: Some(path), target, replace })
     }
 
