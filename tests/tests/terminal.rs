@@ -385,3 +385,25 @@ fn a_file_that_is_fetched_steers_no_terminal_and_replaces_nothing() {
     node.expect(["get", &offer, "kept.txt", &local_path, "--replace"]);
     assert_eq!(std::fs::read(&local).expect("it is there"), b"kept\n");
 }
+
+#[test]
+fn a_transfer_that_is_interrupted_leaves_no_part_of_a_file() {
+    let node = node();
+    let target = format!("host:{}", given(&node));
+    let mut put = node.latch(["put", "-", &target, "new.txt"]);
+    let mut put = put.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("latch runs");
+    put.stdin.as_mut().expect("its input is a pipe").write_all(b"half of it").expect("it takes it");
+    let names = || {
+        let entries = std::fs::read_dir(given(&node)).expect("it is there").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while names().len() < 2 {
+        assert!(std::time::Instant::now() < deadline, "nothing is stored");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let process = rustix::process::Pid::from_child(&put);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it waits for more");
+    assert_eq!(put.wait().expect("it ends").code(), Some(130));
+    assert_eq!(names(), ["kept.txt"]);
+}

@@ -15,6 +15,7 @@ mod json;
 mod node;
 mod output;
 mod rows;
+mod signals;
 mod spec;
 mod state;
 mod supervise;
