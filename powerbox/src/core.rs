@@ -41,7 +41,7 @@ use crate::record::{Entry, Record};
 use crate::sessions::Incoming;
 use crate::state::State;
 use crate::usage::UsageLog;
-use crate::warnings::Warnings;
+use crate::warnings::{Cause, Warnings};
 
 /// Who decides where no person does.
 pub const THE_NODE: &str = "the node";
@@ -126,6 +126,7 @@ impl Core {
     pub fn new(parts: Parts) -> std::io::Result<Rc<Self>> {
         let reached = parts.log.reached();
         let usage = UsageLog::open(&parts.folder);
+        let now_ms = crate::clock::now_ms(parts.state.last_at_ms);
         Ok(Rc::new(Self {
             folder: parts.folder,
             next_id: Cell::new(parts.state.reserved + 1),
@@ -134,7 +135,7 @@ impl Core {
             bells: Bells::default(),
             control: Control::new(parts.control)?,
             setup: parts.setup,
-            warnings: RefCell::new(Warnings::new(parts.warnings)),
+            warnings: RefCell::new(Warnings::new(parts.warnings, now_ms)),
             confinement: parts.confinement,
             compiler: Compiler::default(),
             usage: RefCell::new(usage),
@@ -245,12 +246,23 @@ impl Core {
 
     /// Keeps something that people should know of the node itself, for `status`.
     pub(crate) fn warn(&self, text: String) {
-        self.warnings.borrow_mut().add(text);
+        self.warnings.borrow_mut().add(text, self.now_ms());
     }
 
-    /// Keeps something that people should know of an app or a service, for `status`.
+    /// Keeps something that happened with an app or a service, for `status`.
     pub(crate) fn warn_about(&self, name: &str, text: String) {
-        self.warnings.borrow_mut().add_about(name, text);
+        self.warn_while(name, Cause::Event, text);
+    }
+
+    /// Keeps something that people should know of an app or a service as long as its cause lasts, for `status`.
+    pub(crate) fn warn_while(&self, name: &str, cause: Cause, text: String) {
+        self.warnings.borrow_mut().add_about(name, cause, text, self.now_ms());
+    }
+
+    /// Why the index cannot be written, if it cannot.
+    pub(crate) fn index_trouble(&self) -> Option<String> {
+        let why = self.index.borrow().as_ref().and_then(Index::trouble)?;
+        Some(format!("the index cannot be written ({why}): it is rebuilt from the log at the next start"))
     }
 }
 

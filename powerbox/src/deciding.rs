@@ -8,6 +8,7 @@ use crate::choosing::{Choice, Pick, Resolved};
 use crate::core::{Core, spawn};
 use crate::problem::Problem;
 use crate::record::{Denied, Granted, Holder, How, Record};
+use crate::warnings::Cause;
 use crate::words::{PHRASE_LIMIT, plain};
 
 pub(crate) fn not_announced(instance: &str, label: &str) -> Problem {
@@ -182,7 +183,8 @@ impl Core {
         match reason {
             EndReason::Exhausted => self.end_used_up(grant),
             EndReason::Unavailable => {
-                self.warn_about(&holder, format!("grant #{grant} of {holder} could not be linked: {problem}"));
+                let text = format!("grant #{grant} of {holder} could not be linked: {problem}");
+                self.warn_while(&holder, Cause::Unlinked(grant), text);
             }
             _ => {}
         }

@@ -78,7 +78,12 @@ impl Core {
             shell: if wish.detached { 0 } else { wish.shell },
             uid: wish.uid,
         };
-        self.live.borrow_mut().failures.remove(instance);
+        {
+            // What an earlier run did wrong is not said of the one that a person starts now.
+            let mut live = self.live.borrow_mut();
+            live.failures.remove(instance);
+            live.unannounced.remove(instance);
+        }
         self.start(&by, run, package, given).await?;
         Ok(process)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::core::{Core, THE_NODE, spawn};
 use crate::problem::Problem;
 use crate::record::{Exited, Ran, Record, exit_code};
+use crate::warnings::Cause;
 use crate::words::{PHRASE_LIMIT, plain};
 
 /// The code of a run whose end nobody saw.
@@ -88,7 +89,7 @@ impl Core {
             if let Err(problem) = self.record(THE_NODE, Record::Note(text.clone())) {
                 self.warn(problem.to_string());
             }
-            self.warn_about(instance, text);
+            self.warn_while(instance, Cause::GivenUp, text);
             return;
         };
         let (core, instance) = (self.clone(), instance.to_owned());

@@ -52,9 +52,10 @@ interface Operator {
   # Without a request: also puts a revoked label back in force. The app need not have asked, but its manifest must announce the label.
   grants @16 (cursor :UInt64, all :Bool) -> (rows :List(Grant), cursor :UInt64);
   # all: ended ones too.
-  revoke @17 (grants :List(UInt64), reason :Text) -> (cut :UInt32, quiet :UInt32, unconfirmed :List(Text), cutAfterUs :UInt64, quietAfterUs :UInt64);
+  revoke @17 (grants :List(UInt64), reason :Text) -> (cut :UInt32, quiet :UInt32, unconfirmed :List(Text), cutAfterUs :UInt64, quietAfterUs :UInt64, ended :UInt32);
   # With all their descendants. Returns when they are cut, recorded, and quiet or given up on: cut and quiet
-  # count links; unconfirmed names the servers that did not confirm within the node's grace time.
+  # count links; unconfirmed names the servers that did not confirm within the node's grace time. ended counts the
+  # grants that ended, descendants included.
   why @18 (target :Text) -> (lines :List(WhyLine));
   # The chain from the object to the holder: who offered, who asked with which words, who decided when, what hangs below.
 
@@ -99,7 +100,12 @@ struct Status {
   pending @5 :UInt64;
   logRecords @6 :UInt64;
   state @7 :Text;              # "ready", "recovering", or what is wrong
-  warnings @8 :List(Text);
+  warnings @8 :List(Warning);
+
+  struct Warning {
+    text @0 :Text;             # for people
+    atMs @1 :UInt64;           # when that happened; 0: it is so now
+  }
 
   struct Process {
     name @0 :Text;

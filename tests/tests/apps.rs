@@ -60,7 +60,36 @@ fn who_fails_again_and_again_is_given_up_and_shown_with_what_to_do() {
     // Once a person starts it anew it counts from the beginning.
     node.expect(["run", "--detach", "hostile", "--name", "refused", "--", "never-at-its-door"]);
     assert_eq!(node.json(["ps"])[0]["detached"], true);
+    let status = node.expect(["status"]);
+    assert!(!status.contains("warning"), "what it warned of is over: {status}");
     node.expect(["stop", "refused", "--kill"]);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_warned_of_as_long_as_it_is_granted() {
+    let node = Node::start();
+    node.expect(["install".as_ref(), tests::package("hello").as_os_str(), "--trust".as_ref()]);
+    let folder = node.scratch().join("given");
+    std::fs::create_dir(&folder).expect("room for a folder");
+    run(&node, "hello", &folder, "", &[]);
+    // Nothing serves it any more when it has gone.
+    node.expect(["down"]);
+    std::fs::remove_dir(&folder).expect("it is empty");
+    node.up();
+    node.expect(["run", "--detach", "hello"]);
+    let warned = || node.json(["status"])["warnings"].as_array().cloned().unwrap_or_default();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while warned().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "nothing was warned of");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let warnings = warned();
+    assert!(warnings[0]["text"].as_str().is_some_and(|text| text.contains("could not be linked")), "{warnings:?}");
+    assert!(warnings[0]["at_ms"].is_u64() && node.expect(["status"]).contains(" ago)\n"), "it says when");
+    node.expect(["revoke", "hello:folder"]);
+    assert_eq!(warned(), Vec::<serde_json::Value>::new(), "its cause is gone");
+    // Whether its app has ended by now or not, nothing of it is wanted any more.
+    node.run(["stop", "hello", "--kill"]);
 }
 
 /// What both print, in some order, without what stands between groups of context.

@@ -96,6 +96,98 @@ fn a_request_is_asked_on_the_terminal_and_a_path_answers_it() {
 }
 
 #[test]
+fn what_is_confirmed_and_said_is_what_is_given() {
+    let node = node();
+    let mut terminal = Terminal::run(&node, "run hello");
+    terminal.wait_for(CUE);
+    terminal.type_in(&format!("{},rw\n", given(&node)));
+    let asked = terminal.wait_for(CONFIRM);
+    assert!(asked.contains("(read-only: it asks for no more) as \"folder\"?"), "{asked}");
+    terminal.type_in("y\n");
+    let (rest, code) = terminal.end();
+    assert!(rest.contains(", read-only: it asks for no more (#1; latch revoke 1 takes it away)"), "{rest}");
+    assert_eq!(code, Some(0), "{rest}");
+    assert_eq!(node.json(["grants"])[0]["rights"]["write"], false);
+    // A part of what is held is at most what is held, and a command says the same.
+    node.expect(["run", "hello", "--name", "second", "--grant", "folder=#1"]);
+    let granted = node.expect(["grant", "second", "folder=#1,append"]);
+    assert!(granted.contains("second:folder = a part of #1, read-only: it asks for no more (#3"), "{granted}");
+}
+
+#[test]
+fn a_grant_is_written_with_its_sign_and_taken_with_and_without_it() {
+    let node = node();
+    for name in ["first", "second", "third"] {
+        let from = if name == "first" { format!("host:{}", given(&node)) } else { "first:folder".to_owned() };
+        node.expect(["run", "hello", "--name", name, "--grant", &format!("folder={from}")]);
+    }
+    let listed = node.expect(["grants"]);
+    assert!(listed.lines().skip(1).all(|line| line.trim_start().starts_with('#')), "{listed}");
+    for number in ["1", "#1"] {
+        assert_eq!(node.expect(["ls", number]), "kept.txt\n");
+        assert!(node.expect(["why", number]).contains("#1 granted to first"));
+    }
+    // What hangs below ends with it, and is counted.
+    let revoked = node.expect(["revoke", "#1"]);
+    assert!(revoked.starts_with("revoked #1 (first:folder), and 2 below it"), "{revoked}");
+    assert_eq!(node.json(["grants"]).as_array().map(Vec::len), Some(0));
+    // What a shell has taken for a comment is not there.
+    let nothing = node.run(["revoke"]);
+    let told = String::from_utf8_lossy(&nothing.stderr).into_owned();
+    assert!(nothing.status.code() == Some(2) && told.contains("write grant #9 as 9, or as '#9'"), "{told}");
+    let told = node.run(["approve", "#1", "host:/"]);
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.contains("#1 is a grant; a request is a number without #"), "{told}");
+}
+
+#[test]
+fn a_name_that_is_nobodys_is_said_to_be() {
+    let node = node();
+    for listing in ["grants", "requests"] {
+        let refused = node.refused([listing, "hallo"]);
+        assert_eq!(refused, "latch: there is no instance `hallo`\n  next: latch ps --all\n");
+        let refused = node.refused([listing, "hallo", "--json"]);
+        assert!(refused.contains("there is no instance"), "{refused}");
+    }
+    assert!(node.refused(["grants", "#7"]).contains("that is the number of a grant\n  next: latch why 7"));
+    node.expect(["run", "hello", "--grant", &format!("folder=host:{}", given(&node))]);
+    node.expect(["revoke", "hello:folder"]);
+    assert_eq!(node.expect(["grants", "hello"]), "hello holds nothing\n");
+    assert_eq!(node.expect(["requests", "hello"]), "hello asks for nothing\n");
+}
+
+#[test]
+fn who_names_the_state_is_told_commands_that_name_it() {
+    let node = node();
+    let state = node.state().display().to_string();
+    let said = |words: &[&str]| {
+        let mut command = node.latch(["--state", &state]);
+        let output = command.args(words).env_remove("LATCH_STATE").output().expect("latch runs");
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let preset = format!("folder=host:{}", given(&node));
+    let cases: [&[&str]; 10] = [
+        &["ps"],
+        &["grants", "nobody"],
+        &["revoke", "7"],
+        &["why", "nobody"],
+        &["approve", "7", "host:/"],
+        &["stop", "nobody"],
+        &["run", "hello", "--grant", "other=host:/"],
+        &["run", "hello", "--name", "other", "--grant", &preset, "--detach"],
+        &["grant", "other", &preset],
+        &["run", "nothing"],
+    ];
+    for words in cases {
+        let said = said(words);
+        assert!(said.contains(&format!("latch --state {state} ")), "{words:?}: {said}");
+        let plain = ["`latch ", "next: latch ", "(latch ", "; latch "];
+        let left_out = said.replace(&format!("latch --state {state} "), "");
+        assert!(!plain.iter().any(|command| left_out.contains(command)), "{words:?}: {said}");
+    }
+}
+
+#[test]
 fn only_a_clear_answer_is_one() {
     let node = node();
     let mut terminal = Terminal::run(&node, "run hello");
@@ -292,4 +384,26 @@ fn a_file_that_is_fetched_steers_no_terminal_and_replaces_nothing() {
     assert_eq!(std::fs::read(&local).expect("it is there"), b"mine");
     node.expect(["get", &offer, "kept.txt", &local_path, "--replace"]);
     assert_eq!(std::fs::read(&local).expect("it is there"), b"kept\n");
+}
+
+#[test]
+fn a_transfer_that_is_interrupted_leaves_no_part_of_a_file() {
+    let node = node();
+    let target = format!("host:{}", given(&node));
+    let mut put = node.latch(["put", "-", &target, "new.txt"]);
+    let mut put = put.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("latch runs");
+    put.stdin.as_mut().expect("its input is a pipe").write_all(b"half of it").expect("it takes it");
+    let names = || {
+        let entries = std::fs::read_dir(given(&node)).expect("it is there").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while names().len() < 2 {
+        assert!(std::time::Instant::now() < deadline, "nothing is stored");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let process = rustix::process::Pid::from_child(&put);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it waits for more");
+    assert_eq!(put.wait().expect("it ends").code(), Some(130));
+    assert_eq!(names(), ["kept.txt"]);
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands as c;
@@ -23,6 +24,9 @@ Begin with:
 Exit codes: 0 done; 1 refused or failed (standard error says what, why, and what next); 2 usage.
 Under `run` the app's own code passes through; the others are in `latch run --help`.";
 
+/// For whoever typed `#9`, which interactive shells drop without a word.
+const GRANT_HINT: &str = "a shell takes #9 for a comment: write grant #9 as 9, or as '#9'";
+
 /// Where help lists what every command takes.
 const ANYWHERE: &str = "With any command";
 
@@ -34,7 +38,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "DIR", help_heading = ANYWHERE)]
     pub(crate) state: Option<PathBuf>,
 
-    /// Prints JSON, for programs: a listing is one array, `log` one object a line
+    /// Prints JSON, for programs: a listing is one array, `log` one object a line, what was done one object
     #[arg(long, global = true, help_heading = ANYWHERE)]
     pub(crate) json: bool,
 
@@ -81,6 +85,19 @@ pub(crate) enum Command {
     Supervise(Supervise),
 }
 
+/// Whether that is the name of a command that people use.
+pub(crate) fn is_command(name: &str) -> bool {
+    Cli::command().find_subcommand(name).is_some_and(|command| !command.is_hide_set())
+}
+
+/// What a person may want to know of a command line that cannot be read, beside what is wrong with it.
+pub(crate) fn hint(error: &clap::Error) -> Option<&'static str> {
+    let missing = error.get(ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::MissingRequiredArgument);
+    let Some(ContextValue::Strings(missing)) = missing else { return None };
+    let may_be_a_grant = |name: &String| ["<TARGET>", "<OFFER"].iter().any(|start| name.starts_with(start));
+    missing.iter().any(may_be_a_grant).then_some(GRANT_HINT)
+}
+
 /// The exit code for a command line that cannot be read. Under `run` the small codes are the app's.
 pub(crate) fn exit_code(error: &clap::Error) -> i32 {
     let matches = Cli::command().ignore_errors(true).try_get_matches().ok();
@@ -103,6 +120,15 @@ mod tests {
             let name = command.get_name();
             assert!(GROUPS.lines().take(4).any(|line| line.split([' ', ',']).any(|word| word == name)), "{name}");
         }
+    }
+
+    #[test]
+    fn who_wrote_a_grant_that_the_shell_dropped_is_told_how_to_write_it() {
+        let hinted = |words: &[&str]| Cli::try_parse_from(words).err().and_then(|error| hint(&error)).is_some();
+        for words in [&["latch", "revoke"][..], &["latch", "why"], &["latch", "ls"], &["latch", "approve", "4"]] {
+            assert!(hinted(words), "{words:?}");
+        }
+        assert!(!hinted(&["latch", "stop"]) && !hinted(&["latch", "revoke", "--no"]) && !hinted(&["latch"]));
     }
 
     #[test]

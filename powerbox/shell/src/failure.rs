@@ -23,6 +23,8 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 pub(crate) struct Failure {
     what: String,
     why: Option<String>,
+    /// What explains it on lines of its own.
+    lines: Vec<String>,
     next: Option<String>,
     code: u8,
     lost: bool,
@@ -31,7 +33,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with exit code 1.
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), why: None, next: None, code: EXIT_FAILED, lost: false }
+        Self { what: what.into(), why: None, lines: Vec::new(), next: None, code: EXIT_FAILED, lost: false }
     }
 
     /// A command line that makes no sense: exit code 2.
@@ -45,6 +47,21 @@ impl Failure {
         self
     }
 
+    /// What is shown of it line by line, as compilers do: words about what the person wrote themselves, for another's could
+    /// look like latch's own.
+    pub(crate) fn showing(mut self, text: &str) -> Self {
+        self.lines = text.lines().map(str::to_owned).collect();
+        self
+    }
+
+    /// What and why, within a text of its own.
+    pub(crate) fn sentence(&self) -> String {
+        match &self.why {
+            Some(why) => format!("{}: {why}", self.what),
+            None => self.what.clone(),
+        }
+    }
+
     /// What the person can do now.
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
@@ -53,10 +70,7 @@ impl Failure {
 
     /// What was being done when this happened: that comes first, and what went wrong becomes the reason.
     pub(crate) fn during(self, what: impl Into<String>) -> Self {
-        let why = match &self.why {
-            Some(why) => format!("{}: {why}", self.what),
-            None => self.what.clone(),
-        };
+        let why = self.sentence();
         Self { what: what.into(), why: Some(why), ..self }
     }
 
@@ -106,6 +120,9 @@ impl fmt::Display for Failure {
         write!(formatter, "latch: {}", escape::line(&self.what))?;
         if let Some(why) = &self.why {
             write!(formatter, ": {}", escape::line(why))?;
+        }
+        for line in &self.lines {
+            write!(formatter, "\n    {}", escape::line(line))?;
         }
         if let Some(next) = &self.next {
             for line in next.lines() {
@@ -167,6 +184,13 @@ mod tests {
         let failure = Failure::new("cannot reach the node").because("nothing answers").next("latch up");
         assert_eq!(failure.to_string(), "latch: cannot reach the node: nothing answers\n  next: latch up");
         assert_eq!((failure.exit_code(), failure.run_code()), (1, 125));
+    }
+
+    #[test]
+    fn what_is_shown_stands_on_lines_of_its_own() {
+        let failure = Failure::new("latch.toml is not right").showing("1 | naem\n  | ^\u{1b}[2J").next("mend it");
+        let text = "latch: latch.toml is not right\n    1 | naem\n      | ^\\x1b[2J\n  next: mend it";
+        assert_eq!(failure.to_string(), text);
     }
 
     #[test]

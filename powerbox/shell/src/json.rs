@@ -15,6 +15,11 @@ pub(crate) fn print<T: Serialize + ?Sized>(value: &T) -> Outcome {
     crate::output::bytes(&line)
 }
 
+/// Tells what was done: people in words, programs in JSON.
+pub(crate) fn done<T: Serialize + ?Sized>(json: bool, words: &str, value: &T) -> Outcome {
+    if json { print(value) } else { crate::output::line(words) }
+}
+
 fn encode<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Vec<u8>> {
     let mut line = Vec::new();
     value.serialize(&mut Serializer::with_formatter(&mut line, Harmless))?;

@@ -15,6 +15,7 @@ mod json;
 mod node;
 mod output;
 mod rows;
+mod signals;
 mod spec;
 mod state;
 mod supervise;
@@ -29,13 +30,17 @@ fn main() -> ExitCode {
     let cli = cli::Cli::try_parse().unwrap_or_else(|error| {
         // Where nobody reads it any more, the code still says it.
         let _ = error.print();
+        if let Some(hint) = cli::hint(&error) {
+            eprintln!("\n  hint: {hint}");
+        }
         std::process::exit(cli::exit_code(&error))
     });
     let runs = matches!(cli.command, cli::Command::Run(_));
-    let code = match commands::dispatch(cli) {
+    let state = state::State::choose(cli.state.as_deref());
+    let code = match commands::dispatch(cli, &state) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("{failure}");
+            eprintln!("{}", state::told(&state, &failure.to_string()));
             if runs { failure.run_code() } else { failure.exit_code() }
         }
     };

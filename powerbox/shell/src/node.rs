@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A node that this command talks to.
 pub(crate) struct Node {
-    state_folder: PathBuf,
+    state: State,
     powerbox: watch::Receiver<operator::Client>,
     doorway: Rc<Doorway>,
 }
@@ -59,12 +59,12 @@ impl Node {
         })?;
         let (sender, powerbox) = watch::channel(use_link(greeting, Peer::Powerbox)?.object);
         tokio::task::spawn_local(Rc::clone(&doorway).follow_powerbox(sender));
-        Ok(Self { state_folder: state.path().to_path_buf(), powerbox, doorway })
+        Ok(Self { state: state.clone(), powerbox, doorway })
     }
 
-    /// Where the node keeps its state.
-    pub(crate) fn state_folder(&self) -> &Path {
-        &self.state_folder
+    /// Where the node keeps its state, and how commands for it are written.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
     /// Where questions to the powerbox go.
@@ -181,7 +181,7 @@ fn unreachable(state: &State, error: &io::Error) -> Failure {
     let failure = Failure::new(format!("cannot reach the node of {}", state.path().display()));
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            failure.because("it is not running").next(state.command("up"))
+            failure.because("it is not running").next("latch up")
         }
         io::ErrorKind::PermissionDenied => failure
             .because("only its owner and root may operate it")

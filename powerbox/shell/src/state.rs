@@ -11,8 +11,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use rustix::process::{Pid, PidfdFlags};
 
+use crate::cli;
 use crate::failure::{Doing as _, Failure, Outcome};
 use crate::text::escape;
+
+/// How a command begins in words for people.
+const COMMAND: &str = "latch ";
+/// Commands that need no node.
+const NODELESS: [&str; 2] = ["new", "build"];
 
 /// Only its owner reads the state.
 const STATE_MODE: u32 = 0o700;
@@ -42,13 +48,23 @@ impl State {
         &self.path
     }
 
-    /// The command line for the same node that begins with this command.
-    pub(crate) fn command(&self, command: &str) -> String {
-        if self.named {
-            format!("latch --state {} {command}", escape::word(&self.path.to_string_lossy()))
-        } else {
-            format!("latch {command}")
+    /// The same words for people, with each command of latch in them made one for this node: where the person named it
+    /// on the command line, they must again. Every text that may name a command goes through here once, when it is shown.
+    pub(crate) fn told(&self, text: &str) -> String {
+        if !self.named {
+            return text.to_owned();
         }
+        let named = format!("{COMMAND}--state {} ", escape::line(&escape::word(&self.path.to_string_lossy())));
+        let mut told = String::with_capacity(text.len() + named.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once(COMMAND) {
+            told.push_str(before);
+            let begins = told.chars().next_back().is_none_or(|last| last.is_whitespace() || "`(".contains(last));
+            let word = after.split(|character: char| !character.is_ascii_lowercase()).next().unwrap_or_default();
+            told.push_str(if begins && is_about_a_node(word) { &named } else { COMMAND });
+            rest = after;
+        }
+        told + rest
     }
 
     /// The kernel's own log, with what its children said on standard error.
@@ -101,6 +117,15 @@ impl State {
             Err(error) => Err(Failure::new(format!("cannot lock {}", path.display())).because(error)),
         }
     }
+}
+
+/// [`State::told`], where the state may not even have been found.
+pub(crate) fn told(state: &Outcome<State>, text: &str) -> String {
+    state.as_ref().map_or_else(|_| text.to_owned(), |state| state.told(text))
+}
+
+fn is_about_a_node(command: &str) -> bool {
+    !NODELESS.contains(&command) && cli::is_command(command)
 }
 
 fn pick(option: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
@@ -203,6 +228,24 @@ mod tests {
             Some("/h/.local/state/latch".into())
         );
         assert_eq!(pick(None, variables(&[])), None);
+    }
+
+    #[test]
+    fn who_named_the_state_is_told_commands_that_name_it() {
+        let state = |named| State { path: "/srv/a b".into(), named };
+        let text = "latch: no such thing\n  next: latch ps; `latch log -n 5` (latch revoke 9)\n  next: latch build DIR";
+        assert_eq!(state(false).told(text), text);
+        assert_eq!(
+            state(true).told(text),
+            "latch: no such thing\n  next: latch --state '/srv/a b' ps; `latch --state '/srv/a b' log -n 5` \
+             (latch --state '/srv/a b' revoke 9)\n  next: latch build DIR"
+        );
+        // Neither what is no command, nor one that has it already.
+        let other =
+            "this latch does not know it; `latch --version`; latch --state DIR up; /opt/latch up; latch grantsx";
+        assert_eq!(state(true).told(other), other);
+        let steering = State { path: "/srv/a\u{1b}[2J".into(), named: true };
+        assert_eq!(steering.told("latch up"), "latch --state '/srv/a\\x1b[2J' up");
     }
 
     #[test]

@@ -232,7 +232,12 @@ impl Core {
         }
         let core = self.clone();
         spawn(async move {
-            if let Err(problem) = core.link_session(process).await {
+            let linked = core.link_session(process).await;
+            // One that only looked whether the node is up has left by now.
+            let is_here = core.live.borrow().processes.contains_key(&process);
+            if let Err(problem) = linked
+                && is_here
+            {
                 core.warn(format!("a shell was not served: {problem}"));
             }
         });

@@ -22,11 +22,8 @@ impl Core {
             self.checkpoint();
             self.write_index().await;
             self.usage.borrow_mut().flush(&self.state.borrow(), self.now_ms());
-            let trouble = self.index.borrow().as_ref().and_then(crate::index::Index::trouble);
-            if trouble.is_some() && trouble != index_trouble {
-                let why = trouble.clone().unwrap_or_default();
-                let note = format!("the index cannot be written ({why}): it is rebuilt from the log at the next start");
-                self.warn(note.clone());
+            let trouble = self.index_trouble();
+            if let Some(note) = trouble.clone().filter(|_| trouble != index_trouble) {
                 // A full disk is the likely reason, and then this note is not worth the last room.
                 if self.need_room().is_ok() {
                     let _ = self.record(THE_NODE, Record::Note(note));

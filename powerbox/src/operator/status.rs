@@ -5,6 +5,8 @@ use schema::operator_capnp::operator;
 use super::{Operator, count};
 use crate::core::Core;
 use crate::live::{Kind, Process};
+use crate::runs::is_given_up;
+use crate::warnings::{Cause, Warning};
 use crate::words::{PATH_LIMIT, REASON_LIMIT, phrase, plain};
 
 /// A process as it is listed.
@@ -23,7 +25,7 @@ struct Status {
     pending: u64,
     records: u64,
     state: String,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 /// One thing that the doctor looked at.
@@ -56,7 +58,9 @@ pub(super) async fn status(
     builder.set_state(&status.state);
     let mut warnings = builder.reborrow().init_warnings(count(status.warnings.len()));
     for (index, warning) in (0..).zip(&status.warnings) {
-        warnings.set(index, warning);
+        let mut builder = warnings.reborrow().get(index);
+        builder.set_text(&warning.text);
+        builder.set_at_ms(warning.at_ms);
     }
     let mut list = builder.init_processes(count(status.rows.len()));
     for (index, row) in (0..).zip(&status.rows) {
@@ -112,9 +116,9 @@ fn look(core: &Core) -> Status {
     own.confined = true;
     own.restarts = live.own_restarts;
     own.confinement = core.confinement.clone();
-    let mut warnings = core.warnings.borrow().texts();
-    warnings.extend(unconfined(&own));
-    warnings.extend(live.processes.values().filter_map(unconfined));
+    let mut warnings = noted(core);
+    warnings.extend(core.need_room().err().filter(|_| !core.stopping.get()).map(|full| Warning::now(full.to_string())));
+    warnings.extend(std::iter::once(&own).chain(live.processes.values()).filter_map(unconfined).map(Warning::now));
     let powerbox = std::iter::once((0, own));
     let rows = powerbox.chain(live.processes.iter().map(|(number, process)| (*number, process.clone()))).map(
         |(number, process)| Row {
@@ -124,8 +128,9 @@ fn look(core: &Core) -> Status {
             process,
         },
     );
-    for (instance, times) in &live.unannounced {
-        warnings.push(format!("{instance} asked {times} times for what its package does not announce"));
+    for (instance, times) in live.unannounced.iter().filter(|(name, _)| state.instances.contains_key(*name)) {
+        let text = format!("{instance} asked {times} times for what its package does not announce");
+        warnings.push(Warning::now(text));
     }
     Status {
         started_at_ms: state.started_at_ms,
@@ -143,6 +148,21 @@ fn look(core: &Core) -> Status {
         },
         warnings,
     }
+}
+
+/// What was noted for people and is still worth telling.
+fn noted(core: &Core) -> Vec<Warning> {
+    let (state, live) = (core.state.borrow(), core.live.borrow());
+    let lasts = |name: &str, cause: Cause| match cause {
+        Cause::Event => true,
+        Cause::Unlinked(grant) => state.grants.is_alive(grant) && !live.open.contains_key(&grant),
+        Cause::GivenUp => {
+            state.instances.contains_key(name) && live.failures.get(name).is_some_and(|failures| is_given_up(*failures))
+        }
+    };
+    let mut noted = core.warnings.borrow().shown(core.now_ms(), lasts);
+    noted.extend(core.index_trouble().map(Warning::now));
+    noted
 }
 
 /// What a process should have around it and has not.
@@ -213,12 +233,14 @@ async fn examine(core: &std::rc::Rc<Core>) -> Vec<Finding> {
         text: room.map_or_else(|problem| problem.to_string(), |()| "there is room for the log".into()),
         remedy: "make room on the file system of the state folder",
     });
-    let warnings = core.warnings.borrow().texts();
-    findings.extend(warnings.into_iter().map(|text| Finding {
+    findings.extend(noted(core).into_iter().map(|Warning { text, at_ms }| Finding {
         ok: false,
         subject: "warning",
         text,
-        remedy: "see `latch log` and kernel.log",
+        remedy: match at_ms {
+            0 => "see `latch log` and kernel.log",
+            _ => "see `latch log` and kernel.log; `latch status` says when, and it goes after a day",
+        },
     }));
     findings
 }

@@ -31,6 +31,7 @@ fn without_landlock_the_empty_root_carries_and_the_doctor_says_so() {
     alone(|| {
         without_landlock();
         let node = Node::prepare_in(&std::env::temp_dir());
+        explained(&node, "landlock", "does not offer it", "--reduced");
         let warned = node.run(["up"]);
         let told = String::from_utf8_lossy(&warned.stderr);
         assert!(told.contains("warning: powerbox runs without landlock"), "{told}");

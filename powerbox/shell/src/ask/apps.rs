@@ -1,7 +1,7 @@
 //! Packages, authors and instances.
 
 use super::{Choice, pages, rows};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::{Author, Instance, Package, text};
 
@@ -128,6 +128,20 @@ impl Node {
             Ok((rows!(results.get_rows(), Instance::read), results.get_cursor()))
         })
         .await
+    }
+
+    /// That there is an instance of that name, running or not.
+    pub(crate) async fn know_instance(&self, name: &str) -> Outcome {
+        if self.instances().await?.iter().any(|instance| instance.name == name) {
+            return Ok(());
+        }
+        let failure = Failure::new(format!("there is no instance `{name}`"));
+        Err(match name.strip_prefix('#').unwrap_or(name) {
+            number if number.parse::<u64>().is_ok() => {
+                failure.because("that is the number of a grant").next(format!("latch why {number}"))
+            }
+            _ => failure.next("latch ps --all"),
+        })
     }
 
     /// The next piece of an instance's output, from that byte on or from the first later one that is kept.

@@ -49,11 +49,12 @@ impl Choice {
         Self { object, rights, expires_at_ms: 0, calls: None, bytes: None, methods: Vec::new() }
     }
 
-    /// What was given, of what was found for it: a folder is sent to the node. `asked`: the rights where none were named.
+    /// What was given, of what was found for it: a folder is sent to the node. `asked`: what the app asks for at most.
     pub(crate) async fn of(node: &Node, found: Found, given: &Given, asked: Rights) -> Outcome<Self> {
+        let rights = found.share(node, given, asked).await?;
         Ok(Self {
             object: found.send(node).await?,
-            rights: given.rights.unwrap_or(asked),
+            rights,
             expires_at_ms: given.expires_in_ms.map_or(0, |span| now_ms().saturating_add(span)),
             calls: given.calls,
             bytes: given.bytes,
@@ -81,7 +82,7 @@ impl Choice {
 impl Found {
     /// Finds what is to be given to an app: nothing that is guarded, unless the person insists.
     pub(crate) async fn given(node: &Node, given: &Given) -> Outcome<Self> {
-        let guarded = if given.force { Vec::new() } else { guarded::all(node.state_folder()) };
+        let guarded = if given.force { Vec::new() } else { guarded::all(node.state().path()) };
         Self::find(node, &given.target, &guarded).await
     }
 
@@ -96,6 +97,22 @@ impl Found {
                 Self::Known(if listed { Object::Offer(name.clone()) } else { Object::Target(name.clone()) })
             }
         })
+    }
+
+    /// The rights that are given of it: what the person wrote, else all that was asked for, and never more than was asked
+    /// for or than there is. The node holds to the same; here it is known before the person says yes.
+    pub(crate) async fn share(&self, node: &Node, given: &Given, asked: Rights) -> Outcome<Rights> {
+        let there_is = match self {
+            Self::Folder(_) | Self::Known(Object::Folder(_)) => None,
+            Self::Known(Object::Offer(name)) => {
+                node.offers().await?.into_iter().find(|offer| offer.name == *name).map(|offer| offer.rights)
+            }
+            Self::Known(Object::Target(name)) => {
+                node.grants(false).await?.into_iter().find(|grant| grant.is_called(name)).map(|grant| grant.rights)
+            }
+        };
+        // What is not there any more is refused by the node, which says so better.
+        Ok(given.rights.unwrap_or(asked).intersect(asked).intersect(there_is.unwrap_or(Rights::ALL)))
     }
 
     /// As the node takes it; a folder is sent there.
@@ -113,7 +130,7 @@ impl std::fmt::Display for Found {
         match self {
             Self::Folder(folder) => write!(formatter, "host:{}", escape::path(folder.path())),
             Self::Known(Object::Target(name)) => match name.strip_prefix('#') {
-                Some(grant) => write!(formatter, "a part of grant {}", escape::line(grant)),
+                Some(grant) => write!(formatter, "a part of #{}", escape::line(grant)),
                 None => formatter.write_str(&escape::line(name)),
             },
             Self::Known(Object::Offer(name)) => formatter.write_str(&escape::line(name)),

@@ -8,6 +8,8 @@ use vat::Rights;
 use vat::names::INTERFACES;
 
 use crate::failure::{Failure, Outcome};
+use crate::folder;
+use crate::spec::methods::interface_names;
 
 /// The file beside an app's Cargo.toml.
 pub(super) const NAME: &str = "latch.toml";
@@ -34,15 +36,36 @@ struct Written {
 #[serde(deny_unknown_fields)]
 struct WrittenRequest {
     label: String,
-    /// A name that the node knows, such as `Directory`, or a schema id such as `0x9d3f...`.
-    interface: String,
+    interface: Interface,
     rights: RightsAsWritten,
     reason: String,
 }
 
+/// A name that the node knows, such as `Directory`, or a schema id such as `0x9d3f...`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Interface(u64);
+
+impl TryFrom<String> for Interface {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let id = match name.strip_prefix("0x") {
+            Some(id) => u64::from_str_radix(id, 16).ok(),
+            None => INTERFACES.iter().find(|interface| interface.name == name).map(|interface| interface.id),
+        };
+        id.map(Self).ok_or_else(|| {
+            format!("there is no interface {name:?}; known are {}, others go by their id, 0x…", interface_names())
+        })
+    }
+}
+
 /// `"read"`, or `["read", "append"]`.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "rights are \"read\", \"append\" or \"write\", or several of them: [\"read\", \"append\"]"
+)]
 enum RightsAsWritten {
     One(Right),
     Several(Vec<Right>),
@@ -85,7 +108,7 @@ struct Size(u64);
 struct Time(u32);
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a limit is a number, or one with a unit in quotes, such as \"16 MiB\" or \"10 s\"")]
 enum Amount {
     Number(u64),
     Words(String),
@@ -133,22 +156,38 @@ impl TryFrom<Amount> for Time {
 pub(super) fn read(folder: &Path) -> Outcome<Manifest> {
     let path = folder.join(NAME);
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::new(format!("cannot read {}", path.display()))
-            .because(error)
-            .next("run it in an app's folder; `latch new NAME` makes one")
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let failure = Failure::new(format!("cannot read {}", path.display())).because(error);
+        if missing { failure.next("run it in an app's folder; `latch new NAME` makes one") } else { failure }
     })?;
-    parse(&text).map_err(|why| Failure::new(format!("{} is not right", path.display())).because(why))
+    parse(&text).map_err(|wrong| {
+        let failure = Failure::new(format!("{} is not right", path.display()));
+        let failure = match wrong {
+            Wrong::Words(error) => failure.showing(&error.to_string()),
+            Wrong::Content(refusal) => failure.because(refusal),
+        };
+        failure.next(format!("mend it, then: latch build {}", folder::shown(folder)))
+    })
 }
 
-fn parse(text: &str) -> Result<Manifest, String> {
-    let written: Written = toml::from_str(text).map_err(|error| error.to_string())?;
+/// What is not right about the file.
+#[derive(Debug)]
+enum Wrong {
+    /// As the parser shows it: with the line, and what may stand there.
+    Words(toml::de::Error),
+    /// As a package's content.
+    Content(package::Refusal),
+}
+
+fn parse(text: &str) -> Result<Manifest, Wrong> {
+    let written: Written = toml::from_str(text).map_err(Wrong::Words)?;
     let manifest = Manifest {
         name: written.name,
         version: written.version,
         author_name: written.author_name,
         description: written.description,
         world: WORLD.to_owned(),
-        requests: written.request.into_iter().map(announced).collect::<Result<_, _>>()?,
+        requests: written.request.into_iter().map(announced).collect(),
         limits: Limits {
             memory_bytes: written.limits.memory.0,
             turn_ms: written.limits.turn.0,
@@ -157,29 +196,14 @@ fn parse(text: &str) -> Result<Manifest, String> {
         },
         ..Manifest::default()
     };
-    manifest.check().map_err(|refusal| refusal.to_string())?;
+    manifest.check().map_err(Wrong::Content)?;
     Ok(manifest)
 }
 
-fn announced(written: WrittenRequest) -> Result<Announced, String> {
+fn announced(written: WrittenRequest) -> Announced {
     let has = |right: Right| written.rights.has(right);
     let rights = Rights { read: has(Right::Read), append: has(Right::Append), write: has(Right::Write) }.complete();
-    let interface = interface(&written.interface).ok_or_else(|| {
-        let known: Vec<&str> = INTERFACES.iter().map(|interface| interface.name).collect();
-        format!(
-            "there is no interface {:?}; known are {}, others go by their id, 0x…",
-            written.interface,
-            known.join(", ")
-        )
-    })?;
-    Ok(Announced { label: written.label, interface, rights, reason: written.reason })
-}
-
-fn interface(name: &str) -> Option<u64> {
-    match name.strip_prefix("0x") {
-        Some(id) => u64::from_str_radix(id, 16).ok(),
-        None => INTERFACES.iter().find(|interface| interface.name == name).map(|interface| interface.id),
-    }
+    Announced { label: written.label, interface: written.interface.0, rights, reason: written.reason }
 }
 
 #[cfg(test)]
@@ -224,17 +248,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_said() {
-        for (wrong, said) in [
-            (WHOLE.replace("[limits]", "[limit]"), "limit"),
-            (WHOLE.replace("\"Directory\"", "\"Folder\""), "no interface"),
-            (WHOLE.replace("[\"read\"]", "[\"execute\"]"), "rights"),
-            (WHOLE.replace("1 MiB", "1 MB"), "GiB"),
-            (WHOLE.replace("1 MiB", "17179869184 GiB"), "not a number"),
-            (WHOLE.replace("\"search\"", "\"Search!\""), "name"),
+    fn what_is_not_known_is_said_with_its_line_and_what_may_stand_there() {
+        for (wrong, line, said) in [
+            (WHOLE.replace("[limits]", "[limit]"), "16 |", "expected one of `name`, `version`, `author_name`"),
+            (WHOLE.replace("reason = \"to see\"", "raeson = \"\""), "15 |", "expected one of `label`, `interface`"),
+            (WHOLE.replace("turn", "turns"), "18 |", "expected one of `memory`, `turn`, `output`, `stack`"),
+            (WHOLE.replace("version = \"1.2.3\"", ""), "", "missing field `version`"),
+            (WHOLE.replace("\"Directory\"", "\"Folder\""), "8 |", "known are Directory, File"),
+            (WHOLE.replace("[\"read\"]", "[\"execute\"]"), "9 |", "\"read\", \"append\" or \"write\""),
+            (WHOLE.replace("[\"read\"]", "7"), "9 |", "\"read\", \"append\" or \"write\""),
+            (WHOLE.replace("1 MiB", "1 MB"), "17 |", "one of B, KiB, MiB, GiB"),
+            (WHOLE.replace("1 MiB", "17179869184 GiB"), "17 |", "not a number"),
+            (WHOLE.replace("1500", "true"), "18 |", "such as \"16 MiB\" or \"10 s\""),
+            (WHOLE.replace("name = \"search\"", "name = search"), "2 |", "string"),
         ] {
-            let error = parse(&wrong).unwrap_err();
-            assert!(error.contains(said), "{error}");
+            let Err(Wrong::Words(error)) = parse(&wrong) else { panic!("it was taken: {wrong}") };
+            let shown = error.to_string();
+            assert!(shown.contains(line) && shown.contains(said), "{shown}");
         }
+        let refused = parse(&WHOLE.replace("\"search\"", "\"Search!\""));
+        assert!(matches!(refused, Err(Wrong::Content(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn an_author_reads_lines() {
+        let folder = std::env::temp_dir().join(format!("latch-manifest-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(NAME), "naem = \"x\"\n").unwrap();
+        let shown = read(&folder).unwrap_err().to_string();
+        assert!(shown.contains("\n    1 | naem = \"x\"\n") && !shown.contains("\\n"), "{shown}");
+        assert!(shown.ends_with(&format!("next: mend it, then: latch build {}", folder.display())), "{shown}");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

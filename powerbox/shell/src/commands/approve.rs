@@ -2,22 +2,24 @@
 
 use clap::Args;
 
-use super::{Context, grant};
+use super::grant::{Granted, SPEC_HELP};
+use super::{Context, requests};
 use crate::ask::{Choice, Found};
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
-use crate::output;
 use crate::rows::Request;
 use crate::spec::grant::Given;
 use crate::terminal::confirm;
+use crate::text::words;
 
 /// Gives an app what it asks for
 ///
 /// You pick the object, and may narrow what it may do with it.
 #[derive(Debug, Args)]
-#[command(after_help = grant::SPEC_HELP)]
+#[command(after_help = SPEC_HELP)]
 pub(crate) struct Approve {
     /// The request, as `latch requests` numbers it
+    #[arg(value_parser = requests::number)]
     request: u64,
     /// offer[,ro|,append|,rw][,expires=1h][,calls=N][,bytes=N][,methods=A.b+C.d]
     #[arg(value_name = "OFFER[,…]")]
@@ -32,13 +34,16 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Approve) -> Out
     })?;
     let found = Found::given(node, &given).await?;
     confirm::where_it_leads(&found, given.force).await?;
-    output::line(&approve(node, request, found, &given).await?)
+    let granted = approve(node, request, found, &given).await?;
+    context.done(&granted.to_string(), &granted)
 }
 
-/// Approves and says what was granted; also used by the prompt of `run`.
-pub(crate) async fn approve(node: &Node, request: &Request, found: Found, given: &Given) -> Outcome<String> {
+/// Approves; also used by the prompt of `run`.
+pub(crate) async fn approve(node: &Node, request: &Request, found: Found, given: &Given) -> Outcome<Granted> {
     let object = found.to_string();
     let choice = Choice::of(node, found, given, request.rights).await?;
-    let id = node.approve(request.id, &choice).await?;
-    Ok(grant::granted(id, &request.instance, &request.label, &object, choice.rights))
+    let grant = node.approve(request.id, &choice).await?;
+    let (instance, label) = (request.instance.clone(), request.label.clone());
+    let shown = words::share(choice.rights, given.rights, request.rights);
+    Ok(Granted { grant, instance, label, object, rights: choice.rights, shown })
 }

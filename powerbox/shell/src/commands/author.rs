@@ -6,8 +6,10 @@ use clap::Args;
 
 use crate::author::{self, BuildOptions};
 use crate::failure::Outcome;
+use crate::state::{State, told};
 use crate::text::escape;
 use crate::text::words::hex;
+use crate::{folder, json, output};
 
 /// As much of an author's key as people compare by eye.
 const AUTHOR_DIGITS: usize = 16;
@@ -54,32 +56,38 @@ pub(crate) struct Build {
     component: Option<PathBuf>,
 }
 
-pub(crate) fn new(command: New) -> Outcome {
+pub(crate) fn new(state: &Outcome<State>, json: bool, command: New) -> Outcome {
     let folder = command.into.unwrap_or_else(|| PathBuf::from(&command.name));
     let by = command.author.unwrap_or_else(author::person::name);
     author::new(&command.name, &by, &folder)?;
     // Without `/./` and a slash at the end, wherever it leads.
     let folder: PathBuf = folder.components().collect();
-    println!("made {} (author: {}; see its latch.toml)", folder.display(), escape::line(&by));
-    println!("  next: latch build {}", folder.display());
-    Ok(())
+    let next = told(state, &format!("  next: latch build {}", folder::shown(&folder)));
+    let words = format!("made {} (author: {}; see its latch.toml)\n{next}", escape::path(&folder), escape::line(&by));
+    json::done(json, &words, &serde_json::json!({ "made": folder.to_string_lossy(), "author_name": by }))
 }
 
-pub(crate) fn build(command: Build) -> Outcome {
+pub(crate) fn build(state: &Outcome<State>, json: bool, command: Build) -> Outcome {
     let Build { folder, out, key, component } = command;
     let folder: PathBuf = folder.components().collect();
     let built = author::build(&BuildOptions { folder, out, key, component })?;
-    if let Some(key) = &built.new_key {
-        println!("made your author's key, {}: keep it, it is how others know your apps", key.display());
+    if let Some(key) = built.new_key.as_deref().filter(|_| !json) {
+        let key = escape::path(key);
+        output::line(&format!("made your author's key, {key}: keep it, it is how others know your apps"))?;
     }
-    println!(
-        "built {} ({} {}, {} KiB, signed by {})",
-        built.package.display(),
+    let author = hex(&built.author);
+    let words = format!(
+        "built {} ({} {}, {} KiB, signed by {})\n  next: latch run --trust {}",
+        escape::path(&built.package),
         built.name,
         built.version,
         built.bytes.div_ceil(1024),
-        &hex(&built.author)[..AUTHOR_DIGITS]
+        &author[..AUTHOR_DIGITS],
+        folder::shown(&built.package)
     );
-    println!("  next: latch run --trust {}", built.package.display());
-    Ok(())
+    let value = serde_json::json!({
+        "package": built.package.to_string_lossy(), "name": built.name, "version": built.version,
+        "bytes": built.bytes, "author": author, "new_key": built.new_key.map(|key| key.to_string_lossy().into_owned()),
+    });
+    json::done(json, &told(state, &words), &value)
 }

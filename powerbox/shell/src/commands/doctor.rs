@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use clap::Args;
+use landlock::{ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
 
 use super::{Context, up};
 use crate::failure::{EXIT_FAILED, Outcome};
@@ -25,6 +26,10 @@ pub(crate) struct Doctor {}
 pub(crate) async fn run(context: &Context) -> Outcome<u8> {
     let mut findings = vec![linux(), landlock(), binaries(), folder(&context.state)];
     findings.extend(node(&context.state).await);
+    for finding in &mut findings {
+        finding.text = context.state.told(&finding.text);
+        finding.remedy = context.state.told(&finding.remedy);
+    }
     if context.json {
         json::print(&findings)?;
     } else {
@@ -71,22 +76,40 @@ fn parse_release(release: &str) -> Option<(u32, u32)> {
 }
 
 fn landlock() -> Finding {
-    // Where securityfs is not mounted the node itself finds out.
-    match std::fs::read_to_string("/sys/kernel/security/lsm") {
-        Ok(modules) if !modules.split(',').any(|module| module.trim() == "landlock") => Finding::bad(
+    if !offers_landlock() {
+        return Finding::bad(
             "landlock",
-            format!("is not among this kernel's security modules ({})", modules.trim()),
-            "add landlock to the lsm= boot parameter; meanwhile `latch up --reduced`",
-        ),
-        Ok(_) => Finding::good("landlock", "is there"),
-        Err(_) => Finding::good("landlock", "cannot be told from here; `latch status` shows what each process got"),
+            "this system does not offer it",
+            "run a kernel that has it, with landlock in its lsm= boot parameter; meanwhile `latch up --reduced`",
+        );
     }
+    if !offers_landlock_scopes() {
+        return Finding::bad(
+            "landlock",
+            "is there, but without scopes: it does not keep signals and abstract sockets apart",
+            "run Linux 6.12 or newer",
+        );
+    }
+    Finding::good("landlock", "is there, with scopes")
+}
+
+/// The system itself is asked, for rules that are made and bind nobody: what files say of it need not be mounted, and a
+/// container may forbid what they say is there.
+fn offers_landlock() -> bool {
+    let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    rules.handle_access(AccessFs::from_all(ABI::V1)).and_then(Ruleset::create).is_ok()
+}
+
+/// The same for the rules about signals and abstract sockets.
+fn offers_landlock_scopes() -> bool {
+    let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    rules.scope(Scope::from_all(ABI::V6)).and_then(Ruleset::create).is_ok()
 }
 
 fn binaries() -> Finding {
     match up::find_kernel(None) {
         Ok(kernel) => Finding::good("binaries", kernel.display().to_string()),
-        Err(failure) => Finding::bad("binaries", failure.to_string(), "cargo build, or set LATCH_LIBEXEC"),
+        Err(failure) => Finding::bad("binaries", failure.sentence(), "cargo build, or set LATCH_LIBEXEC"),
     }
 }
 
@@ -136,17 +159,14 @@ async fn node(state: &State) -> Vec<Finding> {
     if !node::is_up(state).await {
         let log = state.log_since(0);
         return vec![match up::refusal(&log) {
-            Some(why) => {
-                let next = format!("mend that, then `{}`", state.command("up"));
-                Finding::bad("node", format!("refused to start: {why}"), next)
-            }
-            None => Finding::bad("node", "is not running", state.command("up")),
+            Some(why) => Finding::bad("node", format!("refused to start: {why}"), "mend that, then `latch up`"),
+            None => Finding::bad("node", "is not running", "latch up"),
         }];
     }
     let asked = async { Node::connect(state).await?.doctor().await };
     match asked.await {
         Ok(findings) => std::iter::once(Finding::good("node", "answers")).chain(findings).collect(),
-        Err(failure) => vec![Finding::bad("node", failure.to_string(), format!("read {}", state.log_file().display()))],
+        Err(failure) => vec![Finding::bad("node", failure.sentence(), format!("read {}", state.log_file().display()))],
     }
 }
 

@@ -7,9 +7,10 @@ use clap::Args;
 use rustix::process::Signal;
 
 use crate::failure::{Doing as _, Failure, Outcome};
+use crate::json;
 use crate::node::{Node, run_on_node};
-use crate::output;
 use crate::state::{Holder, State};
+use crate::text::escape;
 
 /// How long a node that works takes to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,12 +31,12 @@ pub(crate) struct Down {
     kill: bool,
 }
 
-pub(crate) fn run(state: &State, command: &Down) -> Outcome {
+pub(crate) fn run(state: &State, json: bool, command: &Down) -> Outcome {
     let find = |lock: PathBuf| Holder::of(&lock).doing(|| "cannot find the node's processes".to_owned());
     let parent = find(state.supervisor_lock())?;
     let kernel = find(state.kernel_lock())?;
     if parent.is_none() && kernel.is_none() {
-        return output::line(&format!("the node is not running ({})", state.path().display()));
+        return tell(state, json, "the node is not running", false);
     }
     let stopped = kernel.as_ref().is_none_or(|kernel| !command.kill && stop_in_order(state, kernel));
     if !stopped || kernel.is_none() {
@@ -56,7 +57,12 @@ pub(crate) fn run(state: &State, command: &Down) -> Outcome {
         parent.signal(Signal::TERM);
         parent.wait(PARENT_TIMEOUT);
     }
-    output::line("the node is down")
+    tell(state, json, "the node is down", true)
+}
+
+fn tell(state: &State, json: bool, words: &str, stopped: bool) -> Outcome {
+    let value = serde_json::json!({ "state": state.path().to_string_lossy(), "stopped": stopped });
+    json::done(json, &format!("{words} ({})", escape::path(state.path())), &value)
 }
 
 /// Asks the powerbox, then the kernel itself; whether the kernel has ended.

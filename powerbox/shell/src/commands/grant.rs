@@ -1,13 +1,15 @@
 //! `latch grant`
 
+use std::fmt;
+
 use clap::Args;
+use serde::Serialize;
 use vat::Rights;
 
 use super::Context;
 use crate::ask::{Choice, Found};
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
-use crate::output;
 use crate::spec::grant::Labelled;
 use crate::terminal::confirm;
 use crate::text::{escape, words};
@@ -17,7 +19,7 @@ pub(crate) const SPEC_HELP: &str = "\
 What can be given:
   host:PATH         a folder of this machine, opened with your own rights
   INSTANCE:LABEL    a part of what that instance holds
-  12                a part of that grant (also '#12', quoted)
+  12                a part of grant #12 (or '#12', in quotes)
 How it can be narrowed (without rights: what the app asked for):
   ro | append | rw  see; see and add; everything
   expires=1h        90s, 15m, 1h, 2d
@@ -54,13 +56,15 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Grant) -> Outco
     let again = |label: &str| {
         format!("latch grant {} {}", escape::word(&command.instance), escape::word(&format!("{label}={written}")))
     };
-    let rights = announced_rights(node, &app, &label, again).await?;
+    let announced = announced_rights(node, &app, &label, again).await?;
     let found = Found::given(node, &given).await?;
     confirm::where_it_leads(&found, given.force).await?;
     let object = found.to_string();
-    let choice = Choice::of(node, found, &given, rights).await?;
-    let id = node.grant(&command.instance, &label, &choice).await?;
-    output::line(&granted(id, &command.instance, &label, &object, choice.rights))
+    let choice = Choice::of(node, found, &given, announced).await?;
+    let grant = node.grant(&command.instance, &label, &choice).await?;
+    let shown = words::share(choice.rights, given.rights, announced);
+    let granted = Granted { grant, instance: command.instance, label, object, rights: choice.rights, shown };
+    context.done(&granted.to_string(), &granted)
 }
 
 /// What an app's manifest announces under a label. Where it does not, `again` makes the command that gives under another.
@@ -93,11 +97,28 @@ async fn app_of(node: &Node, instance: &str) -> Outcome<String> {
     Ok(instances.into_iter().find(|row| row.name == instance).map_or_else(|| instance.to_owned(), |row| row.app))
 }
 
-/// Says what was granted, and how it is taken away. `object`: as [`Found`] shows it.
-pub(crate) fn granted(id: u64, instance: &str, label: &str, object: &str, rights: Rights) -> String {
-    let (instance, label) = (escape::line(instance), escape::line(label));
-    format!(
-        "granted {instance}:{label} = {object}, {} (grant {id}; latch revoke {id} takes it away)",
-        words::rights(rights)
-    )
+/// What was granted, for people with how it is taken away.
+#[derive(Debug, Serialize)]
+pub(crate) struct Granted {
+    pub(crate) grant: u64,
+    pub(crate) instance: String,
+    pub(crate) label: String,
+    /// As [`Found`] shows it.
+    pub(crate) object: String,
+    #[serde(serialize_with = "crate::rows::serialize_rights")]
+    pub(crate) rights: Rights,
+    /// The rights in words.
+    #[serde(skip)]
+    pub(crate) shown: String,
+}
+
+impl fmt::Display for Granted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (instance, label) = (escape::line(&self.instance), escape::line(&self.label));
+        let Self { grant, object, shown, .. } = self;
+        write!(
+            formatter,
+            "granted {instance}:{label} = {object}, {shown} (#{grant}; latch revoke {grant} takes it away)"
+        )
+    }
 }

@@ -9,7 +9,7 @@ use crate::failure::Outcome;
 use crate::node::Node;
 use crate::rows::Grant;
 use crate::text::table::{Table, column, number, wide};
-use crate::text::{time, words};
+use crate::text::{escape, time, words};
 use crate::{json, output};
 
 /// Lists who holds what
@@ -19,7 +19,8 @@ use crate::{json, output};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 OPEN is yes while the holder is connected to the object. A * after what was used: the app that serves it says so.
-Take one away with `latch revoke 12`; ask how it came about with `latch why 12`.")]
+Take #12 away with `latch revoke 12`; ask how it came about with `latch why 12`. (A shell takes #12 for a comment, where
+it is not in quotes.)")]
 pub(crate) struct Grants {
     /// Of this instance only
     instance: Option<String>,
@@ -32,13 +33,19 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Grants) -> Outc
     let mut grants = node.grants(command.all).await?;
     if let Some(instance) = &command.instance {
         grants.retain(|grant| grant.holder == *instance);
+        if grants.is_empty() {
+            node.know_instance(instance).await?;
+        }
     }
     let grants = in_tree_order(grants);
     if context.json {
         return json::print(&grants);
     }
     if grants.is_empty() {
-        return output::line("nothing is granted");
+        return output::line(&match &command.instance {
+            Some(instance) => format!("{} holds nothing", escape::line(instance)),
+            None => "nothing is granted".to_owned(),
+        });
     }
     output::text(&table(&grants, time::now_ms()).for_stdout())
 }
@@ -89,7 +96,7 @@ fn table(grants: &[Grant], now_ms: u64) -> Table {
         };
         let mark = if grant.self_reported { "*" } else { "" };
         table.row([
-            &grant.id.to_string(),
+            &format!("#{}", grant.id),
             &format!("{indent}{}", grant.holder),
             &grant.label,
             &grant.offer,
@@ -139,36 +146,9 @@ fn limits(grant: &Grant, now_ms: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vat::Rights;
 
     fn grant(id: u64, parent: Option<u64>, depth: u16) -> Grant {
-        Grant {
-            id,
-            parent,
-            depth,
-            holder: format!("app{id}"),
-            label: "docs".into(),
-            offer: "host:/docs".into(),
-            provider: "folder (this host)".into(),
-            interface_name: "Directory".into(),
-            rights: Rights::READ,
-            expires_at_ms: None,
-            calls: Some(100),
-            calls_left: Some(40),
-            bytes: None,
-            bytes_left: None,
-            methods: vec!["File.read".into()],
-            open: true,
-            granted_at_ms: Some(1_000),
-            granted_by: "uid 0".into(),
-            ended_at_ms: None,
-            end_reason: None,
-            used_calls: 60,
-            used_bytes: 2048,
-            errors: 0,
-            refused: if id == 3 { 7 } else { 0 },
-            self_reported: id == 3,
-        }
+        Grant { refused: if id == 3 { 7 } else { 0 }, self_reported: id == 3, ..Grant::example(id, parent, depth) }
     }
 
     #[test]
@@ -196,9 +176,9 @@ mod tests {
         let text = table(&[grant(1, None, 0), grant(3, Some(1), 1)], 61_000).render(None);
         assert_eq!(
             text,
-            "GRANT  HOLDER  LABEL  OBJECT      RIGHTS     OPEN  LEFT                                              CALLS  BYTES  AGE\n    \
-             1  app1    docs   host:/docs  read-only  yes   40 of 100 calls; only File.read                      60   2.0K   1m\n    \
-             3  └ app3  docs   host:/docs  read-only  yes   40 of 100 calls; only File.read; refused 7 times    60*  2.0K*   1m\n"
+            "GRANT  HOLDER  LABEL  OBJECT      RIGHTS     OPEN  LEFT                                              CALLS  BYTES  AGE\n   \
+             #1  app1    docs   host:/docs  read-only  yes   40 of 100 calls; only File.read                      60   2.0K   1m\n   \
+             #3  └ app3  docs   host:/docs  read-only  yes   40 of 100 calls; only File.read; refused 7 times    60*  2.0K*   1m\n"
         );
     }
 }

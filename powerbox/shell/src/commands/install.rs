@@ -96,7 +96,7 @@ async fn list(context: &Context, node: &Node) -> Outcome {
         return json::print(&packages);
     }
     if packages.is_empty() {
-        return output::line("nothing is installed; `latch install FILE.latch`");
+        return output::line(&context.state.told("nothing is installed; `latch install FILE.latch`"));
     }
     let columns = [
         column("NAME"),

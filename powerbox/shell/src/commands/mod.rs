@@ -26,11 +26,13 @@ pub(crate) mod why;
 use std::future::Future;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::cli::{Cli, Command};
 use crate::failure::{Doing as _, Outcome};
 use crate::node::{Node, run_on_node};
 use crate::state::State;
-use crate::supervise;
+use crate::{json, supervise};
 
 /// What every command knows.
 #[derive(Debug)]
@@ -41,23 +43,27 @@ pub(crate) struct Context {
     pub(crate) current: PathBuf,
 }
 
+impl Context {
+    /// Tells what was done: people in words, programs in JSON.
+    fn done(&self, words: &str, value: &impl Serialize) -> Outcome {
+        json::done(self.json, &self.state.told(words), value)
+    }
+}
+
 /// Does what was asked; the exit code.
-pub(crate) fn dispatch(cli: Cli) -> Outcome<u8> {
-    let state = State::choose(cli.state.as_deref());
-    let context = |state: State| -> Outcome<Context> {
-        let current = std::env::current_dir().doing(|| "cannot tell the current folder".to_owned())?;
-        Ok(Context { state, json: cli.json, current })
-    };
+pub(crate) fn dispatch(cli: Cli, state: &Outcome<State>) -> Outcome<u8> {
+    let found = || state.as_ref().map_err(Clone::clone);
     // These need no node, and the parent of a kernel must stay small.
     match cli.command {
-        Command::New(command) => return author::new(command).map(|()| 0),
-        Command::Build(command) => return author::build(command).map(|()| 0),
-        Command::Supervise(command) => return supervise::run(&state?, &command).map(|()| 0),
-        Command::Up(command) => return up::run(&state?, command).map(|()| 0),
-        Command::Down(command) => return down::run(&state?, &command).map(|()| 0),
+        Command::New(command) => return author::new(state, cli.json, command).map(|()| 0),
+        Command::Build(command) => return author::build(state, cli.json, command).map(|()| 0),
+        Command::Supervise(command) => return supervise::run(found()?, &command).map(|()| 0),
+        Command::Up(command) => return up::run(found()?, cli.json, command).map(|()| 0),
+        Command::Down(command) => return down::run(found()?, cli.json, &command).map(|()| 0),
         _ => {}
     }
-    let context = context(state?)?;
+    let current = std::env::current_dir().doing(|| "cannot tell the current folder".to_owned())?;
+    let context = Context { state: found()?.clone(), json: cli.json, current };
     match cli.command {
         Command::Doctor(_) => run_on_node(doctor::run(&context))?,
         Command::Run(command) => run_on_node(run::run(&context, command))?,
@@ -71,14 +77,14 @@ async fn with_node(context: &Context, command: Command) -> Outcome<u8> {
         Command::Status(_) => Box::pin(status::run(context, node)),
         Command::Install(command) => Box::pin(install::run(context, node, command)),
         Command::Ps(command) => Box::pin(ps::run(context, node, command)),
-        Command::Stop(command) => Box::pin(stop::run(node, command)),
+        Command::Stop(command) => Box::pin(stop::run(context, node, command)),
         Command::Logs(command) => Box::pin(logs::run(context, node, command)),
-        Command::Uninstall(command) => Box::pin(uninstall::run(node, command)),
+        Command::Uninstall(command) => Box::pin(uninstall::run(context, node, command)),
         Command::Trust(command) => Box::pin(trust::run(context, node, command)),
         Command::Offers(_) => Box::pin(offers::run(context, node)),
         Command::Requests(command) => Box::pin(requests::run(context, node, command)),
         Command::Approve(command) => Box::pin(approve::run(context, node, command)),
-        Command::Deny(command) => Box::pin(deny::run(node, command)),
+        Command::Deny(command) => Box::pin(deny::run(context, node, command)),
         Command::Grants(command) => Box::pin(grants::run(context, node, command)),
         Command::Grant(command) => Box::pin(grant::run(context, node, command)),
         Command::Revoke(command) => Box::pin(revoke::run(context, node, command)),

@@ -25,11 +25,11 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Ps) -> Outcome 
         return json::print(&instances);
     }
     if instances.is_empty() {
-        return output::line(if command.all {
+        return output::line(&context.state.told(if command.all {
             "no app has run here"
         } else {
             "nothing runs; `latch ps --all` shows the rest"
-        });
+        }));
     }
     let columns = [
         column("INSTANCE"),

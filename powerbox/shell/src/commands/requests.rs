@@ -6,7 +6,7 @@ use super::Context;
 use crate::failure::Outcome;
 use crate::node::Node;
 use crate::rows::Request;
-use crate::text::table::{Table, column, number, wide};
+use crate::text::table::{self, Table, column, wide};
 use crate::text::{escape, time, words};
 use crate::{json, output};
 
@@ -30,6 +30,10 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Requests) -> Ou
     let instance = command.instance.as_deref().unwrap_or("");
     let mut version = None;
     let mut requests = node.next_requests(instance, &mut version).await?;
+    // Who waits may wait for one that is yet to be started.
+    if requests.is_empty() && !command.wait && !instance.is_empty() {
+        node.know_instance(instance).await?;
+    }
     while command.wait && requests.is_empty() {
         requests = node.next_requests(instance, &mut version).await?;
     }
@@ -37,19 +41,30 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Requests) -> Ou
         return json::print(&requests);
     }
     if requests.is_empty() {
-        return output::line("nothing is asked");
+        return output::line(&match instance {
+            "" => "nothing is asked".to_owned(),
+            _ => format!("{} asks for nothing", escape::line(instance)),
+        });
     }
     output::text(&table(&requests).for_stdout())
 }
 
+/// A request's number on the command line.
+pub(crate) fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| match text.strip_prefix('#') {
+        Some(_) => format!("{text} is a grant; a request is a number without #, as `latch requests` lists it"),
+        None => "a request is a number, as `latch requests` lists it".to_owned(),
+    })
+}
+
 fn table(requests: &[Request]) -> Table {
     let columns = [
-        number("REQUEST"),
+        table::number("REQUEST"),
         column("INSTANCE"),
         column("LABEL"),
         column("WANTS"),
         column("RIGHTS"),
-        number("SINCE"),
+        table::number("SINCE"),
         column("CAN BE"),
         wide("THE APP SAYS"),
     ];

@@ -7,17 +7,17 @@ use std::pin::pin;
 use std::thread::JoinHandle;
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
 use super::{Context, grant, install};
 use vat::door::EXIT_STOPPED;
 
 use crate::ask::{Choice, Found, Run as Start};
-use crate::failure::{Doing as _, EXIT_FAILED, EXIT_RUN_NOT_FOUND, EXIT_RUN_NOT_STARTED, Failure, Outcome};
+use crate::failure::{EXIT_FAILED, EXIT_RUN_NOT_FOUND, EXIT_RUN_NOT_STARTED, Failure, Outcome};
 use crate::folder;
 use crate::node::Node;
-use crate::output;
 use crate::rows::Grant;
+use crate::signals::{self, Signals};
 use crate::spec::grant::Labelled;
 use crate::terminal::confirm;
 use crate::terminal::gate::Gate;
@@ -25,8 +25,6 @@ use crate::terminal::pump::{self, Output};
 use crate::terminal::questions::Questions;
 use crate::text::escape;
 
-/// What a shell adds to a signal's number.
-const EXIT_SIGNAL_BASE: i32 = 128;
 /// How the kernel tells of a process that it killed.
 const KILLED: i32 = -9;
 
@@ -90,7 +88,8 @@ pub(crate) async fn run(context: &Context, command: Run) -> Outcome<u8> {
     })?;
     if command.detach {
         let name = escape::line(&instance);
-        output::line(&format!("{name} runs (latch logs {name}; latch stop {name})"))?;
+        let hint = format!("{name} runs (latch logs {name}; latch stop {name})");
+        context.done(&hint, &serde_json::json!({ "instance": instance, "process": process }))?;
         return Ok(0);
     }
     let foreground = Foreground { context, node: &node, instance, process, told: Cell::new(None) };
@@ -196,7 +195,7 @@ impl Foreground<'_> {
         let grants = self.node.grants(true).await.unwrap_or_default();
         for (label, reason, command) in restoring(&self.instance, &grants) {
             let failure = Failure::new(format!("it lacks “{label}”, which was {reason}"));
-            eprintln!("{}", failure.next(self.context.state.command(&command)));
+            eprintln!("{}", self.context.state.told(&failure.next(command).to_string()));
         }
     }
 
@@ -215,12 +214,11 @@ impl Foreground<'_> {
     /// The first signal asks the app to stop, the second kills it, the third leaves it to the node. Returns only where
     /// nothing is left to wait for.
     async fn obey_signals(&self) -> Failure {
-        let watch = |kind| signal(kind).doing(|| "cannot watch for signals".to_owned());
-        let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(watch);
-        let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
-            return Failure::new("cannot watch for signals");
+        let mut signals = match Signals::watch() {
+            Ok(signals) => signals,
+            Err(failure) => return failure,
         };
-        let first = next(&mut interrupt, &mut terminate, &mut hangup).await;
+        let first = signals.next().await;
         self.told.set(Some(first));
         for kill in [false, true] {
             let stop = async {
@@ -230,13 +228,13 @@ impl Foreground<'_> {
             };
             tokio::select! {
                 () = stop => {}
-                _ = next(&mut interrupt, &mut terminate, &mut hangup) => {}
+                _ = signals.next() => {}
             }
         }
         Failure::new("left before the app had ended")
             .because("told to, three times")
             .next("latch ps")
-            .code(code_of_signal(-first.as_raw_value()))
+            .code(signals::exit_code(first.as_raw_value()))
     }
 }
 
@@ -254,18 +252,10 @@ fn restoring<'a>(instance: &str, grants: &'a [Grant]) -> Vec<(&'a str, &'static 
         let reason = grant.end_reason.filter(|reason| ["revoked", "expired", "exhausted"].contains(reason))?;
         // As an offer is written: a comma of its own would end it.
         let offer = grant.offer.replace('\\', "\\\\").replace(',', "\\,");
-        let command = format!("grant {instance} {}", escape::word(&format!("{}={offer}", grant.label)));
+        let command = format!("latch grant {instance} {}", escape::word(&format!("{}={offer}", grant.label)));
         Some((grant.label.as_str(), reason, command))
     };
     last.values().copied().filter_map(for_good).collect()
-}
-
-async fn next(interrupt: &mut Signal, terminate: &mut Signal, hangup: &mut Signal) -> SignalKind {
-    tokio::select! {
-        _ = interrupt.recv() => SignalKind::interrupt(),
-        _ = terminate.recv() => SignalKind::terminate(),
-        _ = hangup.recv() => SignalKind::hangup(),
-    }
 }
 
 async fn drain(outputs: Vec<JoinHandle<()>>) {
@@ -289,12 +279,7 @@ fn exit_code(instance: &str, code: i32, last: &str, told: Option<SignalKind>) ->
     }
     let obeyed = code == i32::from(EXIT_STOPPED) || code == KILLED;
     let code = told.filter(|_| obeyed).map_or(code, |signal| -signal.as_raw_value());
-    if code < 0 { code_of_signal(code) } else { u8::try_from(code).unwrap_or(u8::MAX) }
-}
-
-/// What a shell shows for who was ended by this signal, whose number comes with a minus.
-fn code_of_signal(negative: i32) -> u8 {
-    u8::try_from(EXIT_SIGNAL_BASE.saturating_sub(negative)).unwrap_or(u8::MAX)
+    if code < 0 { signals::exit_code(code.saturating_neg()) } else { u8::try_from(code).unwrap_or(u8::MAX) }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::{json, output};
 /// Shows the node: its processes, what holds them in, what is wrong
 ///
 /// LINKS counts what each process is connected by; CONFINEMENT is what the process itself reported before its first link.
+/// A warning goes with its cause; one of something that happened says when, and goes after a day (`latch log` keeps it).
 #[derive(Debug, Args)]
 pub(crate) struct Status {}
 
@@ -21,7 +22,7 @@ pub(crate) async fn run(context: &Context, node: &Node) -> Outcome {
     if context.json {
         return json::print(&status);
     }
-    output::text(&render(&status, time::now_ms()))
+    output::text(&context.state.told(&render(&status, time::now_ms())))
 }
 
 fn render(status: &Row, now_ms: u64) -> String {
@@ -35,7 +36,8 @@ fn render(status: &Row, now_ms: u64) -> String {
         words::count(status.log_records, "record"),
     ));
     for warning in &status.warnings {
-        text.push_str(&format!("warning: {}\n", escape::line(warning)));
+        let when = warning.at_ms.map_or_else(String::new, |at| format!(" ({} ago)", time::age(at, now_ms)));
+        text.push_str(&format!("warning: {}{when}\n", escape::line(&warning.text)));
     }
     let columns = [
         column("PROCESS"),

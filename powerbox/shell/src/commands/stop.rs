@@ -2,10 +2,11 @@
 
 use clap::Args;
 
+use super::Context;
 use crate::failure::Outcome;
 use crate::node::Node;
-use crate::output;
 use crate::text::escape;
+use crate::{json, output};
 
 /// Stops instances; what they were granted stays theirs
 ///
@@ -20,10 +21,12 @@ pub(crate) struct Stop {
     kill: bool,
 }
 
-pub(crate) async fn run(node: &Node, command: Stop) -> Outcome {
+pub(crate) async fn run(context: &Context, node: &Node, command: Stop) -> Outcome {
     for instance in &command.instances {
         node.stop(instance, command.kill).await?;
-        output::line(&format!("stopped {}", escape::line(instance)))?;
+        if !context.json {
+            output::line(&format!("stopped {}", escape::line(instance)))?;
+        }
     }
-    Ok(())
+    if context.json { json::print(&serde_json::json!({ "stopped": command.instances })) } else { Ok(()) }
 }

@@ -40,7 +40,8 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Trust) -> Outco
     let name = command.name.or(own_name).unwrap_or_default();
     node.trust(&key, &name, command.remove).await?;
     let what = if command.remove { "no longer trusted" } else { "trusted" };
-    output::line(&format!("{what}: {}", words::hex(&key)))
+    let key = words::hex(&key);
+    context.done(&format!("{what}: {key}"), &serde_json::json!({ "key": key, "trusted": !command.remove }))
 }
 
 /// The key, and the name that the author has here already.
@@ -69,7 +70,7 @@ async fn list(context: &Context, node: &Node) -> Outcome {
         return json::print(&authors);
     }
     if authors.is_empty() {
-        return output::line("no author is trusted; `latch trust FILE.latch --name NAME`");
+        return output::line(&context.state.told("no author is trusted; `latch trust FILE.latch --name NAME`"));
     }
     output::text(&table(&authors).for_stdout())
 }

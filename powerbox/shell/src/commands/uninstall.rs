@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use super::Context;
 use crate::failure::Outcome;
 use crate::node::Node;
-use crate::output;
 use crate::text::{escape, words};
 
 /// Removes a package, its instances and what they were granted
@@ -15,11 +15,9 @@ pub(crate) struct Uninstall {
     name: String,
 }
 
-pub(crate) async fn run(node: &Node, command: Uninstall) -> Outcome {
+pub(crate) async fn run(context: &Context, node: &Node, command: Uninstall) -> Outcome {
     let ended = node.uninstall(&command.name).await?;
-    output::line(&format!(
-        "removed {}; {} ended with it",
-        escape::line(&command.name),
-        words::count(u64::from(ended), "grant")
-    ))
+    let words =
+        format!("removed {}; {} ended with it", escape::line(&command.name), words::count(u64::from(ended), "grant"));
+    context.done(&words, &serde_json::json!({ "removed": command.name, "grants_ended": ended }))
 }

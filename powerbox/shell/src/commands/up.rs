@@ -12,8 +12,9 @@ use rustix::io::FdFlags;
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::failure::{Doing as _, Failure, Outcome};
+use crate::json;
 use crate::node::{self, Node, run_on_node};
-use crate::output;
+use crate::rows::Warning;
 use crate::state::{Holder, State, wait_readable};
 use crate::supervise::{Supervise, kernel_command};
 use crate::text::escape;
@@ -50,7 +51,7 @@ pub(crate) struct Up {
     reduced: bool,
 }
 
-pub(crate) fn run(state: &State, command: Up) -> Outcome {
+pub(crate) fn run(state: &State, json: bool, command: Up) -> Outcome {
     let options = Supervise {
         kernel: find_kernel(command.libexec.as_deref())?,
         libexec: libexec(command.libexec),
@@ -59,7 +60,7 @@ pub(crate) fn run(state: &State, command: Up) -> Outcome {
     };
     state.prepare()?;
     if run_on_node(node::is_up(state))? {
-        return output::line(&format!("the node is up already ({})", state.path().display()));
+        return tell(state, json, "the node is up already", false);
     }
     if command.foreground {
         let error = kernel_command(state, &options).exec();
@@ -67,13 +68,18 @@ pub(crate) fn run(state: &State, command: Up) -> Outcome {
     }
     start(state, &options)?;
     for warning in warnings(state) {
-        eprintln!("latch: warning: {}", escape::line(&warning));
+        eprintln!("{}", state.told(&format!("latch: warning: {}", escape::line(&warning.text))));
     }
-    output::line(&format!("the node is up ({})", state.path().display()))
+    tell(state, json, "the node is up", true)
+}
+
+fn tell(state: &State, json: bool, words: &str, started: bool) -> Outcome {
+    let value = serde_json::json!({ "state": state.path().to_string_lossy(), "started": started });
+    json::done(json, &format!("{words} ({})", escape::path(state.path())), &value)
 }
 
 /// What a person should know of a node that has just started. One that is too busy to say tells it in `latch status`.
-fn warnings(state: &State) -> Vec<String> {
+fn warnings(state: &State) -> Vec<Warning> {
     let asked = run_on_node(async { Node::connect(state).await?.status().await });
     asked.and_then(|status| status).map(|status| status.warnings).unwrap_or_default()
 }

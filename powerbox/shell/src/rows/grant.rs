@@ -84,6 +84,52 @@ impl Grant {
     }
 }
 
+impl Grant {
+    /// Whether a person means this one by `INSTANCE:LABEL` or `#12`.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name() == name || format!("#{}", self.id) == name
+    }
+
+    /// `INSTANCE:LABEL`
+    pub(crate) fn name(&self) -> String {
+        format!("{}:{}", self.holder, self.label)
+    }
+}
+
+#[cfg(test)]
+impl Grant {
+    /// For tests: read-only on `/docs`, with 40 of 100 calls left.
+    pub(crate) fn example(id: u64, parent: Option<u64>, depth: u16) -> Self {
+        Self {
+            id,
+            parent,
+            depth,
+            holder: format!("app{id}"),
+            label: "docs".into(),
+            offer: "host:/docs".into(),
+            provider: "folder (this host)".into(),
+            interface_name: "Directory".into(),
+            rights: Rights::READ,
+            expires_at_ms: None,
+            calls: Some(100),
+            calls_left: Some(40),
+            bytes: None,
+            bytes_left: None,
+            methods: vec!["File.read".into()],
+            open: true,
+            granted_at_ms: Some(1_000),
+            granted_by: "uid 0".into(),
+            ended_at_ms: None,
+            end_reason: None,
+            used_calls: 60,
+            used_bytes: 2048,
+            errors: 0,
+            refused: 0,
+            self_reported: false,
+        }
+    }
+}
+
 fn limit(budget: budget::Reader<'_>) -> Option<u64> {
     budget.get_limited().then(|| budget.get_amount())
 }

@@ -1,7 +1,7 @@
 //! What `--json` prints, and what the tables for people are made of: the node's answers as plain data.
 //!
 //! A listing is one JSON array on one line; `log` prints one object a line, because it may have no end; `status` is one
-//! object. Fields keep their names and meaning: new ones may be added. Times are milliseconds since 1970-01-01T00:00:00Z and end
+//! object, and so is what a command has done. Fields keep their names and meaning: new ones may be added. Times are milliseconds since 1970-01-01T00:00:00Z and end
 //! in `_at_ms`; null is never, not yet or unlimited. Digests, keys and hashes are hexadecimal text, and so are interface ids,
 //! which do not fit a JSON number. Methods are written `Directory.list`. Text from outside is text: characters that would steer
 //! a terminal are escaped as JSON allows.
@@ -22,7 +22,7 @@ pub(crate) use offer::Offer;
 pub(crate) use package::{Author, Package};
 pub(crate) use record::{Record, Verification};
 pub(crate) use request::Request;
-pub(crate) use status::{Finding, Status};
+pub(crate) use status::{Finding, Status, Warning};
 
 use schema::common_capnp::method;
 use serde::Serializer;
@@ -32,7 +32,7 @@ use vat::{Method, Rights};
 use crate::failure::{Failure, Outcome};
 
 /// Rights as `{"read":true,"append":false,"write":false}`.
-fn serialize_rights<S: Serializer>(rights: &Rights, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_rights<S: Serializer>(rights: &Rights, serializer: S) -> Result<S::Ok, S::Error> {
     let mut fields = serializer.serialize_struct("Rights", 3)?;
     fields.serialize_field("read", &rights.read)?;
     fields.serialize_field("append", &rights.append)?;

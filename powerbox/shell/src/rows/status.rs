@@ -18,8 +18,16 @@ pub(crate) struct Status {
     /// Requests that nobody has decided.
     pub(crate) pending: u64,
     pub(crate) log_records: u64,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
     pub(crate) processes: Vec<Process>,
+}
+
+/// Something that a person should know.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Warning {
+    pub(crate) text: String,
+    /// When that happened; null: it is so now.
+    pub(crate) at_ms: Option<u64>,
 }
 
 /// One process of the node.
@@ -52,9 +60,15 @@ impl Status {
             links: reader.get_links(),
             pending: reader.get_pending(),
             log_records: reader.get_log_records(),
-            warnings: texts(reader.get_warnings())?,
+            warnings: reader.get_warnings()?.iter().map(Warning::read).collect::<Outcome<_>>()?,
             processes: reader.get_processes()?.iter().map(Process::read).collect::<Outcome<_>>()?,
         })
+    }
+}
+
+impl Warning {
+    fn read(reader: status::warning::Reader<'_>) -> Outcome<Self> {
+        Ok(Self { text: text(reader.get_text())?, at_ms: at_ms(reader.get_at_ms()) })
     }
 }
 

@@ -32,7 +32,8 @@ fn grantable() -> impl Iterator<Item = &'static vat::names::Interface> {
     INTERFACES.iter().filter(|interface| !interface.methods.is_empty() && interface.name != "Session")
 }
 
-fn interface_names() -> String {
+/// The interfaces that an app can be given objects of.
+pub(crate) fn interface_names() -> String {
     grantable().map(|interface| interface.name).collect::<Vec<_>>().join(", ")
 }
 

@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use vat::Rights;
+
 use super::confirm;
 use crate::ask::Found;
 use crate::rows::Request;
@@ -75,8 +77,8 @@ pub(crate) fn cue(request: &Request) -> String {
 }
 
 /// The last question before something is given: who gets what, in the system's own words. An answer that was meant for a
-/// question of the app's ends here at the latest.
-pub(crate) fn confirmation(request: &Request, found: &Found, given: &Given) -> String {
+/// question of the app's ends here at the latest. `rights`: those that are given of it.
+pub(crate) fn confirmation(request: &Request, found: &Found, given: &Given, rights: Rights) -> String {
     let mut text = String::new();
     let object = match found {
         Found::Folder(folder) => {
@@ -86,7 +88,7 @@ pub(crate) fn confirmation(request: &Request, found: &Found, given: &Given) -> S
         Found::Known(_) => found.to_string(),
     };
     let (instance, label) = (escape::line(&request.instance), escape::line(&request.label));
-    let rights = words::rights(given.rights.unwrap_or(request.rights));
+    let rights = words::share(rights, given.rights, request.rights);
     text.push_str(&format!("give {instance} {object} ({rights}) as \"{label}\"? {}", confirm::CHOICES));
     text
 }
@@ -143,7 +145,6 @@ fn numbered(request: &Request) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
     use crate::ask::Object;
-    use vat::Rights;
 
     fn request() -> Request {
         Request {
@@ -189,8 +190,8 @@ mod tests {
         let found = Found::Known(Object::Offer("host:/home/ada/docs".into()));
         let Ok(Answer::Give(given)) = read("1,rw") else { panic!("not given") };
         assert_eq!(
-            confirmation(&request(), &found, &given),
-            "give search host:/home/ada/docs (read-write) as \"docs\"? [y/N] "
+            confirmation(&request(), &found, &given, Rights::READ),
+            "give search host:/home/ada/docs (read-only: it asks for no more) as \"docs\"? [y/N] "
         );
     }
 

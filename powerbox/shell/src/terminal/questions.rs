@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use tokio::sync::Mutex;
+use vat::Rights;
 
 use super::confirm;
 use super::gate::Gate;
@@ -15,6 +16,7 @@ use crate::commands::approve;
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::Request;
+use crate::spec::grant::Given;
 use crate::text::{escape, words};
 
 /// Asks for one instance.
@@ -66,8 +68,9 @@ impl<'a> Questions<'a> {
             for request in &new {
                 match self.put(request, version).await {
                     Ok(End::Decided | End::Gone) => {}
-                    Ok(End::NoTerminal) => point_out(request),
-                    Err(failure) => eprintln!("{failure}"),
+                    // Said once, where nobody can be asked.
+                    Ok(End::NoTerminal) => eprintln!("{}", self.node.state().told(&waiting(request))),
+                    Err(failure) => eprintln!("{}", self.node.state().told(&failure.to_string())),
                 }
             }
         }
@@ -115,15 +118,15 @@ impl<'a> Questions<'a> {
                 }
             };
             let decided = match answer {
-                Answer::Give(given) => match Found::given(self.node, &given).await {
-                    Ok(found) => match ask(prompt::confirmation(request, &found, &given)).await? {
+                Answer::Give(given) => match self.find(request, &given).await {
+                    Ok((found, rights)) => match ask(prompt::confirmation(request, &found, &given, rights)).await? {
                         Heard::Line(line) if confirm::is_yes(&line) => {
-                            self.decide(tty, approve::approve(self.node, request, found, &given)).await
+                            self.decide(tty, self.approve(request, found, &given)).await
                         }
                         Heard::Line(_) => Err("  nothing was given".to_owned()),
                         Heard::End(end) => break end,
                     },
-                    Err(failure) => Err(failure.to_string()),
+                    Err(failure) => Err(self.node.state().told(&failure.to_string())),
                 },
                 Answer::No => self.decide(tty, self.deny(request, false)).await,
                 Answer::Never => self.decide(tty, self.deny(request, true)).await,
@@ -140,12 +143,24 @@ impl<'a> Questions<'a> {
         Ok(ended)
     }
 
+    /// What the person picked, and the rights that it is given with.
+    async fn find(&self, request: &Request, given: &Given) -> Outcome<(Found, Rights)> {
+        let found = Found::given(self.node, given).await?;
+        let rights = found.share(self.node, given, request.rights).await?;
+        Ok((found, rights))
+    }
+
     /// Decides and shows what came of it. The error is what to tell the person before asking again.
     async fn decide(&self, tty: &Tty, deciding: impl Future<Output = Outcome<String>>) -> Result<(), String> {
         let _deciding = self.deciding.lock().await;
-        let done = deciding.await.map_err(|failure| failure.to_string())?;
+        let done = deciding.await.map_err(|failure| self.node.state().told(&failure.to_string()))?;
         let _ = tty.show(&format!("{done}\n"));
         Ok(())
+    }
+
+    async fn approve(&self, request: &Request, found: Found, given: &Given) -> Outcome<String> {
+        let granted = approve::approve(self.node, request, found, given).await?;
+        Ok(self.node.state().told(&granted.to_string()))
     }
 
     async fn deny(&self, request: &Request, always: bool) -> Outcome<String> {
@@ -160,7 +175,9 @@ impl<'a> Questions<'a> {
         match given {
             Some(grant) => {
                 let (instance, label) = (escape::line(&request.instance), escape::line(&request.label));
-                format!("granted meanwhile: {instance}:{label}; latch why {id} tells by whom", id = grant.id)
+                let text =
+                    format!("granted meanwhile: {instance}:{label}; latch why {id} tells by whom", id = grant.id);
+                self.node.state().told(&text)
             }
             None => "denied elsewhere, or the app does not ask any more".to_owned(),
         }
@@ -188,11 +205,7 @@ impl Drop for OpenQuestion<'_> {
     }
 }
 
-/// Says once that a request waits, where nobody can be asked.
-fn point_out(request: &Request) {
-    eprintln!("{}", waiting(request));
-}
-
+/// That a request waits.
 fn waiting(request: &Request) -> String {
     format!(
         "latch: {} asks for a {}, {}, as \"{}\", and waits\n  next: latch approve {id} host:PATH   (or: latch deny {id})",

@@ -14,6 +14,17 @@ pub(crate) fn rights(rights: Rights) -> &'static str {
     }
 }
 
+/// The rights that are given, and why they are less than the person wrote, where they are.
+pub(crate) fn share(given: Rights, written: Option<Rights>, asked: Rights) -> String {
+    let more = written.filter(|written| !written.is_subset_of(given));
+    let why = match more {
+        None => "",
+        Some(more) if more.is_subset_of(asked) => ": there is no more of it to give",
+        Some(_) => ": it asks for no more",
+    };
+    format!("{}{why}", rights(given))
+}
+
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -35,6 +46,15 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_gives_less_than_they_wrote_is_told_why() {
+        let append = Rights { read: true, append: true, write: false };
+        assert_eq!(share(Rights::READ, None, Rights::READ), "read-only");
+        assert_eq!(share(Rights::READ, Some(Rights::READ), Rights::ALL), "read-only");
+        assert_eq!(share(Rights::READ, Some(Rights::ALL), Rights::READ), "read-only: it asks for no more");
+        assert_eq!(share(Rights::READ, Some(append), Rights::ALL), "read-only: there is no more of it to give");
+    }
 
     #[test]
     fn hexadecimal_there_and_back() {

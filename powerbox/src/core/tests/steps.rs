@@ -262,8 +262,11 @@ fn an_app_that_opens_its_link_again_and_again_is_made_to_wait() {
             }
         }
         assert!(waits(), "it has opened {TRIES} links at once");
-        let (leases, warnings) = (leased_on_disk(&node).len(), node.core.warnings.borrow().texts());
-        assert!(warnings.iter().any(|text| text.contains("search opens its link of grant #1 again and again")));
+        let (leases, warnings) =
+            (leased_on_disk(&node).len(), node.core.warnings.borrow().shown(node.core.now_ms(), |_, _| true));
+        assert!(
+            warnings.iter().any(|warning| warning.text.contains("search opens its link of grant #1 again and again"))
+        );
         // Whatever it asks meanwhile changes nothing; then it has its link.
         for _ in 0..TRIES {
             node.core.reopen_soon(1);

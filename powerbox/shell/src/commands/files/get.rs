@@ -12,6 +12,7 @@ use super::progress::Progress;
 use super::{Context, TARGET_HELP, open, open_file, sink};
 use crate::failure::{Doing as _, Failure, Outcome};
 use crate::node::Node;
+use crate::signals::unless_told_to_end;
 use crate::{json, output};
 
 /// Fetches a file
@@ -48,7 +49,8 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Get) -> Outcome
     }
     let partial = Partial::create(local, command.replace)?;
     let to = partial.file.try_clone().doing(|| "cannot write".to_owned())?;
-    let bytes = sink::receive(&file, &opened.exports, to, progress).await?;
+    // A part that nobody wants any more is removed.
+    let bytes = unless_told_to_end(sink::receive(&file, &opened.exports, to, progress)).await?;
     let local = partial.keep()?;
     if context.json {
         return json::print(&serde_json::json!({ "path": local.to_string_lossy(), "bytes": bytes }));
@@ -80,7 +82,7 @@ impl Partial {
         let path = target.clone();
         target.set_file_name(name);
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let file = file.doing(|| format!("cannot write {}", path.display()))?;
+        let file = file.doing(|| format!("cannot write {}", target.display()))?;
         Ok(Self { file, path: Some(path), target, replace })
     }
 

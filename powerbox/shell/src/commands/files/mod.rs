@@ -28,7 +28,7 @@ pub(crate) const TARGET_HELP: &str = "\
 TARGET:
   host:PATH         a folder of this machine
   INSTANCE:LABEL    what that instance holds: you see what it sees
-  12                a grant (also '#12', quoted)
+  12                grant #12 (or '#12', in quotes)
 PATH is within it, such as notes/today.txt.";
 
 /// What the link is labelled at the shell's door.

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use schema::filesystem_capnp::{directory, file};
+use tokio::sync::mpsc;
 use vat::Rights;
 
 use super::progress::Progress;
 use super::{Context, TARGET_HELP, about, open, path_bytes};
 use crate::failure::{Doing as _, Failure, Outcome};
 use crate::node::Node;
+use crate::signals::unless_told_to_end;
 use crate::text::escape;
 use crate::{json, output};
 
@@ -39,7 +41,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Put) -> Outcome
     let from_stdin = command.local == Path::new("-");
     let own_name = || (!from_stdin).then(|| command.local.file_name().map(PathBuf::from)).flatten();
     let path = command.path.clone().or_else(own_name).ok_or_else(|| Failure::usage("under which name? give PATH"))?;
-    let (source, size): (Box<dyn Read>, Option<u64>) = if from_stdin {
+    let (source, size): (Box<dyn Read + Send>, Option<u64>) = if from_stdin {
         (Box::new(std::io::stdin()), None)
     } else {
         let file = File::open(&command.local).doing(|| format!("cannot open {}", command.local.display()))?;
@@ -59,7 +61,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Put) -> Outcome
 /// Writes under another name beside it, then renames. Where the target only takes what is new, under its own name.
 async fn store(
     root: &directory::Client,
-    source: Box<dyn Read>,
+    source: Box<dyn Read + Send>,
     path: &[u8],
     replace: bool,
     progress: Progress,
@@ -72,13 +74,12 @@ async fn store(
     }
     let partial = [path, format!(".{}.part", std::process::id()).as_bytes()].concat();
     let file = create(root, &partial).await?;
-    let stored = async {
-        let bytes = fill(&file, source, progress).await?;
-        rename(root, &partial, path, replace).await?;
-        root.sync_request().send().promise.await?;
-        Ok(bytes)
+    // Once all of it is there it takes its place, whatever the person wants by then.
+    let filled = unless_told_to_end(fill(&file, source, progress)).await;
+    let stored = match filled {
+        Ok(bytes) => settle(root, &partial, path, replace).await.map(|()| bytes),
+        Err(failure) => Err(failure),
     };
-    let stored = stored.await;
     if stored.is_err() {
         let mut request = root.remove_request();
         request.get().set_path(&partial);
@@ -86,6 +87,13 @@ async fn store(
         let _ = request.send().promise.await;
     }
     stored
+}
+
+/// Gives what was stored its name, for good.
+async fn settle(root: &directory::Client, partial: &[u8], path: &[u8], replace: bool) -> Outcome {
+    rename(root, partial, path, replace).await?;
+    root.sync_request().send().promise.await?;
+    Ok(())
 }
 
 /// What may be done with a directory.
@@ -104,26 +112,23 @@ async fn create(root: &directory::Client, path: &[u8]) -> Outcome<file::Client> 
 }
 
 /// Writes all of it, to disk.
-async fn fill(file: &file::Client, source: Box<dyn Read>, progress: Progress) -> Outcome<u64> {
+async fn fill(file: &file::Client, source: Box<dyn Read + Send>, progress: Progress) -> Outcome<u64> {
     let bytes = send(file, source, progress).await?;
     file.sync_request().send().promise.await?;
     Ok(bytes)
 }
 
 /// Streams: each piece is sent when the one before is on its way, no faster than the file takes them.
-async fn send(file: &file::Client, mut source: Box<dyn Read>, mut progress: Progress) -> Outcome<u64> {
+async fn send(file: &file::Client, source: Box<dyn Read + Send>, mut progress: Progress) -> Outcome<u64> {
     let sink = file.write_from_request().send().pipeline.get_sink();
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut chunks = read_apart(source);
     let mut sent_bytes = 0;
-    loop {
-        let count = source.read(&mut chunk).doing(|| "cannot read what is to be stored".to_owned())?;
-        if count == 0 {
-            break;
-        }
+    while let Some(chunk) = chunks.recv().await {
+        let chunk = chunk.doing(|| "cannot read what is to be stored".to_owned())?;
         let mut request = sink.write_request();
-        request.get().set_bytes(&chunk[..count]);
+        request.get().set_bytes(&chunk);
         request.send().await?;
-        sent_bytes += count as u64;
+        sent_bytes += chunk.len() as u64;
         progress.show(sent_bytes);
     }
     let total = sink.end_request().send().promise.await?.get()?.get_total();
@@ -132,6 +137,31 @@ async fn send(file: &file::Client, mut source: Box<dyn Read>, mut progress: Prog
         return Err(Failure::new("the file was stored only in part").because(format!("{total} of {sent_bytes} bytes")));
     }
     Ok(total)
+}
+
+/// Reads on a thread of its own, one chunk ahead: standard input may wait for ever, and this command still hears that it
+/// shall end. The thread does not keep the process.
+fn read_apart(mut source: Box<dyn Read + Send>) -> mpsc::Receiver<std::io::Result<Vec<u8>>> {
+    let (to, chunks) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        loop {
+            let mut chunk = vec![0; CHUNK_BYTES];
+            let read = match source.read(&mut chunk) {
+                // Of the end the closed channel tells.
+                Ok(0) => return,
+                Ok(count) => {
+                    chunk.truncate(count);
+                    Ok(chunk)
+                }
+                Err(error) => Err(error),
+            };
+            let failed = read.is_err();
+            if to.blocking_send(read).is_err() || failed {
+                return;
+            }
+        }
+    });
+    chunks
 }
 
 async fn rename(root: &directory::Client, from: &[u8], to: &[u8], replace: bool) -> Outcome {
