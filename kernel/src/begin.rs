@@ -82,6 +82,10 @@ impl Kernel {
         let mut message = Builder::new_default();
         let mut setup = message.init_root::<powerbox_setup::Builder<'_>>();
         fill!(setup, set_state_uid(self.operators.state_uid), set_reduced(self.reduced));
+        let alone = |why| format!("RLIMIT_DATA only, because {why}");
+        let limits = self.machine.cgroups.as_ref().map_or_else(alone, |_| "cgroup v2 and RLIMIT_DATA".to_owned());
+        self.machine.say(&format!("memory is limited by {limits}"));
+        setup.set_memory_limits(limits.as_str());
         setup.set_kernel_missing(self.machine.missing.as_slice()).map_err(std::io::Error::other)?;
         let setup = vat::door::packet::pack::<powerbox_setup::Owned>(&message).map_err(std::io::Error::other)?;
         let state = (Resource { name: "state".to_owned(), ..folder(String::new()) }, Rc::new(state));

@@ -74,21 +74,19 @@ impl Kernel {
         let (mut poller, operators, signals) = (Poller::new()?, Operators::open(uid)?, sys::stop_signals()?);
         poller.watch(&signals, Source::Signals, EventFlags::IN)?;
         poller.watch(&operators.socket, Source::Operators, EventFlags::IN)?;
-        let (processes, links, control, stopping, refused) = Default::default();
-        let buffer = vec![0; PACKET_LIMIT_BYTES];
         Ok(Kernel {
             machine,
             poller,
-            processes,
-            links,
-            control,
+            processes: BTreeMap::new(),
+            links: Links::default(),
+            control: Control::default(),
             operators,
             signals,
             reduced,
             ready,
-            stopping,
-            refused,
-            buffer,
+            stopping: false,
+            refused: None,
+            buffer: vec![0; PACKET_LIMIT_BYTES],
         })
     }
 
@@ -112,8 +110,7 @@ impl Kernel {
                 }
             }
             self.machine.trim_log();
-            let now = Instant::now();
-            let overdue = |process: &u64| self.due(*process).is_some_and(|due| due <= now);
+            let overdue = |process: &u64| self.due(*process).is_some_and(|due| due <= Instant::now());
             for process in self.processes.keys().copied().filter(overdue).collect::<Vec<_>>() {
                 self.overdue(process);
             }

@@ -10,7 +10,7 @@ use vat::door::{Carries, Role};
 
 /// What each direction of a link holds at most (the system doubles it and counts its own overhead): enough for streams
 /// of 64 KiB chunks to overlap.
-const LINK_BUFFER_BYTES: usize = 128 * 1024;
+pub(crate) const LINK_BUFFER_BYTES: usize = 128 * 1024;
 /// How much a discarding read takes at once.
 const DISCARD_BYTES: usize = 64 * 1024;
 /// More reads than a full buffer of one-byte messages needs; nothing can be added meanwhile.

@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod begin;
+mod cgroup;
 mod channel;
 mod control;
 mod folders;

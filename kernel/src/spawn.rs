@@ -1,8 +1,9 @@
 //! Starting a process: a fixed table of images, its namespaces, its user, its limits, and nothing but a door.
 
+use crate::cgroup::Cgroups;
 use crate::prelude::*;
 use crate::state::{LOG, LOG_LIMIT_BYTES, OLDER_LOG};
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, Gid, Uid};
 use std::ffi::CStr;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -10,21 +11,26 @@ use std::os::fd::RawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use vat::door::FromVat;
 
 /// Every image with its file's name, in the order of the schema. Each confines itself by its own profile.
 const IMAGES: [&CStr; 4] = [c"latch-powerbox", c"latch-folder", c"latch-sandbox", c"latch-compile"];
 /// Descriptors of a process, by image: a socket for each link of a server, a few links and files for the others.
 const DESCRIPTORS: [u64; 4] = [16_384, 16_384, 1_024, 64];
-/// Threads of a process where hostile input runs: a few, and one a processor. Other images may share their user with a
-/// person, whose processes would count.
-const THREADS: [u64; 4] = [0, 0, 256, 256];
+/// Threads of a process, by image: tokio's 512 that may wait for the disk, for each of the runtimes, of which the powerbox
+/// has three, and its own; where hostile input runs a few, and one a processor.
+const THREADS: [u64; 4] = [2_048, 1_024, 256, 256];
 /// Images where hostile input runs: they write files only as large as they are told, and where memory runs out they go first.
 const HOSTILE: [bool; 4] = [false, false, true, true];
+/// Exit code of a process that could not become its image, as shells have it.
+pub(crate) const NOT_BEGUN: i32 = 126;
 /// What makes the system end a process before every other one.
 const FIRST_TO_GO: &str = "1000";
 /// Namespaces without anything in them. As root the kernel moves into such ones itself, once, and its processes are born
 /// there: a network namespace for each would be most of the time that a start takes.
-const EMPTY: i32 = libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+const EMPTY: i32 = libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+/// Namespaces that each process has of its own: its mounts, and its cgroup as the root of all.
+const OWN: i32 = libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP;
 /// What a child keeps until it has confined itself: to change its root.
 const KEPT: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SYS_CHROOT];
 
@@ -35,21 +41,20 @@ pub(crate) struct Machine {
     pub missing: Vec<String>, // for people
     images: [Option<File>; 4],
     log: File,
+    pub cgroups: Result<Cgroups, String>, // or, for people, why there are none
 }
 
 impl Machine {
     /// Opens the images, once: a path that is swapped later changes nothing.
     pub(crate) fn examine(log: File, libexec: &Path) -> io::Result<Machine> {
-        let (root, mut images, mut missing) = (rustix::process::geteuid().is_root(), [const { None }; 4], vec![]);
+        let (root, mut images) = (rustix::process::geteuid().is_root(), [const { None }; 4]);
+        let mut missing = if root { vec![] } else { vec!["users of their own for processes".to_owned()] };
         let namespaces = match root {
-            true if sys::unshare(EMPTY).is_ok() => libc::CLONE_NEWNS,
-            true => libc::CLONE_NEWNS | EMPTY,
+            true if sys::unshare(EMPTY).is_ok() => OWN,
+            true => OWN | EMPTY,
             // A user namespace, one for each process, is what allows all others.
-            false => libc::CLONE_NEWNS | EMPTY | libc::CLONE_NEWUSER,
+            false => OWN | EMPTY | libc::CLONE_NEWUSER,
         };
-        if !root {
-            missing.push("users of their own for processes".to_owned());
-        }
         for (image, name) in images.iter_mut().zip(IMAGES.map(CStr::to_string_lossy)) {
             match File::open(libexec.join(&*name)) {
                 Ok(file) => *image = Some(file),
@@ -57,7 +62,7 @@ impl Machine {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Machine { root, namespaces, missing, images, log })
+        Ok(Machine { root, namespaces, missing, images, log, cgroups: Cgroups::take() })
     }
 
     pub(crate) fn has(&self, image: Image) -> bool {
@@ -84,19 +89,22 @@ impl Machine {
     }
 
     /// Starts a process with its door, and the control channel if it has one. Returns its pid and what tells of its end.
-    pub(crate) fn start(&self, plan: &Plan, given: &[OwnedFd]) -> io::Result<(u32, OwnedFd)> {
+    pub(crate) fn start(&self, process: u64, plan: &Plan, given: &[OwnedFd]) -> io::Result<(u32, OwnedFd)> {
         let (index, root, namespaces, identity) = (plan.image as usize, self.root, self.namespaces, plan.identity);
         let image = self.images[index].as_ref().ok_or(ErrorKind::NotFound)?.as_raw_fd();
         // None of these is 3 or 4: those are the lock and the log, or were there before the kernel opened anything.
-        let given: Vec<RawFd> = given.iter().map(AsRawFd::as_raw_fd).collect();
+        let (door, given): (_, Vec<RawFd>) = (&given[0], given.iter().map(AsRawFd::as_raw_fd).collect());
         // Raising a hard limit takes a capability that the child need not have: never more than the kernel's own.
         let own = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
         let files = DESCRIPTORS[index].min(own);
         // Memory that it can write to, not address space: what is only reserved costs nothing.
         let (memory, time) = ((Resource::Data, plan.memory_bytes), (Resource::Cpu, plan.cpu_seconds));
-        let limits = [(Resource::Nofile, files), memory, time, (Resource::Nproc, THREADS[index])];
+        // Other images may share their user with a person, whose processes would count.
+        let threads = if HOSTILE[index] { THREADS[index] } else { 0 };
+        let limits = [(Resource::Nofile, files), memory, time, (Resource::Nproc, threads)];
         let largest_file = HOSTILE[index].then_some(plan.file_bytes);
         let kernel = Some(rustix::process::getpid());
+        let cgroup = self.cgroups.as_ref().ok().map(|all| all.make(process, plan, THREADS[index])).transpose()?;
         let become_image = move || {
             sys::give(&given)?;
             let private = sys::unshare(namespaces).is_ok();
@@ -130,9 +138,17 @@ impl Machine {
         let logs = plan.image == Image::Powerbox;
         let output = || if logs { self.log.try_clone().map(Stdio::from) } else { Ok(Stdio::null()) };
         let mut command = Command::new("latch");
-        let child = sys::start(command.stdin(Stdio::null()).stdout(output()?).stderr(output()?), become_image)?;
-        let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), rustix::process::PidfdFlags::empty())?;
-        Ok((child.id(), pidfd))
+        command.stdin(Stdio::null()).stdout(output()?).stderr(output()?);
+        let forked = sys::fork(cgroup.as_ref().map(AsFd::as_fd));
+        let Some(pid) = forked.inspect_err(|_| _ = self.cgroups.as_ref().map(|all| all.end(process)))? else {
+            let why = sys::change(&mut command, become_image);
+            // Its last word, by its door, is all that it can still say.
+            let last = FromVat::Last(format!("it could not be started: {why}")).encode().unwrap_or_default();
+            let _ = vat::socket::send(door, &last, &[]);
+            std::process::exit(NOT_BEGUN)
+        };
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+        Ok((pid.as_raw_nonzero().get().unsigned_abs(), pidfd))
     }
 }
 

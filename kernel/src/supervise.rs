@@ -1,12 +1,13 @@
 //! Processes: started, confined, ended, started again, stopped in order.
 
 use crate::prelude::*;
-use crate::spawn::reap;
+use crate::spawn::{NOT_BEGUN, reap};
 use std::io::{Error, Result, Write};
 use std::os::unix::net::UnixDatagram;
 use vat::door::{Begin, Confinement};
 
-/// The powerbox's exit code for a state that it cannot use; its last word says why.
+/// The powerbox's exit code for a state that it cannot use; its last word says why. One that could not even begin, the first
+/// time, is the same.
 const UNUSABLE_STATE: i32 = 78;
 /// A process has so long to confine itself.
 const CONFINE_GRACE: Duration = Duration::from_secs(30);
@@ -30,8 +31,8 @@ impl Kernel {
             self.control.channel = Some(channel);
             given.push(theirs);
         }
-        let started = self.machine.start(&plan, &given).inspect_err(|_| self.poller.forget(&door.socket, door.token));
-        let (pid, pidfd) = started?;
+        let started = self.machine.start(process, &plan, &given);
+        let (pid, pidfd) = started.inspect_err(|_| self.poller.forget(&door.socket, door.token))?;
         let exit = self.poller.watch(&pidfd, Source::Exit(process), EventFlags::IN)?;
         let (setup, resources) = (plan.setup.clone(), plan.resources.len() as u16);
         let begin = (ToVat::Begin(Begin { process, setup, resources, reduced: self.reduced }), vec![]);
@@ -98,7 +99,11 @@ impl Kernel {
             self.poller.forget(&door.socket, door.token);
             exit.iter().for_each(|(pidfd, token)| self.poller.forget(pidfd, *token));
         }
-        let unusable = process == POWERBOX && code == UNUSABLE_STATE;
+        let too_large = self.machine.cgroups.as_ref().is_ok_and(|cgroups| cgroups.end(process));
+        if too_large && code == -libc::SIGKILL {
+            known.last = "it went over its limit of memory".to_owned();
+        }
+        let unusable = process == POWERBOX && (code == UNUSABLE_STATE || code == NOT_BEGUN && known.restarts == 0);
         let restarts = known.plan.as_ref().is_some_and(|plan| plan.restart);
         let again = restarts && !unusable && !known.stopping && !self.stopping;
         known.failures = failures(known.failures, ended.as_ref().map_or(Duration::ZERO, |life| life.since.elapsed()));

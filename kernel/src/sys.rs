@@ -1,15 +1,18 @@
 //! Every `unsafe` of the kernel: the system calls that have no safe binding.
 #![allow(unsafe_code)]
 
-use std::convert::Infallible;
+use rustix::process::Pid;
 use std::ffi::CStr;
 use std::io::{Error, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::Command;
 
 /// `SO_PASSRIGHTS`, from Linux 6.16: whether a socket takes descriptors.
 const SO_PASSRIGHTS: libc::c_int = 83;
+
+/// Of `clone3`, from Linux 5.7: libc has it too narrow.
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
 fn check(result: libc::c_int) -> Result<libc::c_int> {
     if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
@@ -60,13 +63,24 @@ pub(crate) fn unshare(namespaces: libc::c_int) -> Result<()> {
     check(unsafe { libc::unshare(namespaces) }).map(drop)
 }
 
-/// Starts a child that becomes something else than the command by itself, or ends.
-pub(crate) fn start(
-    command: &mut Command,
-    mut become_it: impl FnMut() -> Result<Infallible> + Send + Sync + 'static,
-) -> Result<Child> {
+/// Makes a child, a copy of this process, in that cgroup if there is one: to be moved there it would wait some 10 ms for
+/// all processors. Returns its number; none to the child itself.
+pub(crate) fn fork(cgroup: Option<BorrowedFd<'_>>) -> Result<Option<Pid>> {
     // SAFETY: the kernel has one thread, so the child is an ordinary copy of it, in which everything may be done.
-    unsafe { command.pre_exec(move || become_it().map(drop)) }.spawn()
+    let Some(into) = cgroup else { return Ok(Pid::from_raw(check(unsafe { libc::fork() })?)) };
+    // SAFETY: numbers, of which 0 means none.
+    let mut wanted: libc::clone_args = unsafe { std::mem::zeroed() };
+    let (signal, cgroup) = (libc::SIGCHLD as u64, into.as_raw_fd() as u64);
+    (wanted.flags, wanted.exit_signal, wanted.cgroup) = (CLONE_INTO_CGROUP, signal, cgroup);
+    // SAFETY: as before; the structure lives through the call and has that length.
+    let number = unsafe { libc::syscall(libc::SYS_clone3, &raw const wanted, size_of_val(&wanted)) };
+    Ok(Pid::from_raw(check(number as libc::c_int)?))
+}
+
+/// In a child: has it become something else than the command by itself. Returns why not.
+pub(crate) fn change(command: &mut Command, become_it: impl FnMut() -> Result<()> + Send + Sync + 'static) -> Error {
+    // SAFETY: the child has one thread as well.
+    unsafe { command.pre_exec(become_it) }.exec()
 }
 
 /// In a child: makes these descriptors its 3, 4, …; every other but the standard ones closes when it executes its image.

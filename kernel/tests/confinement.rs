@@ -7,16 +7,34 @@ mod support;
 use std::process::Command;
 
 use schema::kernel_capnp::{Image, Outcome};
-use support::control::{Event, Folder, Start};
+use support::cgroups::Delegated;
+use support::control::{Event, Folder, Powerbox, Start};
 use support::{Node, example};
 
 /// Starts the probe as this image under a real kernel and gives its exit code and its last word.
 fn probed(image: Image, name: &str, folder: Option<&std::path::Path>, run_as: u32) -> (i32, String) {
-    let (mut node, mut powerbox) = Node::start_with_images(&[(name, "confinement_probe")], |_| {});
+    let (node, mut powerbox) = probing(name, |_| {});
+    let place = node.state().to_str().unwrap().as_bytes().to_vec();
+    run(&mut powerbox, image, place, folder, run_as, 0)
+}
+
+/// A node on which the image of that name is the probe.
+fn probing(name: &str, adjust: impl FnOnce(&mut Command)) -> (Node, Powerbox) {
+    let (mut node, mut powerbox) = Node::start_with_images(&[(name, "confinement_probe")], adjust);
     powerbox.fake.confine();
     node.await_ready();
     powerbox.inventory();
-    let place = node.state().to_str().unwrap().as_bytes().to_vec();
+    (node, powerbox)
+}
+
+fn run(
+    powerbox: &mut Powerbox,
+    image: Image,
+    setup: Vec<u8>,
+    folder: Option<&std::path::Path>,
+    run_as: u32,
+    memory_bytes: u64,
+) -> (i32, String) {
     let (kind, opened) = match folder {
         Some(folder) => (vat::door::ResourceKind::Folder, std::fs::File::open(folder).unwrap()),
         None => (vat::door::ResourceKind::File, tempfile::tempfile().unwrap()),
@@ -25,13 +43,13 @@ fn probed(image: Image, name: &str, folder: Option<&std::path::Path>, run_as: u3
     let start = Start {
         process: 10,
         image,
-        setup: place,
+        setup,
         resources: vec![(resource, std::os::fd::AsFd::as_fd(&opened))],
         claims: vec![],
         folder: Folder::default(),
         restart: false,
         run_as,
-        memory_bytes: 0,
+        memory_bytes,
         file_bytes: 1 << 20,
     };
     assert_eq!(powerbox.start(&start), Outcome::Ok);
@@ -88,6 +106,26 @@ fn the_powerbox_is_walled_in() {
     let ended = support::eventually(|| said(&node.log()));
     let (code, last) = ended.split_once(" ended with ").and_then(|(_, rest)| rest.split_once(' ')).unwrap();
     assert_walls_hold((code.parse().unwrap(), last.to_owned()));
+}
+
+/// What a hoarding process may write to: much less than it hoards, and less also with what a cgroup allows beside it.
+const HOARDER_BYTES: u64 = 64 << 20;
+
+#[test]
+fn memory_that_was_made_unwritable_is_counted_by_a_cgroup() {
+    let Some(delegated) = Delegated::find() else { return };
+    let (_node, mut powerbox) = probing("sandbox", |command| delegated.enter(command));
+    let ended = run(&mut powerbox, Image::Sandbox, b"hoard".to_vec(), None, 0, HOARDER_BYTES);
+    assert_eq!(ended, (-9, "it went over its limit of memory".to_owned()));
+}
+
+#[test]
+fn memory_that_was_made_unwritable_is_not_counted_otherwise() {
+    let Some(delegated) = Delegated::find() else { return };
+    let _fellow = delegated.fellow();
+    let (_node, mut powerbox) = probing("sandbox", |command| delegated.enter(command));
+    let ended = run(&mut powerbox, Image::Sandbox, b"hoard".to_vec(), None, 0, HOARDER_BYTES);
+    assert_eq!(ended, (0, "hoarded 640 MiB".to_owned()), "the attempt is a real one");
 }
 
 #[test]

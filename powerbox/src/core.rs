@@ -55,6 +55,8 @@ pub struct Setup {
     pub reduced: bool,
     /// What the kernel itself found missing.
     pub kernel_missing: Vec<String>,
+    /// By what the memory of processes is limited, and why not by more.
+    pub memory_limits: String,
 }
 
 impl Setup {
@@ -67,7 +69,8 @@ impl Setup {
         for missing in setup.get_kernel_missing()? {
             kernel_missing.push(missing?.to_string().unwrap_or_default());
         }
-        Ok(Self { state_uid: setup.get_state_uid(), reduced: setup.get_reduced(), kernel_missing })
+        let memory_limits = setup.get_memory_limits()?.to_string().unwrap_or_default();
+        Ok(Self { state_uid: setup.get_state_uid(), reduced: setup.get_reduced(), kernel_missing, memory_limits })
     }
 }
 

@@ -7,6 +7,7 @@ struct PowerboxSetup {
   stateUid @0 :UInt32;       # owner of the state: an operator besides uid 0
   reduced @1 :Bool;          # the node was allowed to run with less confinement than a full one
   kernelMissing @2 :List(Text);   # what the kernel itself found missing, for doctor
+  memoryLimits @3 :Text;     # by what the memory of processes is limited, and why not by more, for doctor
 }
 # Its one resource, "state", is its own folder; the control channel is descriptor 4.
 

@@ -303,6 +303,21 @@ fn memory(target: &Target, add: Add<'_>) {
     }
 }
 
+/// More than what a process of a test may have in all.
+pub(crate) const HOARD_MIB: usize = 640;
+
+/// Fills memory and makes it unwritable again, a little at a time.
+pub(crate) fn hoard() -> Outcome {
+    const PART_BYTES: usize = 16 << 20;
+    for _ in 0..(HOARD_MIB << 20) / PART_BYTES {
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE);
+        let place = call(libc::SYS_mmap, &[0, PART_BYTES, protection as usize, flags as usize, usize::MAX, 0])?;
+        plain(libc::SYS_mprotect, &[place, PART_BYTES, libc::PROT_READ as usize])?;
+    }
+    Ok(())
+}
+
 /// Larger than what any process of a test may write; it takes no room where it can be made.
 const LARGE_FILE_BYTES: usize = 1 << 30;
 

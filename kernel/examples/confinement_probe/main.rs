@@ -5,6 +5,8 @@
 //! 1 not, 2 it could not confine itself. With `unconfined` as its only argument it runs without a kernel or walls, tries only what does no
 //! harm, and prints what was *possible*: that shows that the attempts are real ones.
 //!
+//! Told `hoard` by the setup bytes, it only takes memory, in a way that no limit of what it can write to is against.
+//!
 //! What to attack: the setup bytes, where they are an absolute path, else what the state folder's place tells, name the node's state.
 #![deny(unsafe_code)]
 
@@ -66,6 +68,7 @@ fn confined() -> Result<bool, Box<dyn std::error::Error>> {
     let image = std::env::args().next().unwrap_or_default();
     let profile = image.strip_prefix("latch-").and_then(Profile::from_name).ok_or("no such profile")?;
     let born = door::read()?;
+    let hoards = born.setup == b"hoard";
     let given = born.resources.into_iter().next();
     let (folder, file) = match profile {
         Profile::Powerbox | Profile::Folder => (given, None),
@@ -88,6 +91,11 @@ fn confined() -> Result<bool, Box<dyn std::error::Error>> {
     let applied = report.applied.join(", ");
     door::say(&born.door, &FromVat::Confined(report))?;
 
+    if hoards {
+        attempts::hoard()?;
+        door::say(&born.door, &FromVat::Last(format!("hoarded {} MiB", attempts::HOARD_MIB)))?;
+        return Ok(true);
+    }
     let mut wrong = Vec::new();
     for (name, outcome) in needs::all(profile) {
         if let Err(error) = outcome {

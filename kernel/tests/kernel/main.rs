@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
+mod cgroups;
 mod links;
 mod node;
 mod processes;

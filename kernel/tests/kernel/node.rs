@@ -143,6 +143,16 @@ fn without_images_it_says_where_it_looked() {
 }
 
 #[test]
+fn a_powerbox_that_cannot_be_executed_is_a_refusal() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("latch-powerbox"), "no program").unwrap();
+    let refused = support::kernel(&folder.path().join("state"), folder.path()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("could not be started: Permission denied"), "{said}");
+}
+
+#[test]
 fn a_stop_is_orderly() {
     let (mut node, mut powerbox) = Node::ready();
     let (mut server, mut client) = linked(&node, &mut powerbox);

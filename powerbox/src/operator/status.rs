@@ -212,6 +212,13 @@ async fn examine(core: &std::rc::Rc<Core>) -> Vec<Finding> {
         },
         remedy: "start the node without --reduced",
     });
+    // What a machine has of these decides nothing, so neither is wrong.
+    findings.push(Finding {
+        ok: true,
+        subject: "memory",
+        text: format!("limited by {}", core.setup.memory_limits),
+        remedy: "",
+    });
     let own = &core.confinement;
     findings.push(Finding {
         ok: own.missing.is_empty(),

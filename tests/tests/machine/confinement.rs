@@ -82,6 +82,23 @@ fn the_main_job_works_without_root() {
 }
 
 #[test]
+fn by_what_memory_is_limited_is_told_and_is_no_complaint() {
+    alone(|| {
+        let node = Node::prepare_in(&std::env::temp_dir());
+        node.up();
+        let output = node.run(["doctor", "--json"]);
+        let findings: serde_json::Value = serde_json::from_slice(&output.stdout).expect("findings");
+        let memory = findings.as_array().and_then(|all| all.iter().find(|finding| finding["subject"] == "memory"));
+        let memory = memory.expect("a finding of it");
+        let text = memory["text"].as_str().expect("a text");
+        assert!(
+            text == "limited by cgroup v2 and RLIMIT_DATA" || text.starts_with("limited by RLIMIT_DATA only, because ")
+        );
+        assert_eq!(memory["ok"], true);
+    });
+}
+
+#[test]
 fn without_user_namespaces_landlock_carries_and_without_both_only_reduced_starts() {
     alone(|| {
         let node = of_nobody();
