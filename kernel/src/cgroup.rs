@@ -5,8 +5,7 @@ use crate::links::LINK_BUFFER_BYTES;
 use crate::prelude::*;
 use std::fs::{create_dir_all, read_to_string, remove_dir, write};
 use std::io::Result;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where machines mount cgroups of version 2: alone, or beside those of version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
@@ -18,44 +17,40 @@ const OURS: &str = "latch-";
 /// each 4 KiB of at most 8 GiB. Pages of files that can be read again go when there is no room.
 const BESIDE_BYTES: u64 = 1_024 * 2 * LINK_BUFFER_BYTES as u64 + (8 << 20) + 256 * (32 << 10) + ((8 << 30) / 4_096 * 8);
 
-/// The cgroups of a node. When it ends nothing is left of them; if it is killed, the next one on its state tidies up.
-pub(crate) struct Cgroups {
-    before: PathBuf, // where the kernel was started, and goes back to
-    home: PathBuf,   // what is divided up: the same, or a folder in it
-}
+/// The cgroup that a node divides up: the one in which the kernel was started. When it ends nothing is left in it.
+pub(crate) struct Cgroups(PathBuf);
 
 impl Cgroups {
     /// Divides up the cgroup in which the kernel is. Else says, for people, why not.
     pub(crate) fn take() -> std::result::Result<Cgroups, String> {
         let list = read_to_string("/proc/self/cgroup").unwrap_or_default();
         let own = list.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
-        // Only version 2 has a file of that name.
-        let offers = |at: &PathBuf| read_to_string(at.join("cgroup.controllers")).is_ok_and(|it| it.contains("memory"));
+        // Only version 2 has files of these names, and the machine's root, which is nobody's own, has no type.
+        let offers = |at: &PathBuf| {
+            let controllers = read_to_string(at.join("cgroup.controllers"));
+            controllers.is_ok_and(|list| list.contains("memory")) && at.join("cgroup.type").exists()
+        };
         let found = MOUNTS.iter().map(|mount| PathBuf::from(format!("{mount}{own}"))).find(offers);
-        let before = found.ok_or("no cgroup v2 memory controller is delegated here")?;
-        Cgroups::divide(&before).map_err(|error| format!("{} is not for the node alone: {error}", before.display()))
+        let home = found.ok_or("no cgroup v2 memory controller is delegated here")?;
+        let shown = home.display().to_string();
+        Cgroups::divide(home).map_err(|error| format!("{shown} is not for the node alone: {error}"))
     }
 
-    fn divide(before: &Path) -> Result<Cgroups> {
-        let mut home = before.to_path_buf();
-        // The machine's root alone has no type. Others' processes and limits are in it as well: only a part is the
-        // node's, named for the state, on which there is one kernel at a time.
-        if !home.join("cgroup.type").exists() {
-            enable(before)?;
-            let state = std::fs::metadata(".")?;
-            home.push(format!("{OURS}{:x}-{:x}", state.dev(), state.ino()));
-        }
-        let cgroups = Cgroups { before: before.to_path_buf(), home };
-        cgroups.sweep();
-        // What has cgroups with limits below it may have no process of its own. Others are not ours to move.
-        let own = cgroups.home.join(format!("{OURS}kernel"));
+    /// What has cgroups with limits below it may have no process of its own. Others are not ours to move.
+    fn divide(home: PathBuf) -> Result<Cgroups> {
+        let cgroups = Cgroups(home);
+        let own = cgroups.0.join(format!("{OURS}kernel"));
         create_dir_all(&own)?;
         write(own.join("cgroup.procs"), "0")?;
-        enable(&cgroups.home).map(|()| cgroups)
+        let limits = cgroups.0.join("cgroup.subtree_control");
+        write(&limits, "+memory")?;
+        // Not there where only memory is delegated.
+        let _ = write(&limits, "+pids");
+        Ok(cgroups)
     }
 
     fn folder(&self, process: u64) -> PathBuf {
-        self.home.join(format!("{OURS}{process}"))
+        self.0.join(format!("{OURS}{process}"))
     }
 
     /// Makes the cgroup of a process that is about to start.
@@ -84,28 +79,15 @@ impl Cgroups {
         let _ = remove_dir(folder);
         events.lines().any(|line| line.strip_prefix("oom ").is_some_and(|count| count != "0"))
     }
-
-    /// Removes every folder of the kernel's making that no process is in.
-    fn sweep(&self) {
-        let entries = std::fs::read_dir(&self.home).into_iter().flatten().flatten();
-        let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(OURS));
-        ours.for_each(|entry| drop(remove_dir(entry.path())));
-    }
 }
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
         // Each step takes the one before. What fails was not done in the first place.
-        let _ = write(self.home.join("cgroup.subtree_control"), "-memory -pids");
-        let _ = write(self.before.join("cgroup.procs"), "0");
-        self.sweep();
-        // Stays where it is the one that the kernel is back in.
-        let _ = remove_dir(&self.home);
+        let _ = write(self.0.join("cgroup.subtree_control"), "-memory -pids");
+        let _ = write(self.0.join("cgroup.procs"), "0");
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(OURS));
+        ours.for_each(|entry| drop(remove_dir(entry.path())));
     }
-}
-
-/// Lets the cgroups in this one have limits: of memory, and of processes where it can be.
-fn enable(folder: &Path) -> Result<()> {
-    let file = folder.join("cgroup.subtree_control");
-    write(&file, "+memory").inspect(|()| drop(write(&file, "+pids")))
 }

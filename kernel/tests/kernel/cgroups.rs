@@ -75,28 +75,6 @@ fn a_cgroup_with_others_in_it_is_left_as_it_is() {
 }
 
 #[test]
-fn what_a_killed_kernel_left_is_gone_with_the_next() {
-    if Delegated::find().is_none() {
-        return;
-    }
-    // In the root of all, of which a node takes only a part. A service manager clears what it delegates itself.
-    let (mut node, mut powerbox) = Node::ready();
-    assert!(node.log().contains("memory is limited by cgroup v2"), "{}", node.log());
-    let left = started(&node, &mut powerbox, &sandbox(&node, 10));
-    let own = cgroup_of(node.kernel.id());
-    let place = std::path::Path::new("/sys/fs/cgroup").join(own.trim_start_matches('/'));
-    let home = place.parent().unwrap();
-    node.kernel.kill().unwrap();
-    node.kernel.wait().unwrap();
-    assert!(left.is_dead() && home.join("latch-10").exists());
-    let mut powerbox = node.start_anew();
-    powerbox.fake.confine();
-    assert!(!home.join("latch-10").exists());
-    stop(node, &mut powerbox);
-    assert!(!home.exists());
-}
-
-#[test]
 fn where_none_is_delegated_it_is_said() {
     if Delegated::find().is_none() {
         let (node, _powerbox) = Node::ready();

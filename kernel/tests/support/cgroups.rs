@@ -1,6 +1,5 @@
 //! A cgroup as a service manager delegates it, where this machine lets one be made.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,12 +59,6 @@ impl Drop for Delegated {
     fn drop(&mut self) {
         clear(&self.0);
     }
-}
-
-/// Removes what a node that was killed in a machine's root of cgroups leaves there, where no other will ever be on its state.
-pub fn clear_after(state: &Path) {
-    let Ok(state) = std::fs::metadata(state) else { return };
-    clear(&Path::new("/sys/fs/cgroup").join(format!("latch-{:x}-{:x}", state.dev(), state.ino())));
 }
 
 /// Removes a cgroup and those in it. A process that is killed leaves its own a little later.

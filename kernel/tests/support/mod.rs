@@ -218,14 +218,6 @@ impl Node {
         Socket::connect(&self.state().join("operator")).unwrap()
     }
 
-    /// Starts a kernel on the state anew, after the one before has ended, and gives its powerbox.
-    pub fn start_anew(&mut self) -> Powerbox {
-        let mut kernel = kernel(&self.state(), &self.folder.path().join("libexec"));
-        self.kernel = kernel.stdout(Stdio::piped()).spawn().unwrap();
-        self.output = BufReader::new(self.kernel.stdout.take().unwrap());
-        self.powerbox()
-    }
-
     /// Waits for the kernel's end.
     pub fn exit_code(&mut self) -> Option<i32> {
         self.kernel.wait().unwrap().code()
@@ -243,7 +235,6 @@ impl Drop for Node {
         }
         let _ = self.kernel.kill();
         let _ = self.kernel.wait();
-        cgroups::clear_after(&self.state());
     }
 }
 
