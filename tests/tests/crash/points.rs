@@ -161,7 +161,7 @@ fn perform(stage: &Stage, ledger: &mut Ledger, slot: &Slot, act: Act) {
 
 /// The number in what `latch grant` says.
 pub(crate) fn grant_of(said: &str) -> u64 {
-    let number = said.split("(grant ").nth(1).and_then(|rest| rest.split(';').next());
+    let number = said.split("(#").nth(1).and_then(|rest| rest.split(';').next());
     number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no grant's number: {said}"))
 }
 
