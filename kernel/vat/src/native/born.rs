@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_panic_is_the_last_word() {
         let ends = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
-        let (ours, kernels): (OwnedFd, OwnedFd) = ends.into();
+        let (ours, kernels): (OwnedFd, OwnedFd) = ends;
         say_panics(ours);
         assert!(std::thread::spawn(|| panic!("out of luck")).join().is_err());
         drop(std::panic::take_hook());

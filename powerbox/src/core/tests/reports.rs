@@ -52,7 +52,7 @@ fn accusing(link: u64, grant: u64) -> Reported {
 }
 
 fn notes(node: &Node) -> usize {
-    node.core.warnings.borrow().texts().len()
+    node.core.warnings.borrow().shown(node.core.now_ms(), |_, _| true).len()
 }
 
 #[test]
