@@ -35,7 +35,8 @@ struct Held {
 }
 
 interface Session {
-  # It is read at a rate, which nobody who waits for answers meets: what comes faster waits unread, and nothing is lost.
+  # It is read at a rate far above what asking for everything that a package announces takes. What comes faster waits
+  # unread, and nothing is lost.
 
   request @0 (query :Query, rights :Common.Rights, reason :Text, label :Text) -> (decision :Decision);
   # Asks for an object under a label of the caller's choosing (1 to 64 bytes of [a-z0-9._-]). Idempotent: the same
@@ -54,7 +55,7 @@ interface Session {
 
   report @4 (usage :List(Usage)) -> ();
   # From services and apps that serve: what went over their links, at most 100 in one report. Recorded as self-reported where
-  # it comes from an app. What is said of a link that the caller does not serve, or did not until lately, is left out.
+  # it comes from an app. Only what is said of links that the caller serves, or served until lately, is taken.
 
   renew @5 (link :UInt64, grant :UInt64, calls :Common.Lease, bytes :Common.Lease) -> (calls :Common.Lease, bytes :Common.Lease);
   # From whoever serves the link: more of its grant's budgets. In what is asked, limited says that more of this one is

@@ -5,12 +5,17 @@ use std::rc::Rc;
 use vat::words::{EndReason, Rights, clip};
 
 use crate::core::Core;
-use crate::pace::REOPENINGS;
+use crate::pace::Rate;
 use crate::problem::Problem;
 use crate::record::{Asked, Holder, How, Record};
 use crate::requests::Standing;
 use crate::state::LabelState;
 use crate::words::{PHRASE_LIMIT, REASON_LIMIT, plain};
+
+/// New links of one grant. At once, more than any honest app makes while what it uses is restarted a few times. Each leaves
+/// up to two records of 250 bytes in the log (a lease and its return): no app can make it grow by more than one pair in two
+/// seconds.
+const REOPENINGS: Rate = Rate { at_once: 16, period_us: 2_000_000 };
 
 /// What an app asks for.
 #[derive(Clone, Debug)]

@@ -6,15 +6,17 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use schema::kernel_capnp::Image;
+use vat::bounds::LAST_REPORTS_LIMIT;
 use vat::door::{Carries, Confinement, ResourceKind};
 
 use crate::pace::Pace;
 use crate::record::{Folder, Holder};
+use crate::runs::is_given_up;
 use crate::usage::LinkTotals;
 
-/// Ended links that are remembered for their last report: as many as a service keeps reports for, which it makes within
-/// milliseconds of the end. Of one that is forgotten what is left of its lease still comes back, because the lease names it.
-const ENDED_LIMIT: usize = 10_000;
+/// Ended links that are remembered for their last report, which a service makes within milliseconds of the end. Of one that
+/// is forgotten what is left of its lease still comes back, because the lease names it.
+const ENDED_LIMIT: usize = LAST_REPORTS_LIMIT;
 
 /// What a process is to the powerbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -273,14 +275,13 @@ impl Live {
         Some(closed)
     }
 
-    /// The link of that number, if it is one of this grant that this process serves, or served until lately, and may still
-    /// report of.
-    pub(crate) fn reportable(&mut self, link: u64, grant: u64, server: u64) -> Option<&mut Link> {
-        let known = match self.links.get_mut(&link) {
-            Some(known) => known,
-            None => self.ended.get_mut(&link)?,
-        };
-        let is_theirs = grant != 0 && known.grant == grant && known.server == server && !known.told_last;
-        is_theirs.then_some(known)
+    /// The link of that number, open or ended lately.
+    pub(crate) fn link_mut(&mut self, link: u64) -> Option<&mut Link> {
+        self.links.get_mut(&link).or_else(|| self.ended.get_mut(&link))
+    }
+
+    /// Whether an instance has failed so often in a row that only a person starts it again.
+    pub(crate) fn is_given_up(&self, instance: &str) -> bool {
+        self.failures.get(instance).is_some_and(|failures| is_given_up(*failures))
     }
 }

@@ -28,7 +28,7 @@ pub async fn serve_all(mut incoming: mpsc::UnboundedReceiver<Incoming>, core: Ha
         let Who::Shell { uid } = arrived.who else { continue };
         let Ok(stream) = Stream::new(arrived.socket) else { continue };
         let operator = Operator { core: core.clone(), shell: arrived.process, uid };
-        let serving = serve(stream, &arrived.badge, Bounds::for_session(), clock.clone(), move |exports| {
+        let serving = serve(stream, &arrived.badge, Bounds::for_operator_session(), clock.clone(), move |exports| {
             exports.export::<operator::Client, _>(operator).client
         });
         drop(tokio::task::spawn_local(until_ended(serving, core.clone(), arrived.link, arrived.process, arrived.who)));

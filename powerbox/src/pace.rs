@@ -9,11 +9,6 @@ pub(crate) struct Rate {
     pub(crate) period_us: u64,
 }
 
-/// New links of one grant. At once, more than any honest app makes while what it uses is restarted a few times. Each leaves
-/// up to two records of 250 bytes in the log (a lease and its return): no app can make it grow by more than one pair in two
-/// seconds.
-pub(crate) const REOPENINGS: Rate = Rate { at_once: 16, period_us: 2_000_000 };
-
 impl Rate {
     /// In this time all that may be had at once comes back.
     const fn saving_us(self) -> u64 {
@@ -24,24 +19,22 @@ impl Rate {
 /// The pace of one of those whom a rate holds for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
-    /// When all that was had so far would have been had by one each period.
-    even_us: u64,
+    /// From then on all may be had at once again.
+    full_at_us: u64,
 }
 
 impl Pace {
     /// So much more is had now. How long it, or whatever comes next, has to wait.
     pub(crate) fn pause_us(&mut self, rate: Rate, amount: u64, now_us: u64) -> u64 {
-        // Time begins so late that even the first may have all at once.
-        let now_us = now_us.saturating_add(rate.saving_us());
         let cost_us = amount.saturating_mul(rate.period_us);
-        self.even_us = self.even_us.max(now_us - rate.saving_us()).saturating_add(cost_us);
-        self.even_us.saturating_sub(now_us)
+        self.full_at_us = self.full_at_us.max(now_us).saturating_add(cost_us);
+        self.full_at_us.saturating_sub(now_us.saturating_add(rate.saving_us()))
     }
 
     /// Whether it is as if nothing had ever been wanted.
     #[must_use]
     pub(crate) fn is_fresh(&self, now_us: u64) -> bool {
-        self.even_us <= now_us
+        self.full_at_us <= now_us
     }
 }
 

@@ -17,12 +17,13 @@ use crate::pace::{Pace, Rate};
 /// What an app may send on its session. A question with its words takes about 300 bytes and its app reads on when a person
 /// has decided: an app that asks for all that a package can announce (64), with the longest words, and waits for each, sends
 /// 64 KiB. Sixteen times that may come at once; then 65 KB in a second, which is 200 questions, or 400 times the list of what
-/// it holds, and costs the powerbox a few hundredths of a core.
+/// it holds.
 pub(crate) const OF_AN_APP: Rate = Rate { at_once: 1 << 20, period_us: 15 };
 
 /// What a service may send on its session. It reports 10,000 busy links every five seconds, with three methods each (300
 /// bytes in all), and asks for a slice of 1,000 budgets a second (250 bytes each): about 0.85 MB in a second, and 1 MB may
-/// come. After a powerbox that was away it tells the end of 10,000 links at once, which is 4 MB.
+/// come. After a powerbox that was away it tells the end of as many links as it remembers
+/// (`LAST_REPORTS_LIMIT`) at once, which is 4 MB.
 pub(crate) const OF_A_SERVICE: Rate = Rate { at_once: 8 << 20, period_us: 1 };
 
 /// A transport that is read at a rate, in bytes.

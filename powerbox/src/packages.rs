@@ -135,6 +135,9 @@ impl Core {
         self.commit(&by, Record::Uninstalled(name)).await?;
         for instance in &instances {
             crate::output::remove(&self.folder, instance);
+            let mut live = self.live.borrow_mut();
+            live.failures.remove(instance);
+            live.unannounced.remove(instance);
         }
         self.remove_stray_files();
         self.bells.requests.ring();

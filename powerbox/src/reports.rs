@@ -25,7 +25,10 @@ impl Core {
     /// Takes a service's word about the links that it serves or served, and leaves out whatever else it says: a process
     /// that was taken over can lie about its own links only.
     pub(crate) fn reported(self: &Rc<Self>, process: u64, reports: &[Reported]) {
-        for report in reports.iter().filter(|report| self.may_report(process, report)) {
+        for report in reports {
+            if !self.take_figures(process, report) {
+                continue;
+            }
             self.usage.borrow_mut().add(report.grant, report.totals, &report.methods);
             if let Some(detail) = &report.misbehaved {
                 self.accuse_holder(report.grant, detail);
@@ -45,24 +48,26 @@ impl Core {
         }
     }
 
-    /// Whether a report is of a link of that grant that this process serves, or served until lately; and notes what it says of
-    /// the link. Each link has one last report, so that it leads to one accusation at most.
-    fn may_report(&self, process: u64, report: &Reported) -> bool {
+    /// Takes the figures of a report, if it is of a link of that grant that this process serves, or served until lately. Each
+    /// link has one last report, so that it leads to one accusation at most.
+    fn take_figures(&self, process: u64, report: &Reported) -> bool {
         let (state, mut live) = (self.state.borrow(), self.live.borrow_mut());
         let Some(node) = state.grants.get(report.grant) else { return false };
-        if let Some(link) = live.reportable(report.link, report.grant, process) {
-            link.used.add(report.totals);
-            link.told_last = report.last.is_some();
-            if link.told_last {
-                live.ended.remove(&report.link);
-            }
-            return true;
+        let Some(link) = live.link_mut(report.link) else {
+            // One that ended while there was no powerbox is known by its lease alone, which is settled by the last report.
+            let Source::Folder(folder) = &node.granted.source;
+            let is_server = live.folders.get(folder).is_some_and(|life| life.process == process);
+            return is_server && node.lease.is_some_and(|lease| lease.link == report.link);
+        };
+        if link.grant != report.grant || link.server != process || link.told_last {
+            return false;
         }
-        // A link that ended while there was no powerbox is known by its lease alone, which is settled by the last report.
-        let is_known = live.links.contains_key(&report.link) || live.ended.contains_key(&report.link);
-        let Source::Folder(folder) = &node.granted.source;
-        let is_server = || live.folders.get(folder).is_some_and(|life| life.process == process);
-        !is_known && node.lease.is_some_and(|lease| lease.link == report.link) && is_server()
+        link.used.add(report.totals);
+        link.told_last = report.last.is_some();
+        if link.told_last {
+            live.ended.remove(&report.link);
+        }
+        true
     }
 
     /// A service cut a link for what the grant's holder did on it.

@@ -166,7 +166,7 @@ fn pause_after(failures: u32) -> Option<Duration> {
     (failures < FAILURES_LIMIT).then(|| FIRST_PAUSE * 2_u32.saturating_pow(doublings))
 }
 
-/// Whether an instance with so many failures in a row was given up.
+/// Whether an instance with so many failures in a row is given up.
 pub(crate) fn is_given_up(failures: u32) -> bool {
     failures >= FAILURES_LIMIT
 }

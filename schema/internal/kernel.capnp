@@ -41,7 +41,7 @@ struct Start {
 }
 
 struct Limits {
-  memoryBytes @0 :UInt64;      # memory that it can write to; 0: no limit
+  memoryBytes @0 :UInt64;      # memory that it can write to, and with a cgroup what it fills besides; 0: no limit
   cpuSeconds @1 :UInt64;       # 0: no limit
   fileBytes @2 :UInt64;        # images sandbox and compile: how large it may make a file, memory files included; 0: it writes none
 }

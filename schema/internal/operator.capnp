@@ -52,10 +52,10 @@ interface Operator {
   # Without a request: also puts a revoked label back in force. The app need not have asked, but its manifest must announce the label.
   grants @16 (cursor :UInt64, all :Bool) -> (rows :List(Grant), cursor :UInt64);
   # all: ended ones too.
-  revoke @17 (grants :List(UInt64), reason :Text) -> (cut :UInt32, quiet :UInt32, unconfirmed :List(Text), cutAfterUs :UInt64, quietAfterUs :UInt64, ended :UInt32);
+  revoke @17 (grants :List(UInt64), reason :Text) -> (cut :UInt32, quiet :UInt32, unconfirmed :List(Text), cutAfterUs :UInt64, quietAfterUs :UInt64, grantsEnded :UInt32);
   # With all their descendants. Returns when they are cut, recorded, and quiet or given up on: cut and quiet
-  # count links; unconfirmed names the servers that did not confirm within the node's grace time. ended counts the
-  # grants that ended, descendants included.
+  # count links; unconfirmed names the servers that did not confirm within the node's grace time. grantsEnded:
+  # descendants included.
   why @18 (target :Text) -> (lines :List(WhyLine));
   # The chain from the object to the holder: who offered, who asked with which words, who decided when, what hangs below.
 
@@ -104,7 +104,7 @@ struct Status {
 
   struct Warning {
     text @0 :Text;             # for people
-    atMs @1 :UInt64;           # when that happened; 0: it is so now
+    atMs @1 :UInt64;           # when it was noted; 0: it is looked at anew each time
   }
 
   struct Process {

@@ -57,6 +57,10 @@ pub const SESSION_MESSAGE_BYTES: usize = ENVELOPE_LIMIT_BYTES;
 /// Calls of an app's session received and not finished: it can wait for each decision many times over.
 pub const SESSION_HELD_LIMIT: usize = 1_024;
 
+/// Last reports of links that a service keeps while there is no session: what a powerbox that is restarting may miss.
+/// More are dropped, oldest first, and their leases count as spent.
+pub const LAST_REPORTS_LIMIT: usize = 10_000;
+
 /// Links in one report of a service over its session.
 pub const REPORT_LINKS_LIMIT: usize = 100;
 
@@ -65,7 +69,7 @@ pub const REPORT_LINKS_LIMIT: usize = 100;
 pub const SERVICE_MESSAGE_BYTES: usize = 512 << 10;
 
 /// Bytes of calls of a service's session received and not finished. It makes one report at a time, and asks for a slice of
-/// each budget that runs low: 250 bytes for as many as may be held at once are 2 MiB. Twice that and more.
+/// each budget that runs low: 250 bytes for as many as may be held at once are 2 MiB. Four times that.
 pub const SERVICE_HELD_BYTES: usize = 16 * SERVICE_MESSAGE_BYTES;
 
 /// Calls that wait on each other's results in a chain. The engine resolves such a chain by recursion, so this guards
@@ -90,6 +94,9 @@ pub const METERED_METHODS_LIMIT: usize = 64;
 const _: () = assert!(MESSAGE_LIMIT_BYTES.is_multiple_of(8));
 const _: () = assert!(RUNNING_LIMIT_BYTES <= HELD_LIMIT_BYTES && RUNNING_LIMIT <= HELD_LIMIT);
 const _: () = assert!(OUTGOING_SOFT_BYTES < OUTGOING_LIMIT_BYTES);
+const _: () = assert!(
+    REPORT_LINKS_LIMIT * (112 + (METERED_METHODS_LIMIT + 1) * 56 + REASON_LIMIT_BYTES + 4) <= SERVICE_MESSAGE_BYTES
+);
 
 /// Which references the other end may put into its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +173,7 @@ impl Bounds {
             held_bytes: RUNNING_LIMIT * SESSION_MESSAGE_BYTES,
             outgoing_soft_bytes: SESSION_MESSAGE_BYTES,
             outgoing_bytes: SESSION_MESSAGE_BYTES + (RUNNING_LIMIT + 1) * SESSION_MESSAGE_BYTES,
-            ..Bounds::for_session()
+            ..Bounds::for_operator_session()
         }
     }
 
@@ -177,13 +184,13 @@ impl Bounds {
             message_bytes: SERVICE_MESSAGE_BYTES,
             running_bytes: 2 * SERVICE_MESSAGE_BYTES,
             held_bytes: SERVICE_HELD_BYTES,
-            ..Bounds::for_session()
+            ..Bounds::for_operator_session()
         }
     }
 
-    /// For the powerbox's end of a session: what comes in is data only.
+    /// For the powerbox's end of an operator's session: what comes in is data only.
     #[must_use]
-    pub const fn for_session() -> Bounds {
+    pub const fn for_operator_session() -> Bounds {
         Bounds { references: References::None, ..Bounds::LARGEST }
     }
 }

@@ -1,10 +1,11 @@
-//! Time, as the library needs it. It is given by whoever runs the vat, so that tests decide what time it is.
+//! Time, as the library needs it, and the turn of others. Both are given by whoever runs the vat, so that tests decide what
+//! time it is.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Waker;
 
-/// Where the library learns the time.
+/// Where the library learns the time, and gives others on its thread their turn.
 pub trait Clock: 'static {
     /// Nanoseconds since some moment; never goes back.
     fn now_ns(&self) -> u64;

@@ -753,7 +753,7 @@ fn nothing_but_data_comes_in_over_a_session() {
     use Reference::{Answer, Hosted, Promise, Theirs, ThirdParty};
     for given in [Hosted(1), Promise(1), Theirs(ROOT), Answer(0), ThirdParty] {
         watched(move || {
-            let mut scene = Scene::new(Bounds::for_session());
+            let mut scene = Scene::new(Bounds::for_operator_session());
             scene.raw.call(1, ROOT, NOOP, &[]);
             scene.settle();
             assert!(!scene.hostile.ended.is_there());
@@ -769,7 +769,7 @@ fn nothing_but_data_comes_in_over_a_session() {
 #[test]
 fn a_reference_that_no_pointer_uses_is_one_too() {
     watched(|| {
-        let mut scene = Scene::new(Bounds::for_session());
+        let mut scene = Scene::new(Bounds::for_operator_session());
         scene.raw.send(|message| {
             let mut call = message.init_call();
             call.set_question_id(1);

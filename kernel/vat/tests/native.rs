@@ -324,7 +324,7 @@ fn a_service_serves_each_link_by_its_badge_and_confirms_and_reports_its_end() {
         let serving = vat::serve(
             Stream::new(session).unwrap(),
             &badge(),
-            Bounds::for_session(),
+            Bounds::for_operator_session(),
             Rc::new(SystemClock::new()),
             |exports| exports.export::<session::Client, _>(Powerbox { reports: sender }).client,
         );
@@ -384,7 +384,7 @@ fn a_service_confirms_an_end_when_the_work_that_goes_on_is_done_and_reports_it_b
         let powerbox = Badge { peer: Peer::Powerbox, ..badge() };
         let (session, _kept) = deliver(&kernel, 1, Role::Client, Carries::Session, &powerbox);
         let (session, clock) = (Stream::new(session).unwrap(), Rc::new(SystemClock::new()));
-        spawn_local(vat::serve(session, &badge(), Bounds::for_session(), clock, |exports| {
+        spawn_local(vat::serve(session, &badge(), Bounds::for_operator_session(), clock, |exports| {
             exports.export::<session::Client, _>(Powerbox { reports: sender }).client
         }));
         let (here, kept) = deliver(&kernel, 5, Role::Server, Carries::Grant, &badge());

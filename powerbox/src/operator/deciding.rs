@@ -274,7 +274,7 @@ pub(super) async fn revoke(
         .await?;
     let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let mut builder = results.get();
-    builder.set_ended(count(cut.grants.len()));
+    builder.set_grants_ended(count(cut.grants.len()));
     builder.set_cut(cut.links);
     builder.set_quiet(cut.quiet);
     builder.set_cut_after_us(micros(cut.cut_after));

@@ -7,7 +7,6 @@ use super::{Operator, count, page, text};
 use crate::core::Core;
 use crate::instances::Wish;
 use crate::record::{Holder, exit_code};
-use crate::runs::is_given_up;
 use crate::words::{PHRASE_LIMIT, REASON_LIMIT, phrase, plain};
 
 /// An instance as it is listed.
@@ -121,7 +120,7 @@ fn rows(core: &Core) -> Vec<Row> {
         .iter()
         .map(|(name, row)| {
             let process = live.processes.get(&row.run.process).filter(|_| row.running);
-            let given_up = live.failures.get(name).is_some_and(|failures| is_given_up(*failures));
+            let given_up = live.is_given_up(name);
             let current = match process {
                 Some(process) if process.stopping => "stopping".to_owned(),
                 Some(process) if process.confined => "running".to_owned(),

@@ -5,7 +5,6 @@ use schema::operator_capnp::operator;
 use super::{Operator, count};
 use crate::core::Core;
 use crate::live::{Kind, Process};
-use crate::runs::is_given_up;
 use crate::warnings::{Cause, Warning};
 use crate::words::{PATH_LIMIT, REASON_LIMIT, phrase, plain};
 
@@ -128,7 +127,7 @@ fn look(core: &Core) -> Status {
             process,
         },
     );
-    for (instance, times) in live.unannounced.iter().filter(|(name, _)| state.instances.contains_key(*name)) {
+    for (instance, times) in &live.unannounced {
         let text = format!("{instance} asked {times} times for what its package does not announce");
         warnings.push(Warning::now(text));
     }
@@ -156,9 +155,7 @@ fn noted(core: &Core) -> Vec<Warning> {
     let lasts = |name: &str, cause: Cause| match cause {
         Cause::Event => true,
         Cause::Unlinked(grant) => state.grants.is_alive(grant) && !live.open.contains_key(&grant),
-        Cause::GivenUp => {
-            state.instances.contains_key(name) && live.failures.get(name).is_some_and(|failures| is_given_up(*failures))
-        }
+        Cause::GivenUp => live.is_given_up(name),
     };
     let mut noted = core.warnings.borrow().shown(core.now_ms(), lasts);
     noted.extend(core.index_trouble().map(Warning::now));
@@ -240,14 +237,11 @@ async fn examine(core: &std::rc::Rc<Core>) -> Vec<Finding> {
         text: room.map_or_else(|problem| problem.to_string(), |()| "there is room for the log".into()),
         remedy: "make room on the file system of the state folder",
     });
-    findings.extend(noted(core).into_iter().map(|Warning { text, at_ms }| Finding {
+    findings.extend(noted(core).into_iter().map(|Warning { text, .. }| Finding {
         ok: false,
         subject: "warning",
         text,
-        remedy: match at_ms {
-            0 => "see `latch log` and kernel.log",
-            _ => "see `latch log` and kernel.log; `latch status` says when, and it goes after a day",
-        },
+        remedy: "see `latch log` and kernel.log",
     }));
     findings
 }

@@ -7,11 +7,6 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Nothing yet.
-    pub(crate) const fn new() -> Self {
-        Self { values: Vec::new() }
-    }
-
     /// From nanoseconds, in microseconds.
     pub(crate) fn from_nanoseconds(values: &[u64]) -> Self {
         values.iter().map(|&nanoseconds| nanoseconds as f64 / 1e3).collect()

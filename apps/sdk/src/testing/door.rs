@@ -209,7 +209,7 @@ impl Links {
         let (here, there) = pair(LINK_BYTES);
         let clock = Rc::new(SharedClock(ManualClock::at_ms(0)));
         let server_badge = Badge { peer: Peer::App, ..badge.clone() };
-        let bounds = if is_session { Bounds::for_session() } else { Bounds::for_peer(Peer::App) };
+        let bounds = if is_session { Bounds::for_app_session() } else { Bounds::for_peer(Peer::App) };
         let serving = serve(there, &server_badge, bounds, clock, root);
         let mut state = self.state.borrow_mut();
         state.spawned.push(Box::pin(async move {

@@ -3,7 +3,7 @@
 use super::born::Born;
 use super::clock::SystemClock;
 use super::door::{Arrived, Delivery, Door};
-use crate::bounds::{Bounds, REPORT_LINKS_LIMIT};
+use crate::bounds::{Bounds, LAST_REPORTS_LIMIT, REPORT_LINKS_LIMIT};
 use crate::door::{Badge, Carries, Lease, Role};
 use crate::link::{Connected, Exports, Watch, connect, serve};
 use crate::meter::UsageReport;
@@ -19,10 +19,6 @@ use tokio::sync::Notify;
 
 /// How often a busy link is reported.
 const REPORT_PERIOD: Duration = Duration::from_secs(5);
-
-/// Final reports kept while there is no session: what a powerbox that is restarting may miss. More are dropped,
-/// oldest first; their leases count as spent.
-const FINALS_LIMIT: usize = 10_000;
 
 /// How long a stopping service waits for its last report to arrive.
 const LAST_REPORT_PATIENCE: Duration = Duration::from_secs(2);
@@ -203,7 +199,7 @@ impl Shared {
     /// Takes the last report of a link.
     fn tell_last(&self, usage: LinkUsage) {
         let mut finals = self.finals.borrow_mut();
-        if finals.len() == FINALS_LIMIT {
+        if finals.len() == LAST_REPORTS_LIMIT {
             finals.pop_front();
         }
         finals.push_back(usage);

@@ -124,7 +124,7 @@ impl Node {
         let response = request.send().promise.await?;
         let results = response.get()?;
         Ok(Revocation {
-            ended: results.get_ended(),
+            ended: results.get_grants_ended(),
             cut: results.get_cut(),
             quiet: results.get_quiet(),
             unconfirmed: texts(results.get_unconfirmed())?,

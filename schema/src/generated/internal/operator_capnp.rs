@@ -8408,7 +8408,7 @@ pub mod operator {
                 self.reader.get_data_field::<u64>(2)
             }
             #[inline]
-            pub fn get_ended(self) -> u32 {
+            pub fn get_grants_ended(self) -> u32 {
                 self.reader.get_data_field::<u32>(6)
             }
         }
@@ -8514,11 +8514,11 @@ pub mod operator {
                 self.builder.set_data_field::<u64>(2, value);
             }
             #[inline]
-            pub fn get_ended(self) -> u32 {
+            pub fn get_grants_ended(self) -> u32 {
                 self.builder.get_data_field::<u32>(6)
             }
             #[inline]
-            pub fn set_ended(&mut self, value: u32)  {
+            pub fn set_grants_ended(&mut self, value: u32)  {
                 self.builder.set_data_field::<u32>(6, value);
             }
         }
@@ -8532,7 +8532,7 @@ pub mod operator {
         impl Pipeline  {
         }
         mod _private {
-            pub(crate) static ENCODED_NODE: [::capnp::Word; 116] = [
+            pub(crate) static ENCODED_NODE: [::capnp::Word; 117] = [
                 ::capnp::word(0, 0, 0, 0, 5, 0, 6, 0),
                 ::capnp::word(80, 216, 208, 32, 80, 150, 191, 195),
                 ::capnp::word(33, 0, 0, 0, 1, 0, 4, 0),
@@ -8590,10 +8590,10 @@ pub mod operator {
                 ::capnp::word(5, 0, 0, 0, 6, 0, 0, 0),
                 ::capnp::word(0, 0, 1, 0, 5, 0, 0, 0),
                 ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
-                ::capnp::word(201, 0, 0, 0, 50, 0, 0, 0),
+                ::capnp::word(201, 0, 0, 0, 98, 0, 0, 0),
                 ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
-                ::capnp::word(196, 0, 0, 0, 3, 0, 1, 0),
-                ::capnp::word(208, 0, 0, 0, 2, 0, 1, 0),
+                ::capnp::word(200, 0, 0, 0, 3, 0, 1, 0),
+                ::capnp::word(212, 0, 0, 0, 2, 0, 1, 0),
                 ::capnp::word(99, 117, 116, 0, 0, 0, 0, 0),
                 ::capnp::word(8, 0, 0, 0, 0, 0, 0, 0),
                 ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
@@ -8641,7 +8641,8 @@ pub mod operator {
                 ::capnp::word(9, 0, 0, 0, 0, 0, 0, 0),
                 ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
                 ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
-                ::capnp::word(101, 110, 100, 101, 100, 0, 0, 0),
+                ::capnp::word(103, 114, 97, 110, 116, 115, 69, 110),
+                ::capnp::word(100, 101, 100, 0, 0, 0, 0, 0),
                 ::capnp::word(8, 0, 0, 0, 0, 0, 0, 0),
                 ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
                 ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),

@@ -20,7 +20,7 @@ pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
     node.install(&package("plain"))?;
     let released = Wasmtime::prepare(wasmtime::RELEASED)?;
     let lean = Wasmtime::prepare(wasmtime::LEAN)?;
-    let [mut subject, mut open_shell, mut baseline, mut lean_baseline] = [const { Sample::new() }; 4];
+    let [mut subject, mut open_shell, mut baseline, mut lean_baseline]: [Sample; 4] = Default::default();
     for round in scale.rounds(WARM_UP + 60, WARM_UP + 300, 1) {
         let of_latch = until_first_byte(&mut node.latch(["run", "plain"]))?;
         let of_released = until_first_byte(&mut released.command())?;

@@ -27,7 +27,7 @@ pub(super) fn serve(link: UnixStream) {
             let stream = Stream::new(link).map_err(|error| error.to_string())?;
             let clock = std::rc::Rc::new(SystemClock::new());
             let root = |exports: &vat::Exports| exports.export::<session::Client, _>(Granting).client;
-            vat::serve(stream, &badge_of_session()?, Bounds::for_session(), clock, root).await;
+            vat::serve(stream, &badge_of_session()?, Bounds::for_operator_session(), clock, root).await;
             Ok::<(), String>(())
         });
         if let Ok(Err(error)) = served {
