@@ -46,20 +46,34 @@ pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let continuation = CONTINUATIONS.into_iter().find(|mark| 2 * mark.len() <= width).unwrap_or_default();
     let mut broken = String::with_capacity(text.len());
     let mut column = 0;
+    // Behind the last blank of this line: where in the text, and in which column.
+    let mut word = (0, 0);
     for character in text.chars() {
         let columns = columns_of(character, *EAST_ASIAN);
         if character == '\n' {
-            column = 0;
+            (column, word) = (0, (0, 0));
         } else if column > 0 && column + columns > width {
-            broken.push('\n');
-            broken.push_str(continuation);
-            column = continuation.len() + columns;
+            let (at, before) = if keeps_words(width, word.1) { word } else { (broken.len(), column) };
+            broken.insert_str(at, continuation);
+            broken.insert(at, '\n');
+            column = continuation.len() + column - before + columns;
+            word = (0, 0);
         } else {
             column += columns;
         }
         broken.push(character);
+        if character == ' ' {
+            word = (broken.len(), column);
+        }
     }
     broken
+}
+
+/// Whether a line is broken before its last word, which begins in that column: where it stays full enough, and what goes
+/// to the next is sure to fit there.
+fn keeps_words(width: usize, column: usize) -> bool {
+    const WIDE_ENOUGH: usize = 40;
+    width >= WIDE_ENOUGH && column >= width / 3 * 2
 }
 
 /// A word as it is typed in a command line: in quotes where a shell would take it apart.
@@ -263,6 +277,21 @@ mod tests {
             assert!(width < 4 || rest.lines().all(|line| line.trim_start().starts_with("| ")), "{text}");
         }
         assert_eq!(wrapped("東東", 1), "東\n東", "which has no room for any");
+    }
+
+    #[test]
+    fn a_line_is_broken_between_words_where_that_leaves_it_full() {
+        let text = "the words of latch stay whole, where they can be read";
+        assert_eq!(wrapped(text, 40), "the words of latch stay whole, where \n        | they can be read");
+        let text = format!("a {}", "b".repeat(90));
+        assert_eq!(
+            wrapped(&text, 40),
+            format!("a {0}{1}        | {2}{1}        | {3}", "b".repeat(38), '\n', "b".repeat(30), "b".repeat(22))
+        );
+        for width in 1..90 {
+            let text = wrapped(&"aa bbbb 東東 ccccccccccccccc d ".repeat(9), width);
+            assert!(text.lines().all(|line| columns(line) <= width.max(2)), "{width}: {text}");
+        }
     }
 
     #[test]
