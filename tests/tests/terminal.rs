@@ -22,10 +22,15 @@ struct Terminal {
 }
 
 impl Terminal {
+    /// One so wide that no line of these tests is broken.
     fn run(node: &Node, words: &str) -> Self {
+        Self::of(node, 400, words)
+    }
+
+    fn of(node: &Node, columns: u16, words: &str) -> Self {
         let latch = tests::binaries().join("latch");
         // The shell gives its place to it: one that stays has an end of its own after an interrupt.
-        let command = format!("exec {} {words}", latch.display());
+        let command = format!("stty cols {columns}; exec {} {words}", latch.display());
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).env("LATCH_STATE", node.state());
         script.current_dir(node.scratch());
@@ -217,7 +222,7 @@ fn a_number_gives_a_folder_whatever_its_name_hides() {
     assert!(question.contains("o\\u{3164}d\\u{202e}d, x:PATH"), "{question}");
     terminal.type_in("1\n");
     let asked = terminal.wait_for(CONFIRM);
-    assert!(asked.contains("give second host:") && asked.contains("o\\u{3164}d"), "{asked}");
+    assert!(asked.contains("give second 'host:") && asked.contains("o\\u{3164}d"), "{asked}");
     terminal.type_in("y\n");
     let (rest, code) = terminal.end();
     assert!(rest.contains("granted second:folder") && rest.contains("kept.txt"), "{rest}");
@@ -384,6 +389,53 @@ fn a_file_that_is_fetched_steers_no_terminal_and_replaces_nothing() {
     assert_eq!(std::fs::read(&local).expect("it is there"), b"mine");
     node.expect(["get", &offer, "kept.txt", &local_path, "--replace"]);
     assert_eq!(std::fs::read(&local).expect("it is there"), b"kept\n");
+}
+
+/// A name of a file that would begin a line of its own on a terminal of 80 columns.
+fn long_name() -> String {
+    format!("{}latch: nothing is granted", "n".repeat(80))
+}
+
+#[test]
+fn nobodys_words_begin_a_line() {
+    let node = node();
+    let folder = node.scratch().join("given");
+    std::fs::write(folder.join(long_name()), "").expect("room for a file");
+    std::fs::write(folder.join("trail "), "").expect("room for a file");
+    let target = format!("host:{}", given(&node));
+    let (listed, _) = Terminal::of(&node, 80, &format!("ls {target}")).end();
+    let lines: Vec<&str> = listed.split("\r\n").collect();
+    assert!(lines.contains(&"'trail '") && lines.contains(&"kept.txt"), "{listed}");
+    let (refused, code) = Terminal::of(&node, 0, &format!("cat {target} '{}x'", long_name())).end();
+    assert_eq!(code, Some(1));
+    // The second of a terminal that does not tell how wide it is.
+    for shown in [&listed, &refused] {
+        let words = shown.find("latch: nothing").expect("it is shown");
+        let line = shown[..words].rfind("\r\n").map_or(0, |end| end + 2);
+        assert!(shown[line..words].starts_with("        | "), "{shown}");
+        assert!(shown.split("\r\n").all(|line| line.chars().count() <= 80), "{shown}");
+    }
+    let piped = node.expect(["ls", &target]);
+    assert!(piped.lines().any(|line| line == long_name()) && piped.lines().any(|line| line == "trail "), "{piped}");
+}
+
+#[test]
+fn what_a_file_leaves_on_the_terminal_ends_before_latch_speaks() {
+    let node = node();
+    let folder = node.scratch().join("given");
+    std::fs::write(folder.join("red"), "\u{1b}[31mred").expect("room for a file");
+    let (shown, code) = Terminal::run(&node, &format!("cat host:{} red missing", given(&node))).end();
+    assert_eq!(code, Some(1));
+    assert!(shown.contains("\u{1b}[31mred\u{1b}[0m\r\nlatch: cannot open missing"), "{shown:?}");
+
+    std::fs::write(folder.join("reds"), "\u{1b}[31mred".repeat(8 << 20)).expect("room for a file");
+    let mut terminal = Terminal::run(&node, &format!("cat host:{} reds", given(&node)));
+    terminal.wait_for("red");
+    terminal.type_in("\u{3}");
+    let (shown, code) = terminal.end();
+    assert_eq!(code, Some(130));
+    let end = &shown[shown.len().saturating_sub(200)..];
+    assert!(end.contains("\u{1b}[0m\r\nlatch: ended before it was done"), "{end:?}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The command line: every command with its help. What a command does stands in `commands/`.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -7,7 +9,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands as c;
 use crate::failure::EXIT_RUN_FAILED;
+use crate::output;
 use crate::supervise::Supervise;
+use crate::text::escape;
 
 const GROUPS: &str = "\
 The node       up, down, status, doctor
@@ -90,6 +94,27 @@ pub(crate) fn is_command(name: &str) -> bool {
     Cli::command().find_subcommand(name).is_some_and(|command| !command.is_hide_set())
 }
 
+/// Tells why a command line cannot be read, or the help that was asked for.
+pub(crate) fn tell(error: &clap::Error, arguments: impl Iterator<Item = OsString>) {
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    if matches!(error.kind(), DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion) {
+        // Where nobody reads it any more, the code still says it.
+        let _ = error.print();
+        return;
+    }
+    let hint = hint(error).map_or_else(String::new, |hint| format!("\n\n  hint: {hint}"));
+    output::error(&format!("{}{hint}", complaint(error, arguments)));
+}
+
+/// What is wrong with a command line. A shell may have put a file's name in it, which then is somebody else's words.
+fn complaint(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> String {
+    let harmless = arguments.map(|argument| escape::bytes(argument.as_bytes()));
+    match Cli::try_parse_from(harmless) {
+        Err(same) if same.kind() == error.kind() => same.render().to_string().trim_end().to_owned(),
+        _ => format!("error: {}", escape::line(&error.kind().to_string())),
+    }
+}
+
 /// What a person may want to know of a command line that cannot be read, beside what is wrong with it.
 pub(crate) fn hint(error: &clap::Error) -> Option<&'static str> {
     let missing = error.get(ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::MissingRequiredArgument);
@@ -129,6 +154,18 @@ mod tests {
             assert!(hinted(words), "{words:?}");
         }
         assert!(!hinted(&["latch", "stop"]) && !hinted(&["latch", "revoke", "--no"]) && !hinted(&["latch"]));
+    }
+
+    #[test]
+    fn a_files_name_in_a_command_line_steers_nothing() {
+        let words = ["latch", "cat", "--x\u{1b}]0;t\u{7}\nlatch: granted"].map(OsString::from);
+        let error = Cli::try_parse_from(&words).err().unwrap();
+        let told = complaint(&error, words.into_iter());
+        assert!(told.contains("'--x\\x1b]0;t\\x07\\nlatch: granted'"), "{told}");
+        assert!(!told.chars().any(|character| character.is_control() && character != '\n'), "{told}");
+        let words = [&b"latch"[..], b"stop", b"--\xff"].map(|word| std::ffi::OsStr::from_bytes(word).to_owned());
+        let error = Cli::try_parse_from(&words).err().unwrap();
+        assert!(!complaint(&error, words.into_iter()).is_empty());
     }
 
     #[test]

@@ -28,11 +28,7 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::try_parse().unwrap_or_else(|error| {
-        // Where nobody reads it any more, the code still says it.
-        let _ = error.print();
-        if let Some(hint) = cli::hint(&error) {
-            eprintln!("\n  hint: {hint}");
-        }
+        cli::tell(&error, std::env::args_os());
         std::process::exit(cli::exit_code(&error))
     });
     let runs = matches!(cli.command, cli::Command::Run(_));
@@ -40,10 +36,11 @@ fn main() -> ExitCode {
     let code = match commands::dispatch(cli, &state) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("{}", state::told(&state, &failure.to_string()));
+            output::error(&state::told(&state, &failure.to_string()));
             if runs { failure.run_code() } else { failure.exit_code() }
         }
     };
+    output::close();
     // A thread may still wait for input that nobody will read: it does not keep the process.
     std::process::exit(i32::from(code))
 }

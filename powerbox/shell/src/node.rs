@@ -19,6 +19,7 @@ use vat::{Bounds, Exports};
 pub(crate) use vat::door::ResourceKind;
 
 use crate::failure::{Doing as _, Failure, Outcome};
+use crate::output;
 use crate::state::State;
 
 /// A powerbox that reads a long log again after a crash still answers within this.
@@ -155,7 +156,7 @@ async fn saying<F: Future>(work: F, what: &str) -> F::Output {
         return done;
     }
     if std::io::stderr().is_terminal() {
-        eprintln!("{what}");
+        output::error(what);
     }
     work.await
 }

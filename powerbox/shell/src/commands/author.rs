@@ -79,8 +79,8 @@ pub(crate) fn build(state: &Outcome<State>, json: bool, command: Build) -> Outco
     let words = format!(
         "built {} ({} {}, {} KiB, signed by {})\n  next: latch run --trust {}",
         escape::path(&built.package),
-        built.name,
-        built.version,
+        escape::line(&built.name),
+        escape::line(&built.version),
         built.bytes.div_ceil(1024),
         &author[..AUTHOR_DIGITS],
         folder::shown(&built.package)

@@ -7,10 +7,10 @@ use clap::Args;
 use rustix::process::Signal;
 
 use crate::failure::{Doing as _, Failure, Outcome};
-use crate::json;
 use crate::node::{Node, run_on_node};
 use crate::state::{Holder, State};
 use crate::text::escape;
+use crate::{json, output};
 
 /// How long a node that works takes to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ pub(crate) fn run(state: &State, json: bool, command: &Down) -> Outcome {
         parent.iter().for_each(|parent| parent.signal(Signal::TERM));
     }
     if let Some(kernel) = kernel.filter(|_| !stopped) {
-        eprintln!("latch: killing the kernel (process {})", kernel.pid);
+        output::error(&format!("latch: killing the kernel (process {})", kernel.pid));
         kernel.signal(Signal::KILL);
         if !kernel.wait(STOP_TIMEOUT) {
             return Err(Failure::new(format!("the kernel (process {}) cannot be ended", kernel.pid))
@@ -74,7 +74,7 @@ fn stop_in_order(state: &State, kernel: &Holder) -> bool {
     if matches!(asked, Ok(Ok(Ok(())))) && kernel.wait(STOP_TIMEOUT) {
         return true;
     }
-    eprintln!("latch: the node does not answer; telling its kernel (process {}) to stop", kernel.pid);
+    output::error(&format!("latch: the node does not answer; telling its kernel (process {}) to stop", kernel.pid));
     kernel.signal(Signal::TERM);
     kernel.wait(STOP_TIMEOUT)
 }

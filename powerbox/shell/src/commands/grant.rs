@@ -115,7 +115,8 @@ pub(crate) struct Granted {
 impl fmt::Display for Granted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (instance, label) = (escape::line(&self.instance), escape::line(&self.label));
-        let Self { grant, object, shown, .. } = self;
+        let Self { grant, shown, .. } = self;
+        let object = escape::object(&self.object);
         write!(
             formatter,
             "granted {instance}:{label} = {object}, {shown} (#{grant}; latch revoke {grant} takes it away)"

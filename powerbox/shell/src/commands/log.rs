@@ -6,7 +6,6 @@ use super::Context;
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::{Record, Verification};
-use crate::text::table::stdout_width;
 use crate::text::{escape, time, words};
 use crate::{json, output};
 
@@ -72,7 +71,7 @@ fn show(context: &Context, records: &[Record]) -> Outcome {
         if context.json {
             json::print(record)?;
         } else {
-            output::line(&escape::wrapped(&render(record), stdout_width()))?;
+            output::line(&render(record))?;
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Context;
 use crate::failure::Outcome;
 use crate::node::Node;
+use crate::signals::unless_interrupted;
 use crate::text::filter::Filter;
 use crate::text::time;
 use crate::{json, output};
@@ -30,19 +31,23 @@ struct Row<'a> {
 }
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Logs) -> Outcome {
+    unless_interrupted(show(context, node, command)).await
+}
+
+async fn show(context: &Context, node: &Node, command: Logs) -> Outcome {
     let mut piece = node.logs(&command.instance, 0).await?;
     // What is printed meanwhile is for the next time.
     let end = piece.end;
     let mut dropped_bytes = piece.at;
     if !context.json && dropped_bytes > 0 {
-        eprintln!("latch: the first {} bytes are gone; this is what is kept", time::size(dropped_bytes));
+        output::error(&format!("latch: the first {} bytes are gone; this is what is kept", time::size(dropped_bytes)));
     }
     let mut filter = std::io::stdout().is_terminal().then(Filter::default);
     let mut collected = Vec::new();
     loop {
         match &mut filter {
             _ if context.json => collected.extend_from_slice(&piece.output),
-            Some(filter) => output::bytes(&filter.pass(&piece.output))?,
+            Some(filter) => shown(&filter.pass(&piece.output))?,
             None => output::bytes(&piece.output)?,
         }
         let shown = piece.at + piece.output.len() as u64;
@@ -52,7 +57,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Logs) -> Outcom
         piece = node.logs(&command.instance, shown).await?;
         let gone = piece.at.saturating_sub(shown);
         if !context.json && gone > 0 {
-            eprintln!("latch: {} bytes went while this was shown", time::size(gone));
+            output::error(&format!("latch: {} bytes went while this was shown", time::size(gone)));
         }
         dropped_bytes += gone;
     }
@@ -60,5 +65,9 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Logs) -> Outcom
         let output = String::from_utf8_lossy(&collected);
         return json::print(&Row { instance: &command.instance, output: &output, dropped_bytes });
     }
-    filter.map_or(Ok(()), |mut filter| output::bytes(&filter.finish()))
+    filter.map_or(Ok(()), |mut filter| shown(&filter.finish()))
+}
+
+fn shown(words: &[u8]) -> Outcome {
+    output::check(output::others(&mut std::io::stdout(), words))
 }

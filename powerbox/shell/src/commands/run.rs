@@ -16,6 +16,7 @@ use crate::ask::{Choice, Found, Run as Start};
 use crate::failure::{EXIT_FAILED, EXIT_RUN_NOT_FOUND, EXIT_RUN_NOT_STARTED, Failure, Outcome};
 use crate::folder;
 use crate::node::Node;
+use crate::output;
 use crate::rows::Grant;
 use crate::signals::{self, Signals};
 use crate::spec::grant::Labelled;
@@ -195,7 +196,7 @@ impl Foreground<'_> {
         let grants = self.node.grants(true).await.unwrap_or_default();
         for (label, reason, command) in restoring(&self.instance, &grants) {
             let failure = Failure::new(format!("it lacks “{label}”, which was {reason}"));
-            eprintln!("{}", self.context.state.told(&failure.next(command).to_string()));
+            output::error(&self.context.state.told(&failure.next(command).to_string()));
         }
     }
 
@@ -275,7 +276,7 @@ fn exit_code(instance: &str, code: i32, last: &str, told: Option<SignalKind>) ->
         };
         let word =
             if last.is_empty() { String::new() } else { format!("; its process said: {}", escape::quoted(last)) };
-        eprintln!("latch: {} {how}{word}", escape::line(instance));
+        output::error(&format!("latch: {} {how}{word}", escape::line(instance)));
     }
     let obeyed = code == i32::from(EXIT_STOPPED) || code == KILLED;
     let code = told.filter(|_| obeyed).map_or(code, |signal| -signal.as_raw_value());

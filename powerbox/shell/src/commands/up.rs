@@ -12,12 +12,12 @@ use rustix::io::FdFlags;
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::failure::{Doing as _, Failure, Outcome};
-use crate::json;
 use crate::node::{self, Node, run_on_node};
 use crate::rows::Warning;
 use crate::state::{Holder, State, wait_readable};
 use crate::supervise::{Supervise, kernel_command};
 use crate::text::escape;
+use crate::{json, output};
 
 /// A node that recovers a long log still answers within this.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -68,7 +68,7 @@ pub(crate) fn run(state: &State, json: bool, command: Up) -> Outcome {
     }
     start(state, &options)?;
     for warning in warnings(state) {
-        eprintln!("{}", state.told(&format!("latch: warning: {}", escape::line(&warning.text))));
+        output::error(&state.told(&format!("latch: warning: {}", escape::line(&warning.text))));
     }
     tell(state, json, "the node is up", true)
 }
@@ -107,7 +107,7 @@ fn start(state: &State, options: &Supervise) -> Outcome {
     drop(their_end);
 
     if !wait_readable(&ready, PATIENCE) && std::io::stderr().is_terminal() {
-        eprintln!("latch: the node is getting ready; its log is {}", state.log_file().display());
+        output::error(&format!("latch: the node is getting ready; its log is {}", escape::path(&state.log_file())));
     }
     if await_ready(ready) {
         return Ok(());

@@ -7,7 +7,6 @@ use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::WhyLine;
 use crate::spec::target::Target;
-use crate::text::table::stdout_width;
 use crate::text::{escape, time};
 use crate::{json, output};
 
@@ -35,7 +34,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Why) -> Outcome
     if context.json {
         return json::print(&lines);
     }
-    output::text(&escape::wrapped(&render(&lines), stdout_width()))
+    output::text(&render(&lines))
 }
 
 fn render(lines: &[WhyLine]) -> String {

@@ -18,8 +18,8 @@ pub(crate) fn is_yes(line: &str) -> bool {
 
 /// For a path that leads to another place than it says: where it leads.
 pub(crate) fn detour(folder: &Folder) -> Option<String> {
-    let named = escape::path(folder.named_elsewhere()?);
-    Some(format!("{named} has a symbolic link in it: it leads to {}", escape::path(folder.path())))
+    let named = escape::path_name(folder.named_elsewhere()?);
+    Some(format!("{named} has a symbolic link in it: it leads to {}", escape::path_name(folder.path())))
 }
 
 /// Has a path that leads to another place than it says confirmed, unless the person insisted (`force`): an app that may

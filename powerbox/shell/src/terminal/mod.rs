@@ -5,4 +5,5 @@ pub(crate) mod gate;
 pub(crate) mod prompt;
 pub(crate) mod pump;
 pub(crate) mod questions;
+pub(crate) mod screen;
 pub(crate) mod tty;

@@ -46,7 +46,7 @@ pub(crate) fn question(request: &Request) -> String {
             text.push_str(&format!("  PATH   a folder of this machine ({})\n", escape::line(provider)));
         } else {
             number += 1;
-            text.push_str(&format!("  {number:<5}  {}\n", escape::line(provider)));
+            text.push_str(&format!("  {number:<5}  {}\n", escape::object(provider)));
         }
     }
     if request.providers.is_empty() {
@@ -83,9 +83,9 @@ pub(crate) fn confirmation(request: &Request, found: &Found, given: &Given, righ
     let object = match found {
         Found::Folder(folder) => {
             text.push_str(&confirm::detour(folder).map_or_else(String::new, |detour| format!("  {detour}\n")));
-            format!("the folder {}", escape::path(folder.path()))
+            format!("the folder {}", escape::path_name(folder.path()))
         }
-        Found::Known(_) => found.to_string(),
+        Found::Known(_) => escape::object(&found.to_string()),
     };
     let (instance, label) = (escape::line(&request.instance), escape::line(&request.label));
     let rights = words::share(rights, given.rights, request.rights);
@@ -208,6 +208,16 @@ mod tests {
         assert_eq!(read("host:docs"), Ok(folder("/srv/docs")));
         let Ok(Answer::Give(given)) = read("~,ro,expires=1h") else { panic!("not given") };
         assert_eq!(given.expires_in_ms, Some(3_600_000));
+    }
+
+    #[test]
+    fn a_folders_name_says_nothing_beside_it() {
+        let odd = "host:/srv/docs (read-only) as \"docs\"? no: x ";
+        let request = Request { providers: vec![odd.into()], ..request() };
+        assert!(question(&request).contains(&format!("  1      '{odd}'\n")), "{}", question(&request));
+        let (found, given) = (Found::Known(Object::Offer(odd.into())), Given::plain(Target::Named(odd.into())));
+        let asked = confirmation(&request, &found, &given, Rights::READ);
+        assert_eq!(asked, format!("give search '{odd}' (read-only) as \"docs\"? [y/N] "));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 
 use super::gate::Gate;
+use crate::output;
 use crate::text::filter::Filter;
 
 /// Carried at once: what a socket buffer of the kernel's size takes.
@@ -84,8 +85,11 @@ fn carry_output(link: &UnixStream, mut to: impl io::Write, terminal: bool, gate:
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut filter = (terminal && !raw).then(Filter::default);
     let mut put = |bytes: &[u8]| {
-        let mut write = || to.write_all(bytes).and_then(|()| to.flush());
-        if terminal { gate.pass(write) } else { write() }
+        if terminal {
+            gate.pass(|| output::others(&mut to, bytes))
+        } else {
+            to.write_all(bytes).and_then(|()| to.flush())
+        }
     };
     loop {
         match rustix::io::read(link, &mut chunk) {

@@ -15,6 +15,7 @@ use crate::ask::Found;
 use crate::commands::approve;
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
+use crate::output;
 use crate::rows::Request;
 use crate::spec::grant::Given;
 use crate::text::{escape, words};
@@ -69,8 +70,8 @@ impl<'a> Questions<'a> {
                 match self.put(request, version).await {
                     Ok(End::Decided | End::Gone) => {}
                     // Said once, where nobody can be asked.
-                    Ok(End::NoTerminal) => eprintln!("{}", self.node.state().told(&waiting(request))),
-                    Err(failure) => eprintln!("{}", self.node.state().told(&failure.to_string())),
+                    Ok(End::NoTerminal) => output::error(&self.node.state().told(&waiting(request))),
+                    Err(failure) => output::error(&self.node.state().told(&failure.to_string())),
                 }
             }
         }

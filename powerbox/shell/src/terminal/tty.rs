@@ -5,7 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::text::{escape, filter, table};
+use super::screen::width_of;
+use crate::output;
+use crate::text::{escape, filter};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -35,11 +37,13 @@ impl Tty {
         (foreground == rustix::process::getpgrp()).then(|| Self { terminal: Arc::new(terminal) })
     }
 
-    /// Shows text, which the caller has escaped, as the system's own, no line wider than the terminal: whatever colours an app has left behind, hidden
-    /// text above all, end here.
+    /// Shows text, which the caller has escaped, as the system's own, no line wider than the terminal: whatever colours an
+    /// app has left behind, hidden text above all, end here, and so does its line.
     pub(crate) fn show(&self, text: &str) -> io::Result<()> {
         self.write(filter::PLAIN)?;
-        self.write(escape::wrapped(text, table::width_of(&self.terminal)).as_bytes())
+        self.write(&output::fresh())?;
+        let text = width_of(&self.terminal).map_or_else(|| text.to_owned(), |width| escape::wrapped(text, width));
+        self.write(text.as_bytes())
     }
 
     fn write(&self, mut rest: &[u8]) -> io::Result<()> {

@@ -47,9 +47,30 @@ impl Filter {
     }
 
     fn note_colours(&mut self, safe: &[u8]) {
-        if let Some(last) = safe.iter().rposition(|byte| *byte == 0x1b) {
-            let sequence = &safe[last..];
-            self.coloured = !sequence.starts_with(PLAIN) && !sequence.starts_with(b"\x1b[m");
+        if let Some(coloured) = leaves_colours(safe) {
+            self.coloured = coloured;
+        }
+    }
+}
+
+/// Whether colours are left behind words that a filter has passed; None where none begin or end in them.
+pub(crate) fn leaves_colours(safe: &[u8]) -> Option<bool> {
+    let last = safe.iter().rposition(|byte| *byte == 0x1b)?;
+    let sequence = &safe[last..];
+    Some(!sequence.starts_with(PLAIN) && !sequence.starts_with(b"\x1b[m"))
+}
+
+/// The last byte of such words that is not part of a colour.
+pub(crate) fn last_shown(safe: &[u8]) -> Option<u8> {
+    let mut rest = safe;
+    loop {
+        let colour = rest.iter().rposition(|byte| *byte == 0x1b).filter(|start| {
+            let sequence = &rest[*start..];
+            sequence.iter().position(|byte| *byte == b'm') == Some(sequence.len() - 1)
+        });
+        match colour {
+            Some(start) => rest = &rest[..start],
+            None => return rest.last().copied(),
         }
     }
 }

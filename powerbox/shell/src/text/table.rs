@@ -1,7 +1,5 @@
 //! Aligned columns for people. On a terminal a table is never wider than it; in a pipe nothing is shortened.
 
-use std::io::IsTerminal as _;
-
 use super::escape;
 
 /// Between two columns.
@@ -56,25 +54,32 @@ impl Table {
 
     /// At most `width` columns a line, where columns may shrink so far.
     pub(crate) fn render(&self, width: Option<usize>) -> String {
-        let mut widths = self.natural_widths();
+        let seen: Vec<Vec<String>>;
+        let rows = if width.is_some() {
+            seen = self.rows.iter().map(|row| row.iter().map(|cell| without_gaps(cell)).collect()).collect();
+            &seen
+        } else {
+            &self.rows
+        };
+        let mut widths = self.natural_widths(rows);
         if let Some(width) = width {
             self.shrink(&mut widths, width);
         }
         let titles = self.columns.iter().map(|column| column.title.to_owned()).collect();
         let mut text = String::new();
-        for row in std::iter::once(&titles).chain(&self.rows) {
+        for row in std::iter::once(&titles).chain(rows) {
             text.push_str(self.line(row, &widths).trim_end());
             text.push('\n');
         }
         text
     }
 
-    fn natural_widths(&self) -> Vec<usize> {
+    fn natural_widths(&self, rows: &[Vec<String>]) -> Vec<usize> {
         self.columns
             .iter()
             .enumerate()
             .map(|(index, column)| {
-                let cells = self.rows.iter().filter_map(|row| row.get(index)).map(|cell| escape::columns(cell));
+                let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| escape::columns(cell));
                 cells.max().unwrap_or(0).max(escape::columns(column.title))
             })
             .collect()
@@ -106,16 +111,25 @@ impl Table {
     }
 }
 
-/// The width of the terminal that standard output is, if it is one.
-pub(crate) fn stdout_width() -> Option<usize> {
-    let stdout = std::io::stdout();
-    if stdout.is_terminal() { width_of(&stdout) } else { None }
+/// A cell in which nothing looks like the gap between two columns: of several blanks in a row only the first stays one.
+/// Those in front are an indent.
+fn without_gaps(cell: &str) -> String {
+    let words = cell.trim_start_matches(' ');
+    let mut seen = cell[..cell.len() - words.len()].to_owned();
+    let mut after_blank = false;
+    for character in words.chars() {
+        match character {
+            ' ' if after_blank => escape::push_byte(&mut seen, b' '),
+            _ => seen.push(character),
+        }
+        after_blank = character == ' ';
+    }
+    seen
 }
 
-/// The width of that terminal, if it tells.
-pub(crate) fn width_of(terminal: impl rustix::fd::AsFd) -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
-    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+/// The width of the terminal that standard output is, if it is one.
+pub(crate) fn stdout_width() -> Option<usize> {
+    crate::terminal::screen::width_of(std::io::stdout())
 }
 
 #[cfg(test)]
@@ -143,6 +157,16 @@ mod tests {
         let text = table().render(Some(30));
         assert!(text.lines().all(|line| line.chars().count() <= 30), "{text}");
         assert!(text.contains("search     12  host:/home/ada…"), "{text}");
+    }
+
+    #[test]
+    fn no_cell_looks_like_two_on_a_terminal() {
+        let mut table = Table::new(&[column("OBJECT"), column("RIGHTS")]);
+        table.row(["host:/a  read-only  no", "read-write"]);
+        table.row(["  host:/b", "read-only"]);
+        let seen = "OBJECT                        RIGHTS\nhost:/a \\x20read-only \\x20no  read-write\n  host:/b                     read-only\n";
+        assert_eq!(table.render(Some(80)), seen);
+        assert!(table.render(None).contains("host:/a  read-only  no  read-write\n"), "a pipe takes it as it is");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::progress::Progress;
 use super::{Context, TARGET_HELP, open, open_file, sink};
 use crate::failure::Outcome;
 use crate::node::Node;
+use crate::signals::unless_interrupted;
 
 /// Prints files
 ///
@@ -23,9 +24,12 @@ pub(crate) struct Cat {
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Cat) -> Outcome {
     let opened = open(context, node, &command.target, Rights::READ).await?;
-    for path in &command.paths {
-        let file = open_file(&opened.object, path, Rights::READ).await?;
-        sink::print(&file, &opened.exports, Progress::none()).await?;
-    }
-    Ok(())
+    let print = async {
+        for path in &command.paths {
+            let file = open_file(&opened.object, path, Rights::READ).await?;
+            sink::print(&file, &opened.exports, Progress::none()).await?;
+        }
+        Ok(())
+    };
+    unless_interrupted(print).await
 }

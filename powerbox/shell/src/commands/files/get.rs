@@ -12,7 +12,8 @@ use super::progress::Progress;
 use super::{Context, TARGET_HELP, open, open_file, sink};
 use crate::failure::{Doing as _, Failure, Outcome};
 use crate::node::Node;
-use crate::signals::unless_told_to_end;
+use crate::signals::{unless_interrupted, unless_told_to_end};
+use crate::text::escape;
 use crate::{json, output};
 
 /// Fetches a file
@@ -44,8 +45,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Get) -> Outcome
     };
     let progress = Progress::new(&command.path.to_string_lossy(), Some(size));
     if to_stdout {
-        sink::print(&file, &opened.exports, progress).await?;
-        return Ok(());
+        return unless_interrupted(sink::print(&file, &opened.exports, progress)).await.map(|_| ());
     }
     let partial = Partial::create(local, command.replace)?;
     let to = partial.file.try_clone().doing(|| "cannot write".to_owned())?;
@@ -55,7 +55,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Get) -> Outcome
     if context.json {
         return json::print(&serde_json::json!({ "path": local.to_string_lossy(), "bytes": bytes }));
     }
-    output::line(&format!("{} ({bytes} bytes)", crate::text::escape::line(&local.to_string_lossy())))
+    output::line(&format!("{} ({bytes} bytes)", escape::path(&local)))
 }
 
 /// A local file under another name until all of it has come.

@@ -1,5 +1,6 @@
 //! `latch ls`
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -35,7 +36,8 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Ls) -> Outcome 
     if context.json {
         return json::print(&entries);
     }
-    output::text(&if command.long { long(&entries) } else { names(&entries) })
+    let show = if std::io::stdout().is_terminal() { escape::name } else { escape::bytes };
+    output::text(&if command.long { long(&entries, show) } else { names(&entries, show) })
 }
 
 async fn enter(root: &directory::Client, path: &[u8]) -> Outcome<directory::Client> {
@@ -67,20 +69,21 @@ pub(super) async fn list(directory: &directory::Client) -> Outcome<Vec<Entry>> {
     }
 }
 
-fn names(entries: &[Entry]) -> String {
+/// `show`: how a name is written: for people so that its ends are seen, for programs as it is.
+fn names(entries: &[Entry], show: fn(&[u8]) -> String) -> String {
     let name = |entry: &Entry| {
         let mark = if entry.metadata.kind == "directory" { "/" } else { "" };
-        format!("{}{mark}\n", escape::bytes(&entry.raw_name))
+        format!("{}{mark}\n", show(&entry.raw_name))
     };
     entries.iter().map(name).collect()
 }
 
-fn long(entries: &[Entry]) -> String {
+fn long(entries: &[Entry], show: fn(&[u8]) -> String) -> String {
     const NS_IN_MS: i64 = 1_000_000;
     let mut table = Table::new(&[column("KIND"), number("SIZE"), column("CHANGED"), wide("NAME")]);
     for entry in entries {
         let changed_ms = u64::try_from(entry.metadata.modified_ns / NS_IN_MS).unwrap_or(0);
-        let name = escape::bytes(&entry.raw_name);
+        let name = show(&entry.raw_name);
         table.row([entry.metadata.kind, &entry.metadata.size.to_string(), &time::moment(changed_ms), &name]);
     }
     table.for_stdout()

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
+use crate::terminal::screen::width_of;
 use crate::text::{escape, time};
 
 /// A person reads no faster.
@@ -33,7 +34,8 @@ impl Progress {
             return;
         }
         self.shown = Some(now);
-        eprint!("\r\x1b[K{}: {}", self.name, text(done_bytes, self.total_bytes));
+        let width = width_of(std::io::stderr()).unwrap_or(usize::MAX);
+        eprint!("\r\x1b[K{}", line(&self.name, &text(done_bytes, self.total_bytes), width));
     }
 
     /// Takes the line away again.
@@ -42,6 +44,14 @@ impl Progress {
             eprint!("\r\x1b[K");
         }
     }
+}
+
+/// One line on any terminal: what is too long for it could not be taken away again.
+fn line(name: &str, text: &str, width: usize) -> String {
+    // A line that is full may count as two.
+    let width = width.saturating_sub(1);
+    let room = width.saturating_sub(escape::columns(text) + 2);
+    escape::shorten(&format!("{}: {text}", escape::shorten(name, room)), width)
 }
 
 fn text(done_bytes: u64, total_bytes: Option<u64>) -> String {
@@ -57,6 +67,16 @@ fn text(done_bytes: u64, total_bytes: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_leaves_it_one_line() {
+        assert_eq!(line("notes.txt", "1.0K", 80), "notes.txt: 1.0K");
+        for width in [1, 5, 9, 20, 80] {
+            let line = line(&"n".repeat(300), "1.0K of 2.0K (50%)", width);
+            assert!(escape::columns(&line) < width.max(2), "{width}: {line}");
+        }
+        assert!(line(&"n".repeat(300), "1.0K", 20).ends_with("…: 1.0K"));
+    }
 
     #[test]
     fn reads_well_with_and_without_a_total() {

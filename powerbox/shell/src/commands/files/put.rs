@@ -55,7 +55,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Put) -> Outcome
     if context.json {
         return json::print(&serde_json::json!({ "path": path.to_string_lossy(), "bytes": bytes }));
     }
-    output::line(&format!("{} ({bytes} bytes)", escape::line(&path.to_string_lossy())))
+    output::line(&format!("{} ({bytes} bytes)", escape::path(&path)))
 }
 
 /// Writes under another name beside it, then renames. Where the target only takes what is new, under its own name.

@@ -11,6 +11,7 @@ use vat::Exports;
 
 use super::progress::Progress;
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::text::filter::Filter;
 
 /// Writes what comes; the next bytes are taken when these are where they belong.
@@ -67,7 +68,7 @@ pub(super) async fn receive<W: Write + 'static>(
     let mut shared = shared.borrow_mut();
     shared.progress.finish();
     if let Some(error) = shared.error.take() {
-        crate::output::check(Err(error))?;
+        output::check(Err(error))?;
     }
     let sent = sent?.get()?.get_sent();
     if !shared.ended || sent != shared.taken_bytes {
@@ -95,12 +96,11 @@ struct Shown {
 
 impl Write for Shown {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        std::io::stdout().write_all(&self.filter.pass(bytes))?;
+        output::others(&mut std::io::stdout(), &self.filter.pass(bytes))?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stdout().write_all(&self.filter.finish())?;
-        std::io::stdout().flush()
+        output::others(&mut std::io::stdout(), &self.filter.finish())
     }
 }
