@@ -49,9 +49,9 @@ impl Choice {
         Self { object, rights, expires_at_ms: 0, calls: None, bytes: None, methods: Vec::new() }
     }
 
-    /// What was given, of what was found for it: a folder is sent to the node. `asked`: what the app asks for at most.
-    pub(crate) async fn of(node: &Node, found: Found, given: &Given, asked: Rights) -> Outcome<Self> {
-        let rights = found.share(node, given, asked).await?;
+    /// What was given, of what was found for it, with these rights, which are those of [`Found::share`]. A folder is sent to
+    /// the node.
+    pub(crate) async fn of(node: &Node, found: Found, given: &Given, rights: Rights) -> Outcome<Self> {
         Ok(Self {
             object: found.send(node).await?,
             rights,

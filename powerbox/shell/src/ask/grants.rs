@@ -9,7 +9,7 @@ use crate::rows::{Grant, Offer, Request, WhyLine, texts};
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct Revocation {
     /// Grants that ended: those that were named, and all below them.
-    pub(crate) ended: u32,
+    pub(crate) grants_ended: u32,
     /// Links cut: no call whose check comes later starts.
     pub(crate) cut: u32,
     /// Of them, links whose server confirmed that no call starts any more.
@@ -124,7 +124,7 @@ impl Node {
         let response = request.send().promise.await?;
         let results = response.get()?;
         Ok(Revocation {
-            ended: results.get_grants_ended(),
+            grants_ended: results.get_grants_ended(),
             cut: results.get_cut(),
             quiet: results.get_quiet(),
             unconfirmed: texts(results.get_unconfirmed())?,

@@ -1,6 +1,7 @@
 //! `latch approve`
 
 use clap::Args;
+use vat::Rights;
 
 use super::grant::{Granted, SPEC_HELP};
 use super::{Context, requests};
@@ -34,16 +35,23 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Approve) -> Out
     })?;
     let found = Found::given(node, &given).await?;
     confirm::where_it_leads(&found, given.force).await?;
-    let granted = approve(node, request, found, &given).await?;
+    let rights = found.share(node, &given, request.rights).await?;
+    let granted = approve(node, request, found, &given, rights).await?;
     context.done(&granted.to_string(), &granted)
 }
 
-/// Approves; also used by the prompt of `run`.
-pub(crate) async fn approve(node: &Node, request: &Request, found: Found, given: &Given) -> Outcome<Granted> {
+/// Approves with these rights; also used by the prompt of `run`.
+pub(crate) async fn approve(
+    node: &Node,
+    request: &Request,
+    found: Found,
+    given: &Given,
+    rights: Rights,
+) -> Outcome<Granted> {
     let object = found.to_string();
-    let choice = Choice::of(node, found, given, request.rights).await?;
+    let choice = Choice::of(node, found, given, rights).await?;
     let grant = node.approve(request.id, &choice).await?;
     let (instance, label) = (request.instance.clone(), request.label.clone());
-    let shown = words::share(choice.rights, given.rights, request.rights);
-    Ok(Granted { grant, instance, label, object, rights: choice.rights, shown })
+    let shown = words::share(rights, given.rights, request.rights);
+    Ok(Granted { grant, instance, label, object, rights, shown })
 }

@@ -60,10 +60,11 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Grant) -> Outco
     let found = Found::given(node, &given).await?;
     confirm::where_it_leads(&found, given.force).await?;
     let object = found.to_string();
-    let choice = Choice::of(node, found, &given, announced).await?;
+    let rights = found.share(node, &given, announced).await?;
+    let choice = Choice::of(node, found, &given, rights).await?;
     let grant = node.grant(&command.instance, &label, &choice).await?;
-    let shown = words::share(choice.rights, given.rights, announced);
-    let granted = Granted { grant, instance: command.instance, label, object, rights: choice.rights, shown };
+    let shown = words::share(rights, given.rights, announced);
+    let granted = Granted { grant, instance: command.instance, label, object, rights, shown };
     context.done(&granted.to_string(), &granted)
 }
 

@@ -75,16 +75,17 @@ fn describe(named: &[&Grant], revocation: &Revocation) -> String {
     let name = |grant: &&Grant| format!("#{} ({})", grant.id, escape::line(&grant.name()));
     let grants = match named.len() {
         // What was granted after the listing is known by its number only.
-        0 => words::count(u64::from(revocation.ended), "grant"),
+        0 => words::count(u64::from(revocation.grants_ended), "grant"),
         1..=NAMED_LIMIT => named.iter().map(name).collect::<Vec<_>>().join(", "),
         many => words::count(many as u64, "grant"),
     };
-    let below = match (usize::try_from(revocation.ended).unwrap_or(usize::MAX).saturating_sub(named.len()), named.len())
-    {
-        (0, _) | (_, 0) => String::new(),
-        (below, 1) => format!(", and {below} below it"),
-        (below, _) => format!(", and {below} below them"),
-    };
+    let below =
+        match (usize::try_from(revocation.grants_ended).unwrap_or(usize::MAX).saturating_sub(named.len()), named.len())
+        {
+            (0, _) | (_, 0) => String::new(),
+            (below, 1) => format!(", and {below} below it"),
+            (below, _) => format!(", and {below} below them"),
+        };
     if revocation.cut == 0 {
         return format!("revoked {grants}{below}; no link was open\n");
     }
@@ -107,8 +108,8 @@ fn describe(named: &[&Grant], revocation: &Revocation) -> String {
 mod tests {
     use super::*;
 
-    fn revocation(ended: u32) -> Revocation {
-        Revocation { ended, cut: 2, quiet: 2, unconfirmed: Vec::new(), cut_after_us: 850, quiet_after_us: 2_300 }
+    fn revocation(grants_ended: u32) -> Revocation {
+        Revocation { grants_ended, cut: 2, quiet: 2, unconfirmed: Vec::new(), cut_after_us: 850, quiet_after_us: 2_300 }
     }
 
     #[test]

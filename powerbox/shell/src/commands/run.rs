@@ -113,7 +113,8 @@ async fn start(node: &Node, command: &Run, presets: &[Labelled]) -> Outcome<(Str
         let asked = grant::announced_rights(node, &app, &preset.label, again).await?;
         let found = Found::given(node, &preset.given).await?;
         confirm::where_it_leads(&found, preset.given.force).await?;
-        choices.push((preset.label.clone(), Choice::of(node, found, &preset.given, asked).await?));
+        let rights = found.share(node, &preset.given, asked).await?;
+        choices.push((preset.label.clone(), Choice::of(node, found, &preset.given, rights).await?));
     }
     let start = Start {
         app: &app,

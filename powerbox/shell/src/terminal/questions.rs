@@ -122,7 +122,7 @@ impl<'a> Questions<'a> {
                 Answer::Give(given) => match self.find(request, &given).await {
                     Ok((found, rights)) => match ask(prompt::confirmation(request, &found, &given, rights)).await? {
                         Heard::Line(line) if confirm::is_yes(&line) => {
-                            self.decide(tty, self.approve(request, found, &given)).await
+                            self.decide(tty, self.approve(request, found, &given, rights)).await
                         }
                         Heard::Line(_) => Err("  nothing was given".to_owned()),
                         Heard::End(end) => break end,
@@ -159,8 +159,8 @@ impl<'a> Questions<'a> {
         Ok(())
     }
 
-    async fn approve(&self, request: &Request, found: Found, given: &Given) -> Outcome<String> {
-        let granted = approve::approve(self.node, request, found, given).await?;
+    async fn approve(&self, request: &Request, found: Found, given: &Given, rights: Rights) -> Outcome<String> {
+        let granted = approve::approve(self.node, request, found, given, rights).await?;
         Ok(self.node.state().told(&granted.to_string()))
     }
 

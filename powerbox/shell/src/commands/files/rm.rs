@@ -8,6 +8,7 @@ use vat::Rights;
 
 use super::{Context, TARGET_HELP, about, ls, open, path_bytes};
 use crate::failure::Outcome;
+use crate::json;
 use crate::node::Node;
 
 /// Removes files or empty directories
@@ -26,6 +27,7 @@ pub(crate) struct Rm {
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Rm) -> Outcome {
     let root = open(context, node, &command.target, Rights::ALL).await?.object;
+    let mut removed_paths = Vec::new();
     for path in &command.paths {
         let path = path_bytes(path);
         let removed = async {
@@ -35,8 +37,10 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Rm) -> Outcome 
             remove(&root, path).await
         };
         removed.await.map_err(|failure| about("remove", path, failure))?;
+        removed_paths.push(String::from_utf8_lossy(path).into_owned());
     }
-    Ok(())
+    // Without a word otherwise, as removing is everywhere.
+    if context.json { json::print(&serde_json::json!({ "removed": removed_paths })) } else { Ok(()) }
 }
 
 /// Removes everything in a directory, deepest first; nothing where the path is no directory.
