@@ -22,3 +22,18 @@ pub fn binaries() -> PathBuf {
 pub fn package(name: &str) -> PathBuf {
     checkout().join("target/apps").join(format!("{name}.latch"))
 }
+
+/// Waits for something that the node does by itself and tells nobody of.
+///
+/// # Panics
+/// Long after it should have happened: a test that waits for ever tells nothing.
+pub fn until(what: &str, happened: impl Fn() -> bool) {
+    const LOOKS: usize = 3_000;
+    for _ in 0..LOOKS {
+        if happened() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("{what}");
+}

@@ -78,11 +78,7 @@ fn a_folder_that_is_not_there_is_warned_of_as_long_as_it_is_granted() {
     node.up();
     node.expect(["run", "--detach", "hello"]);
     let warned = || node.json(["status"])["warnings"].as_array().cloned().unwrap_or_default();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while warned().is_empty() {
-        assert!(std::time::Instant::now() < deadline, "nothing was warned of");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    tests::until("nothing was warned of", || !warned().is_empty());
     let warnings = warned();
     assert!(warnings[0]["text"].as_str().is_some_and(|text| text.contains("could not be linked")), "{warnings:?}");
     assert!(warnings[0]["at_ms"].is_u64() && node.expect(["status"]).contains(" ago)\n"), "it says when");

@@ -449,11 +449,7 @@ fn a_transfer_that_is_interrupted_leaves_no_part_of_a_file() {
         let entries = std::fs::read_dir(given(&node)).expect("it is there").flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
     };
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while names().len() < 2 {
-        assert!(std::time::Instant::now() < deadline, "nothing is stored");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    tests::until("nothing is stored", || names().len() >= 2);
     let process = rustix::process::Pid::from_child(&put);
     rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it waits for more");
     assert_eq!(put.wait().expect("it ends").code(), Some(130));

@@ -2,7 +2,8 @@
 //! stands in the file.
 
 use crate::seed::{Draw, rounds};
-use crate::stage::{LINE_BYTES, Stage, kill, until};
+use crate::stage::{LINE_BYTES, Stage, kill};
+use tests::until;
 
 /// Enough that the kill comes in the middle, few enough to be used up soon.
 const CALLS: u64 = 20_000;

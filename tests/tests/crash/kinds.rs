@@ -1,6 +1,7 @@
 //! Each kind of process killed once: what comes back by itself, and that `latch status` tells.
 
-use crate::stage::{Stage, kill, until};
+use crate::stage::{Stage, kill};
+use tests::until;
 
 #[test]
 fn every_process_that_is_killed_comes_back_or_is_missed_by_nobody() {

@@ -85,7 +85,7 @@ fn whatever_step_the_powerbox_dies_at_nothing_acknowledged_is_lost() {
         let busy = stage.added("busy");
         stage.arm(faults);
         perform(&stage, &mut ledger, &slot, *act);
-        crate::stage::until(&format!("{what}: not every point was passed"), || stage.fired());
+        tests::until(&format!("{what}: not every point was passed"), || stage.fired());
         stage.await_answer();
         assert!(stage.restarts("powerbox") >= 1, "{what}: status does not tell");
         // That the grant is what it must be, also where nothing was acknowledged.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use tests::node::Node;
+use tests::until;
 
 /// What one call of the load adds to its file.
 pub(crate) const LINE_BYTES: u64 = 16;
@@ -124,21 +125,6 @@ impl Stage {
         self.node.expect(["down"]);
         self.node.up();
     }
-}
-
-/// Waits for something that the node does by itself and tells nobody of.
-///
-/// # Panics
-/// Long after it should have happened: a test that waits for ever tells nothing.
-pub(crate) fn until(what: &str, happened: impl Fn() -> bool) {
-    const LOOKS: usize = 3_000;
-    for _ in 0..LOOKS {
-        if happened() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("{what}");
 }
 
 /// Kills a process at once, and returns when it is gone. Whether it was there.

@@ -1,11 +1,7 @@
 //! Apps that ask the powerbox without end: they are read at a rate, and a person is told of them.
 
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 use tests::node::Node;
-
-/// An app that floods sends its first mebibyte as fast as it goes, and is known by then.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn flood(node: &Node, instance: &str, how: &str) -> Child {
     let mut command = node.latch(["run", "hostile", "--name", instance, "--", "ask", how]);
@@ -18,12 +14,9 @@ fn who_floods_its_session_is_made_to_wait_and_named() {
     node.expect(["install".as_ref(), tests::package("hostile").as_os_str(), "--trust".as_ref()]);
     for how in ["without-end", "and-takes-back"] {
         let mut child = flood(&node, how, how);
-        let began = Instant::now();
         let told = format!("{how} sends more on its session than is read at once: it is made to wait");
-        while !node.expect(["status"]).contains(&told) {
-            assert!(began.elapsed() < PATIENCE, "an operator is not told of {how}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        // An app that floods sends its first mebibyte as fast as it goes, and is known by then.
+        tests::until(&format!("an operator is not told of {how}"), || node.expect(["status"]).contains(&told));
         // It was slowed down and not cut: it hears that it is to stop.
         node.expect(["stop", how]);
         child.wait().expect("latch ends");
