@@ -391,6 +391,17 @@ fn a_file_that_is_fetched_steers_no_terminal_and_replaces_nothing() {
     assert_eq!(std::fs::read(&local).expect("it is there"), b"kept\n");
 }
 
+#[test]
+fn a_folder_with_a_long_path_is_given_and_the_node_goes_on() {
+    let node = node();
+    let long = node.scratch().join("☝".repeat(80)).join("n".repeat(200));
+    std::fs::create_dir_all(&long).expect("room for a folder");
+    std::fs::write(long.join("kept.txt"), "kept\n").expect("room for a file");
+    let given = node.expect(["run", "hello", "--grant", &format!("folder=host:{}", long.display())]);
+    assert!(given.contains("kept.txt"), "{given}");
+    assert!(node.expect(["grants"]).contains(&"n".repeat(200)));
+}
+
 /// A name of a file that would begin a line of its own on a terminal of 80 columns.
 fn long_name() -> String {
     format!("{}latch: nothing is granted", "n".repeat(80))

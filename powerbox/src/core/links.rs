@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use capnp::traits::HasTypeId;
 use schema::kernel_capnp::Outcome;
-use vat::door::{Badge, Carries, Lease, Peer};
-use vat::words::Rights;
+use vat::door::{Badge, Carries, LABEL_LIMIT_BYTES, Lease, Peer};
+use vat::words::{Rights, clip};
 
 use super::{Core, THE_NODE};
 use crate::caveats::Left;
@@ -57,8 +57,8 @@ impl Core {
             server: 0,
             client: process,
             label: "session",
-            server_badge: encode(&badge(peer, holder))?,
-            client_badge: encode(&badge(Peer::Powerbox, "powerbox".into()))?,
+            server_badge: encode(badge(peer, holder))?,
+            client_badge: encode(badge(Peer::Powerbox, "powerbox".into()))?,
         };
         let link = self.new_id()?;
         self.make(link, wanted).await
@@ -225,7 +225,7 @@ impl Core {
             Some(Kind::Shell) => Peer::Shell,
             _ => Peer::Service,
         };
-        encode(&Badge {
+        encode(Badge {
             grant,
             interface: granted.interface,
             rights: caveats.rights,
@@ -283,7 +283,9 @@ impl Core {
     }
 }
 
-fn encode(badge: &Badge) -> Result<Vec<u8>, Problem> {
+fn encode(mut badge: Badge) -> Result<Vec<u8>, Problem> {
+    // A folder's process is named by its path, which may be longer than a badge takes: whoever reads a longer one ends.
+    badge.holder.truncate(clip(&badge.holder, LABEL_LIMIT_BYTES).len());
     badge
         .encode()
         .map_err(|error| Problem::refused(format!("this does not fit into a badge ({error}). Choose fewer methods")))
