@@ -53,9 +53,10 @@ pub(crate) struct LinkState {
 }
 
 /// Messages of one link that are read before others of the thread get their turn: with a handler that answers at once they
-/// take 20 µs, which is what a call between two processes takes anyway. With 32 a flood made a neighbour's calls three
-/// times as slow as with 4 or 8; with 2, looking at the sockets in between costs a tenth of the rate.
-const TURN_MESSAGES: usize = 4;
+/// take 40 µs, about what a call between two processes takes anyway. With 32, a neighbour of a flood waited three times as
+/// long in the middle and four times at the worst hundredth; with 4, service and flooder wake each other so often that the
+/// system's scheduler lets the neighbour wait for a whole time slice now and then.
+const TURN_MESSAGES: usize = 8;
 
 impl LinkState {
     pub(crate) fn new(
