@@ -1,6 +1,6 @@
 //! Carrying out `start`: which image, with what, as whom.
 
-use crate::folders::{Identity, group_of, run_as};
+use crate::folders::group_of;
 use crate::prelude::*;
 use capnp::message::Builder;
 use schema::kernel_capnp::start;
@@ -33,29 +33,21 @@ impl Kernel {
         for (resource, descriptor) in named.iter().zip(given) {
             resources.push((Resource::read_from(resource)?, Rc::new(descriptor)));
         }
-        let mut person = (start.get_run_as(), None);
+        let mut person = None;
         for claim in claims.iter().filter_map(|claim| self.operators.claims.remove(claim)) {
-            person = (claim.identity.0, Some(claim.identity.1));
-            resources.push((folder(claim.path), claim.descriptor));
+            person = Some(claim.identity);
+            resources.push((folder(claim.resource), claim.descriptor));
         }
-        if image == Image::Folder && resources.is_empty() {
-            let identity = Identity::read_from(start.get_folder()?)?;
-            match identity.reopen() {
-                Ok(reopened) => resources.push((folder(identity.path), Rc::new(reopened))),
-                Err(why) => return Ok(no(Outcome::Refused, why)),
-            }
-        }
-        let identity = match resources.first() {
-            Some((_, folder)) if image == Image::Folder && self.machine.root => {
-                let user = run_as(person.0, folder).map_err(|error| DoorError::Malformed(error.to_string()))?;
-                (user, person.1.filter(|_| user == person.0).unwrap_or_else(|| group_of(user)))
-            }
-            _ => self.free_identity(),
+        let named = image == Image::Folder && resources.is_empty();
+        let folder = named.then(|| Resource::read_from(start.get_folder()?).map(folder)).transpose()?;
+        let identity = match start.get_run_as() {
+            _ if image != Image::Folder || !self.machine.root => self.free_identity(),
+            user => person.unwrap_or_else(|| (user, group_of(user))),
         };
         let (limits, setup, name) = (start.get_limits()?, start.get_setup()?.to_vec(), text(start.get_name())?);
         let (memory_bytes, cpu_seconds) = (limits.get_memory_bytes(), limits.get_cpu_seconds());
         let (file_bytes, restart) = (limits.get_file_bytes(), start.get_restart());
-        let plan = Plan { image, setup, resources, restart, memory_bytes, cpu_seconds, file_bytes, identity };
+        let plan = Plan { image, setup, resources, folder, restart, memory_bytes, cpu_seconds, file_bytes, identity };
         let begun = self.begin(process, clip(&name, NAME_LIMIT_BYTES), plan);
         Ok(begun.map_or_else(|error| no(Outcome::Busy, format!("it could not be started: {error}")), |()| ok()))
     }
@@ -88,15 +80,15 @@ impl Kernel {
         setup.set_memory_limits(limits.as_str());
         setup.set_kernel_missing(self.machine.missing.as_slice()).map_err(std::io::Error::other)?;
         let setup = vat::door::packet::pack::<powerbox_setup::Owned>(&message).map_err(std::io::Error::other)?;
-        let state = (Resource { name: "state".to_owned(), ..folder(String::new()) }, Rc::new(state));
-        let (image, resources, identity) = (Image::Powerbox, vec![state], self.free_identity());
+        let state = (Resource::new(ResourceKind::Folder, "state"), Rc::new(state));
+        let (image, resources, folder, identity) = (Image::Powerbox, vec![state], None, self.free_identity());
         let (restart, memory_bytes, cpu_seconds, file_bytes) = (true, 0, 0, 0);
-        let plan = Plan { image, setup, resources, restart, memory_bytes, cpu_seconds, file_bytes, identity };
+        let plan = Plan { image, setup, resources, folder, restart, memory_bytes, cpu_seconds, file_bytes, identity };
         self.begin(POWERBOX, "powerbox", plan)
     }
 }
 
 /// What a folder service is given is called so, whatever a shell called it.
-fn folder(path: String) -> Resource {
-    Resource { kind: ResourceKind::Folder, name: "folder".to_owned(), token: 0, path }
+fn folder(named: Resource) -> Resource {
+    Resource { path: named.path, identity: named.identity, ..Resource::new(ResourceKind::Folder, "folder") }
 }

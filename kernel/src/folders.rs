@@ -1,57 +1,53 @@
-//! Host folders: what makes a folder the same folder after a restart, and as whom its service runs.
+//! Host folders, in the child that is to serve one: which folder that is, and whose. Nowhere else does the kernel ask a
+//! file system that is not its own: one that does not answer holds up this child alone.
 
 use crate::prelude::*;
-use rustix::fs::{FileType, Mode, OFlags, fstat, fstatvfs};
-use schema::kernel_capnp::folder_identity;
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use std::io::{Error, Result};
 
 /// The group of a user that is not in the host's own list.
 const NO_GROUP: u32 = 65_534;
 
-/// What a folder is known by.
-#[derive(Default)]
-pub(crate) struct Identity {
-    pub path: String,
-    file_system: u64,
-    handle: Vec<u8>, // where this is empty, the file system has no handles, and `inode` decides
-    inode: u64,
+/// The folder that a child is to serve.
+pub(crate) enum Served {
+    Given(OwnedFd),
+    /// Opened when it is looked for, and then passed on through the kernel's end of the child's own door.
+    Named(Resource, OwnedFd),
 }
 
-impl Identity {
-    /// Of a descriptor that must be a folder.
-    pub(crate) fn of(folder: &OwnedFd, path: String) -> rustix::io::Result<Identity> {
-        let (status, file_system) = (fstat(folder)?, fstatvfs(folder)?.f_fsid);
-        if !FileType::from_raw_mode(status.st_mode).is_dir() {
-            return Err(rustix::io::Errno::NOTDIR);
-        }
-        Ok(Identity { path, file_system, handle: sys::file_handle(folder.as_fd()), inode: status.st_ino })
+impl Served {
+    /// Of a plan. Both descriptors are copies for the child.
+    pub(crate) fn of(plan: &Plan, door: &OwnedFd) -> Result<Option<Served>> {
+        let named = plan.folder.clone().map(|named| Ok(Served::Named(named, door.try_clone()?)));
+        let given = plan.resources.first().filter(|_| plan.image == Image::Folder);
+        named.or_else(|| given.map(|(_, given)| Ok(Served::Given(given.try_clone()?)))).transpose()
     }
 
-    /// Opens the path again. Refuses what is another folder by now.
-    pub(crate) fn reopen(&self) -> Result<OwnedFd, String> {
-        let failed = |error| format!("the folder {} cannot be opened: {error}", self.path);
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(&self.path, flags, Mode::empty()).map_err(failed)?;
-        let now = Identity::of(&opened, String::new()).map_err(failed)?;
-        let same_file = if self.handle.is_empty() { self.inode == now.inode } else { self.handle == now.handle };
-        let same = same_file && self.file_system == now.file_system;
-        same.then_some(opened).ok_or_else(|| format!("{} is not the folder that was granted", self.path))
-    }
-
-    pub(crate) fn read_from(reader: folder_identity::Reader<'_>) -> Result<Identity, DoorError> {
-        let (path, handle) = (text(reader.get_path())?, reader.get_handle()?.to_vec());
-        Ok(Identity { path, file_system: reader.get_file_system(), handle, inode: reader.get_inode() })
-    }
-
-    pub(crate) fn write_to(&self, mut builder: folder_identity::Builder<'_>) {
-        fill!(builder, set_path(self.path.as_str()), set_file_system(self.file_system));
-        fill!(builder, set_handle(&self.handle), set_inode(self.inode));
+    /// Finds the folder, with the rights that the child has by now. Returns its owner.
+    pub(crate) fn find(&self) -> Result<u32> {
+        let status = match self {
+            Served::Given(folder) => fstat(folder)?,
+            Served::Named(named, door) => {
+                let opened = reopen(named)?;
+                let message = ToVat::Resource(named.clone()).encode().map_err(Error::other)?;
+                vat::socket::send(door, &message, &[opened.as_fd()])?;
+                fstat(opened)?
+            }
+        };
+        let is_folder = FileType::from_raw_mode(status.st_mode).is_dir();
+        is_folder.then_some(status.st_uid).ok_or_else(|| Error::other("what was given is not a folder"))
     }
 }
 
-/// As whom a folder's service runs, when the kernel can choose: as the person who offered it; if that is the superuser,
-/// as the folder's owner. If that is the superuser too, the service itself refuses to go on without every wall.
-pub(crate) fn run_as(person: u32, folder: &OwnedFd) -> rustix::io::Result<u32> {
-    if person == 0 { Ok(fstat(folder)?.st_uid) } else { Ok(person) }
+/// Opens a folder by its path again. Refuses what is another folder by now.
+fn reopen(named: &Resource) -> Result<OwnedFd> {
+    let (path, granted) = (&named.path, &named.identity);
+    let failed = |error| Error::other(format!("the folder {path} cannot be opened: {error}"));
+    let opened = open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+    let now = Identity::of(opened.as_fd()).map_err(failed)?;
+    let same_file = if granted.handle.is_empty() { granted.inode == now.inode } else { granted.handle == now.handle };
+    let same = same_file && granted.file_system == now.file_system;
+    same.then_some(opened).ok_or_else(|| Error::other(format!("{path} is not the folder that was granted")))
 }
 
 /// The first group of a user, from the host's own list. Others of a user's groups are not taken along.

@@ -16,6 +16,10 @@ const DOOR_GRACE: Duration = Duration::from_secs(10);
 pub(crate) const DOOR_LIMIT: usize = 64;
 /// Notices that wait at one door. What is lost beyond shows as the end of the stream all the same.
 pub(crate) const NOTICES_LIMIT: usize = 1_024;
+/// What a process may say at its door on its own account: a last word, and others for panics on the way there.
+const LAST_WORDS: i64 = 16;
+/// What it may say of each link that it was given: that it ended, which a sandbox says again when its guest lets go.
+const WORDS_A_LINK: i64 = 2;
 /// Packets taken from one door in a turn, so that none keeps the others waiting.
 const PACKETS_A_TURN: usize = 64;
 
@@ -24,11 +28,12 @@ pub(crate) struct Plan {
     pub image: Image,
     pub setup: Vec<u8>,
     pub resources: Vec<(Resource, Rc<OwnedFd>)>,
+    pub folder: Option<Resource>, // what the process itself opens, in place of resources
     pub restart: bool,
     pub memory_bytes: u64, // limits
     pub cpu_seconds: u64,
     pub file_bytes: u64,
-    pub identity: (u32, u32), // user and group
+    pub identity: (u32, u32), // user and group; of a folder's service root: its owner's
 }
 
 /// A process that runs.
@@ -48,8 +53,10 @@ pub(crate) struct Process {
     pub identity: (u32, u32),   // user and group
     pub restarts: u32,
     pub failures: u32,
-    pub last: String,   // its own last word, or why it was killed
+    pub last: String,   // its own last word
     pub stopping: bool, // it was told to stop, and is not started again
+    pub killed: String, // why, if it was. It may have to end a system call before it ends
+    pub words: i64,     // what its links gave it to say at its door, less what it said
     /// When it is started again, if it does not run; else when it is killed, unless it has confined itself or ended.
     pub due: Option<Instant>,
 }
@@ -129,6 +136,8 @@ impl Kernel {
     fn overdue(&mut self, process: u64) {
         let why = match self.processes.get(&process) {
             Some(Process { life: None, .. }) => return self.restart(process),
+            // It hangs in the operating system, and does nothing more but that.
+            Some(Process { killed, .. }) if !killed.is_empty() => return self.gone(process, -libc::SIGKILL),
             Some(Process { stopping: true, .. }) => "did not stop in time",
             Some(Process { life: Some(Life { confined: None, .. }), .. }) => "did not confine itself",
             _ => "did not read its door, or closed it",
@@ -158,11 +167,13 @@ impl Kernel {
 
     /// Puts a message into a door, if fewer than `limit` wait there.
     pub(crate) fn deliver(&mut self, process: u64, message: &ToVat, rides: Vec<Rc<OwnedFd>>, limit: usize) -> bool {
-        let life = self.processes.get_mut(&process).and_then(|known| known.life.as_mut());
-        let (Some(life), Ok(bytes)) = (life.filter(|life| life.door.has_room(limit)), message.encode()) else {
+        let Some(known) = self.processes.get_mut(&process) else { return false };
+        let (Some(life), Ok(bytes)) = (known.life.as_mut().filter(|life| life.door.has_room(limit)), message.encode())
+        else {
             return false;
         };
         life.door.send(bytes, rides, &self.poller);
+        known.words += if matches!(message, ToVat::Link(_)) { WORDS_A_LINK } else { 0 };
         true
     }
 
@@ -184,11 +195,13 @@ impl Kernel {
             self.close_control();
         }
         let Some(known) = self.processes.get_mut(&process) else { return };
-        self.machine.say(&format!("{} ({process}) is killed: {why}", known.name));
-        known.due = None;
-        if known.last.is_empty() {
-            known.last = why.to_owned();
+        // One that hangs in the operating system ends when it can. Only a node that stops does not wait for it.
+        known.due = self.stopping.then(|| Instant::now() + crate::supervise::STOP_GRACE);
+        if !known.killed.is_empty() {
+            return;
         }
+        self.machine.say(&format!("{} ({process}) is killed: {why}", known.name));
+        known.killed = why.to_owned();
         match &mut known.life {
             Some(Life { exit: Some((pidfd, _)), door, .. }) => {
                 door.blocked_since = None;
@@ -201,11 +214,13 @@ impl Kernel {
 
     pub(crate) fn said(&mut self, process: u64, Packet { bytes, descriptors }: Packet) {
         let Some(known) = self.processes.get_mut(&process) else { return };
-        let shell = known.plan.is_none();
-        match FromVat::decode(&bytes) {
+        let (shell, message) = (known.plan.is_none(), FromVat::decode(&bytes));
+        known.words -= i64::from(matches!(message, Ok(FromVat::Ended { .. } | FromVat::Last(_))));
+        match message {
+            _ if known.words < -LAST_WORDS => self.kill(process, "said more at its door than it has reason to"),
             Ok(FromVat::Confined(confinement)) if !shell => self.confined(process, confinement),
             Ok(FromVat::Ended { link }) => self.link_confirmed(process, link),
-            Ok(FromVat::Resource(resource)) if shell => self.resource_offered(process, resource, descriptors),
+            Ok(FromVat::Resource(resource)) if shell => self.resource_offered(process, &resource, descriptors),
             Ok(FromVat::Last(last)) => known.last = last,
             Ok(_) => self.kill(process, "said at its door what is not for it to say"),
             Err(error) => self.kill(process, &format!("sent its door what is no message: {error}")),

@@ -34,7 +34,7 @@ mod prelude {
     pub(crate) use std::os::fd::{AsFd, AsRawFd, OwnedFd};
     pub(crate) use std::rc::Rc;
     pub(crate) use std::time::{Duration, Instant};
-    pub(crate) use vat::door::{DoorError, Notice, Resource, ResourceKind, ToVat};
+    pub(crate) use vat::door::{DoorError, Identity, Notice, Resource, ResourceKind, ToVat};
     pub(crate) use vat::socket::Packet;
     pub(crate) use vat::words::{EndReason, clip};
 }

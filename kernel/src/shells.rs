@@ -1,6 +1,5 @@
 //! The operator socket: shells come through it, and bring folders and files.
 
-use crate::folders::Identity;
 use crate::prelude::*;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,7 +18,7 @@ const BACKLOG: i32 = 64;
 
 /// A folder that a shell brought, and who did.
 pub(crate) struct Claim {
-    pub path: String,
+    pub resource: Resource,
     pub descriptor: Rc<OwnedFd>,
     pub identity: (u32, u32),
 }
@@ -75,32 +74,27 @@ impl Kernel {
         self.emit(|event| fill!(event.init_shell(), set_process(process), set_pid(pid), set_uid(uid), set_gone(gone)));
     }
 
-    /// A shell brought a descriptor: a folder is kept until it is claimed, a file goes to the powerbox. While nobody is
-    /// told of it nothing is kept: nobody would ever claim it, and the shell's own link to the powerbox is gone as well.
-    pub(crate) fn resource_offered(&mut self, shell: u64, resource: Resource, mut descriptors: Vec<OwnedFd>) {
+    /// A shell brought a descriptor: a folder is kept until it is claimed, a file goes to the powerbox. What it is nobody
+    /// looks at here: that could take for ever. While nobody is told of it nothing is kept: nobody would ever claim it,
+    /// and the shell's own link to the powerbox is gone as well.
+    pub(crate) fn resource_offered(&mut self, shell: u64, resource: &Resource, descriptors: Vec<OwnedFd>) {
         let Some(who) = self.processes.get(&shell).map(|known| known.identity) else { return };
-        let (Some(descriptor), true) = (descriptors.pop(), descriptors.is_empty()) else {
-            return self.kill(shell, "sent a resource without exactly one descriptor");
+        let fits = |[one]: &[OwnedFd; 1]| self.operators.claims.len() < CLAIMS_LIMIT && !near_limit(one);
+        let Some([descriptor]) = <[OwnedFd; 1]>::try_from(descriptors).ok().filter(fits) else {
+            return self.kill(shell, "sent a resource without its one descriptor, or more than there is room for");
         };
-        let folder = Identity::of(&descriptor, resource.path).ok();
-        let claimed = resource.kind == ResourceKind::Folder;
-        if folder.is_some() != claimed || self.operators.claims.len() >= CLAIMS_LIMIT || near_limit(&descriptor) {
-            return self.kill(shell, "sent something else than it said, or more than there is room for");
-        }
         if !self.control.told {
             return;
         }
         self.operators.last_number += 1;
-        let (number, folder, mut rides) =
-            (self.operators.last_number, folder.unwrap_or_default(), vec![Rc::new(descriptor)]);
-        if let Some(descriptor) = rides.pop_if(|_| claimed) {
-            self.operators.claims.insert(number, Claim { path: folder.path.clone(), descriptor, identity: who });
+        let (number, mut rides) = (self.operators.last_number, vec![Rc::new(descriptor)]);
+        if let Some(descriptor) = rides.pop_if(|_| resource.kind == ResourceKind::Folder) {
+            self.operators.claims.insert(number, Claim { resource: resource.clone(), descriptor, identity: who });
         }
         self.emit_with(rides, |event| {
             let mut offered = event.init_resource();
-            fill!(offered, set_resource(number), set_shell(shell), set_token(resource.token), set_kind(resource.kind));
-            offered.set_uid(who.0);
-            folder.write_to(offered.init_folder());
+            fill!(offered, set_resource(number), set_shell(shell), set_uid(who.0));
+            resource.write_to(offered.init_what());
         });
     }
 }

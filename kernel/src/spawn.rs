@@ -1,14 +1,14 @@
 //! Starting a process: a fixed table of images, its namespaces, its user, its limits, and nothing but a door.
 
 use crate::cgroup::Cgroups;
+use crate::folders::{Served, group_of};
 use crate::prelude::*;
-use crate::state::{LOG, LOG_LIMIT_BYTES, OLDER_LOG};
+use crate::state::{LOG, LOG_LIMIT_BYTES, OLDER_LOG, own_file};
 use rustix::process::{Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, Gid, Uid};
 use std::ffi::CStr;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::RawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use vat::door::FromVat;
@@ -89,7 +89,8 @@ impl Machine {
     }
 
     /// Starts a process with its door, and the control channel if it has one. Returns its pid and what tells of its end.
-    pub(crate) fn start(&self, process: u64, plan: &Plan, given: &[OwnedFd]) -> io::Result<(u32, OwnedFd)> {
+    /// `ours` is the kernel's end of that door.
+    pub(crate) fn start(&self, id: u64, plan: &Plan, given: &[OwnedFd], ours: &OwnedFd) -> io::Result<(u32, OwnedFd)> {
         let (index, root, namespaces, identity) = (plan.image as usize, self.root, self.namespaces, plan.identity);
         let image = self.images[index].as_ref().ok_or(ErrorKind::NotFound)?.as_raw_fd();
         // None of these is 3 or 4: those are the lock and the log, or were there before the kernel opened anything.
@@ -103,10 +104,12 @@ impl Machine {
         let threads = if HOSTILE[index] { THREADS[index] } else { 0 };
         let limits = [(Resource::Nofile, files), memory, time, (Resource::Nproc, threads)];
         let largest_file = HOSTILE[index].then_some(plan.file_bytes);
-        let kernel = Some(rustix::process::getpid());
-        let cgroup = self.cgroups.as_ref().ok().map(|all| all.make(process, plan, THREADS[index])).transpose()?;
+        let (kernel, served) = (Some(rustix::process::getpid()), Served::of(plan, ours)?);
+        let cgroup = self.cgroups.as_ref().ok().map(|all| all.make(id, plan, THREADS[index])).transpose()?;
         let become_image = move || {
             sys::give(&given)?;
+            // Here for the time that it takes to find a folder, and below because a change of user clears it.
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             let private = sys::unshare(namespaces).is_ok();
             if private && !root {
                 map_identity(identity)?;
@@ -123,15 +126,20 @@ impl Machine {
             let _ = rustix::process::setsid();
             rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
             rustix::process::chdir("/")?;
+            // A folder of a person's is found with that person's rights, one of the superuser's becomes its owner's.
+            let as_owner = root && identity.0 == 0;
+            let owner = served.as_ref().filter(|_| as_owner).map(Served::find).transpose()?.filter(|owner| *owner != 0);
+            let identity = owner.map_or(identity, |owner| (owner, group_of(owner)));
             if root || private {
                 take_identity(root.then_some(identity), KEPT.into_iter().filter(|_| private).collect())?;
             }
             rustix::thread::set_no_new_privs(true)?;
-            // Only now: a change of user clears it. If the kernel is gone by now, nothing would end this process.
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            // If the kernel was gone before, nothing would end this process.
             if rustix::process::getppid() != kernel {
                 return Err(io::Error::other("the kernel is gone"));
             }
+            served.as_ref().filter(|_| !as_owner).map(Served::find).transpose()?;
             Err(sys::execute(image, IMAGES[index]))
         };
         // What takes hostile input gets no descriptor of the node's log: its last word goes through its door.
@@ -140,7 +148,7 @@ impl Machine {
         let mut command = Command::new("latch");
         command.stdin(Stdio::null()).stdout(output()?).stderr(output()?);
         let forked = sys::fork(cgroup.as_ref().map(AsFd::as_fd));
-        let Some(pid) = forked.inspect_err(|_| _ = self.cgroups.as_ref().map(|all| all.end(process)))? else {
+        let Some(pid) = forked.inspect_err(|_| _ = self.cgroups.as_ref().map(|all| all.end(id)))? else {
             let why = sys::change(&mut command, become_image);
             // Its last word, by its door, is all that it can still say.
             let last = FromVat::Last(format!("it could not be started: {why}")).encode().unwrap_or_default();
@@ -155,7 +163,8 @@ impl Machine {
 /// Makes the end of a log of that length the older log.
 fn keep_newest(length: u64) -> io::Result<u64> {
     let mut log = File::open(LOG)?;
-    let mut older = File::options().write(true).create(true).truncate(true).mode(0o600).open(OLDER_LOG)?;
+    let mut older = own_file(OLDER_LOG)?;
+    older.set_len(0)?;
     log.seek(SeekFrom::Start(length - LOG_LIMIT_BYTES))?;
     io::copy(&mut log.take(LOG_LIMIT_BYTES), &mut older)
 }

@@ -39,11 +39,11 @@ pub(crate) fn open(folder: &Path) -> Result<(u32, File, File), Refusal> {
             format!("the state {shown} is open to others (mode {mode:o}): look who changed it, then chmod 700 it");
         return Err((REFUSED, text));
     }
-    if owner != me.as_raw() && !me.is_root() {
+    // Also for the superuser: who owns it decides where its names lead.
+    if owner != me.as_raw() {
         return Err((REFUSED, format!("the state {shown} belongs to user {owner}: start as that user")));
     }
-    let private = |name: &str| File::options().create(true).append(true).mode(0o600).open(name).map_err(&failed);
-    let (lock, log) = (private("lock")?, private(LOG)?);
+    let (lock, log) = (own_file("lock").map_err(&failed)?, own_file(LOG).map_err(&failed)?);
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         (IN_USE, format!("another kernel runs on the state {shown}: use that one, or stop it with latch down"))
     })?;
@@ -51,6 +51,11 @@ pub(crate) fn open(folder: &Path) -> Result<(u32, File, File), Refusal> {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     Ok((owner, log, lock))
+}
+
+/// Opens a file of the state to write at its end, or makes it.
+pub(crate) fn own_file(name: &str) -> std::io::Result<File> {
+    File::options().create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(name)
 }
 
 /// The powerbox's own folder, made for its user where that is another one.

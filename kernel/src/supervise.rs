@@ -31,19 +31,19 @@ impl Kernel {
             self.control.channel = Some(channel);
             given.push(theirs);
         }
-        let started = self.machine.start(process, &plan, &given);
-        let (pid, pidfd) = started.inspect_err(|_| self.poller.forget(&door.socket, door.token))?;
-        let exit = self.poller.watch(&pidfd, Source::Exit(process), EventFlags::IN)?;
-        let (setup, resources) = (plan.setup.clone(), plan.resources.len() as u16);
-        let begin = (ToVat::Begin(Begin { process, setup, resources, reduced: self.reduced }), vec![]);
+        let (setup, count) = (plan.setup.clone(), plan.resources.len() + plan.folder.iter().len());
+        let begin = (ToVat::Begin(Begin { process, setup, resources: count as u16, reduced: self.reduced }), vec![]);
         let resources = plan.resources.iter().map(|(it, rides)| (ToVat::Resource(it.clone()), vec![Rc::clone(rides)]));
         for (message, rides) in std::iter::once(begin).chain(resources) {
             door.send(message.encode().map_err(Error::other)?, rides, &self.poller);
         }
         door.held = true;
+        let started = self.machine.start(process, &plan, &given, &door.socket);
+        let (pid, pidfd) = started.inspect_err(|_| self.poller.forget(&door.socket, door.token))?;
+        let exit = self.poller.watch(&pidfd, Source::Exit(process), EventFlags::IN)?;
         if let Some(known) = self.processes.get_mut(&process) {
             let since = Instant::now();
-            known.last.clear();
+            (known.last, known.killed, known.words) = (String::new(), String::new(), 0);
             known.due = Some(since + CONFINE_GRACE);
             known.life = Some(Life { pid, exit: Some((pidfd, exit)), door, confined: None, since });
         }
@@ -57,6 +57,8 @@ impl Kernel {
             return self.kill(process, "said twice that it is confined");
         };
         (life.confined, life.door.held) = (Some(confinement), false);
+        // As whom a folder's service runs was decided there.
+        known.identity.0 = crate::usage::user(life.pid).unwrap_or(known.identity.0);
         life.door.flush(&self.poller);
         known.due = known.due.filter(|_| known.stopping);
         self.tell_confined(process);
@@ -103,7 +105,9 @@ impl Kernel {
         if too_large && code == -libc::SIGKILL {
             known.last = "it went over its limit of memory".to_owned();
         }
-        let unusable = process == POWERBOX && (code == UNUSABLE_STATE || code == NOT_BEGUN && known.restarts == 0);
+        // What could not begin would not the next time either, except for a powerbox that could before.
+        let not_begun = code == NOT_BEGUN && (process != POWERBOX || known.restarts == 0);
+        let unusable = not_begun || process == POWERBOX && code == UNUSABLE_STATE;
         let restarts = known.plan.as_ref().is_some_and(|plan| plan.restart);
         let again = restarts && !unusable && !known.stopping && !self.stopping;
         known.failures = failures(known.failures, ended.as_ref().map_or(Duration::ZERO, |life| life.since.elapsed()));
@@ -114,7 +118,9 @@ impl Kernel {
             (false, true) => EndReason::Stopped,
             (false, false) => EndReason::PeerLost,
         };
-        let (shell, name, last) = (known.plan.is_none(), known.name.clone(), known.last.clone());
+        let words = [&*known.killed, &*known.last].into_iter().filter(|words| !words.is_empty());
+        let last = words.collect::<Vec<_>>().join("; it said: ");
+        let (shell, name) = (known.plan.is_none(), known.name.clone());
         let (uid, restarts) = (known.identity.0, known.restarts);
         if !again {
             self.processes.remove(&process);
@@ -133,7 +139,7 @@ impl Kernel {
             fill!(exited, set_process(process), set_code(code), set_last(last.as_str()), set_will_restart(again));
             fill!(exited, set_restarts(restarts));
         });
-        if unusable {
+        if unusable && process == POWERBOX {
             // No new start makes it better.
             self.refused = Some(last);
             self.stop_node();

@@ -42,21 +42,6 @@ pub(crate) fn stop_signals() -> Result<OwnedFd> {
     }
 }
 
-/// What names a file of a file system for good: the handle's type, little endian, then the handle. Empty where the
-/// file system has none.
-pub(crate) fn file_handle(file: BorrowedFd<'_>) -> Vec<u8> {
-    const ROOM: usize = libc::MAX_HANDLE_SZ as usize;
-    #[repr(C)]
-    struct Handle(libc::file_handle, [u8; ROOM]);
-    let header = libc::file_handle { handle_bytes: ROOM as u32, handle_type: 0, f_handle: [] };
-    let (mut handle, mut mount) = (Handle(header, [0; ROOM]), 0);
-    let (number, at, to) = (file.as_raw_fd(), libc::AT_EMPTY_PATH, (&raw mut handle).cast());
-    // SAFETY: the header says how many bytes follow it, and they do; everything lives through the call.
-    let result = unsafe { libc::name_to_handle_at(number, c"".as_ptr(), to, &raw mut mount, at) };
-    let bytes = handle.1.get(..handle.0.handle_bytes as usize).filter(|_| result == 0);
-    bytes.map_or_else(Vec::new, |bytes| [&handle.0.handle_type.to_le_bytes(), bytes].concat())
-}
-
 /// Moves this process, which must have no threads, into new namespaces.
 pub(crate) fn unshare(namespaces: libc::c_int) -> Result<()> {
     // SAFETY: no pointers; with these flags descriptors and working folder stay as they are.

@@ -27,7 +27,12 @@ impl Kernel {
 /// Processor time in µs, resident bytes. Zero where it cannot be read: the process is gone.
 fn measure(pid: u32) -> [u64; 2] {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    [ticks(&read("stat")) * TICK_US, resident_bytes(&read("status"))]
+    [ticks(&read("stat")) * TICK_US, number(&read("status"), "VmRSS:").unwrap_or(0) * 1_024]
+}
+
+/// As whom a process runs.
+pub(crate) fn user(pid: u32) -> Option<u32> {
+    number(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "Uid:")?.try_into().ok()
 }
 
 /// User and system time of a line of `stat`: fields 14 and 15. The name, field 2, may hold anything but ends with the last ')'.
@@ -36,10 +41,9 @@ fn ticks(line: &str) -> u64 {
     fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
-/// The line `VmRSS: 1234 kB` of `status`.
-fn resident_bytes(status: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim_end_matches("kB").trim().parse().ok());
-    line.map_or(0, |kilobytes: u64| kilobytes * 1024)
+/// The first number of that line of `status`: `VmRSS: 1234 kB`, `Uid: 1000 1000 1000 1000`.
+fn number(status: &str, name: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
 }
 
 #[cfg(test)]

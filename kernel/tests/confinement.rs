@@ -8,7 +8,7 @@ use std::process::Command;
 
 use schema::kernel_capnp::{Image, Outcome};
 use support::cgroups::Delegated;
-use support::control::{Event, Folder, Powerbox, Start};
+use support::control::{Event, Powerbox, Start};
 use support::{Node, example};
 
 /// Starts the probe as this image under a real kernel and gives its exit code and its last word.
@@ -39,14 +39,14 @@ fn run(
         Some(folder) => (vat::door::ResourceKind::Folder, std::fs::File::open(folder).unwrap()),
         None => (vat::door::ResourceKind::File, tempfile::tempfile().unwrap()),
     };
-    let resource = vat::door::Resource { kind, name: "given".into(), token: 0, path: String::new() };
+    let resource = vat::door::Resource::new(kind, "given");
     let start = Start {
         process: 10,
         image,
         setup,
         resources: vec![(resource, std::os::fd::AsFd::as_fd(&opened))],
         claims: vec![],
-        folder: Folder::default(),
+        folder: None,
         restart: false,
         run_as,
         memory_bytes,

@@ -25,7 +25,7 @@ impl Core {
     }
 
     /// The process that serves a folder, and what keeps it from being stopped as idle. `claim`: the kernel's number of
-    /// the folder that a shell brought; without one the kernel opens the path again, and compares.
+    /// the folder that a shell brought; without one it opens the path again itself, and compares.
     pub(crate) async fn serve_folder(
         self: &Rc<Self>,
         folder: &Folder,
@@ -38,8 +38,15 @@ impl Core {
             if let Some(resource) = claim {
                 self.drop_resource(resource);
             }
-            self.confined_or_dead(process).await.map_err(failed)?;
+            self.confined_or_dead(process, &hold).await.map_err(failed)?;
             return Ok((process, hold));
+        }
+        if self.live.borrow().is_stuck(folder) {
+            if let Some(resource) = claim {
+                self.drop_resource(resource);
+            }
+            let why = "its file system has not answered since it was last asked for. Look at the mount, then try again";
+            return Err(failed(why.to_owned()));
         }
         let process = self.new_id()?;
         let mut life = FolderLife::of(process);
@@ -47,12 +54,12 @@ impl Core {
         self.live.borrow_mut().folders.insert(folder.clone(), life);
         let started = self.start_folder(process, folder, claim, &offer).await;
         if started.is_err() {
-            self.live.borrow_mut().folders.remove(folder);
+            self.forget_folder(folder, process);
             self.bells.processes.ring();
         }
         started?;
-        if let Err(why) = self.confined_or_dead(process).await {
-            self.live.borrow_mut().folders.remove(folder);
+        if let Err(why) = self.confined_or_dead(process, &hold).await {
+            self.forget_folder(folder, process);
             self.stop_process(process, true);
             return Err(failed(why));
         }
@@ -84,7 +91,43 @@ impl Core {
             file_bytes: 0,
         })
         .await?;
-        self.link_session(process).await
+        let linked = self.link_session(process).await;
+        // One that could not begin may be gone by now, and has said why.
+        if self.live.borrow().processes.contains_key(&process) { linked } else { Ok(()) }
+    }
+
+    /// This process serves a folder no longer; another may by now.
+    fn forget_folder(&self, folder: &Folder, process: u64) {
+        let mut live = self.live.borrow_mut();
+        if live.folders.get(folder).is_some_and(|life| life.process == process) {
+            live.folders.remove(folder);
+        }
+    }
+
+    /// A folder's process has ended and is not started again: who waits for it is told how, and what was to be linked to it
+    /// again is given to another, if one can be started.
+    pub(crate) fn folder_ended(self: &Rc<Self>, folder: &Folder, process: u64, how: String) {
+        if let Some(life) = self.live.borrow().folders.get(folder).filter(|life| life.process == process) {
+            life.ended(how);
+        }
+        self.forget_folder(folder, process);
+        for grant in self.take_relinks(folder) {
+            self.open_soon(grant);
+        }
+    }
+
+    /// The grants that this folder's process served when it died.
+    pub(crate) fn take_relinks(&self, folder: &Folder) -> Vec<u64> {
+        let (state, mut live) = (self.state.borrow(), self.live.borrow_mut());
+        let is_served = |grant: &u64| {
+            state.grants.get(*grant).is_some_and(|node| {
+                let Source::Folder(source) = &node.granted.source;
+                source == folder
+            })
+        };
+        let again: Vec<u64> = live.relink.iter().copied().filter(is_served).collect();
+        again.iter().for_each(|grant| _ = live.relink.remove(grant));
+        again
     }
 
     /// Stops folders' processes that nothing has used for a while. Looks again for as long as there are any without a

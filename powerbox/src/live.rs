@@ -1,6 +1,7 @@
 //! What runs now: processes, links, what shells brought. Nothing of it is recorded: after a start it is learned anew
 //! from the kernel's inventory and the log.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -128,26 +129,39 @@ pub(crate) struct FolderLife {
     pub process: u64,
     /// How often it was taken into use: whoever saw it idle before and after sees by this whether it was in between.
     uses: u64,
-    /// Shared with everyone who holds it.
-    holds: Rc<()>,
+    /// Shared with everyone who holds it. How the process ended, once it has and is not started again.
+    holds: Rc<OnceCell<String>>,
 }
 
 /// Keeps a folder's process from being stopped as idle.
 #[derive(Clone, Debug)]
 pub(crate) struct FolderHold {
-    _holds: Rc<()>,
+    holds: Rc<OnceCell<String>>,
+}
+
+impl FolderHold {
+    /// How the process ended, if it has for good.
+    pub(crate) fn end(&self) -> Option<String> {
+        self.holds.get().cloned()
+    }
 }
 
 impl FolderLife {
     /// What nobody needs yet.
     pub(crate) fn of(process: u64) -> Self {
-        Self { process, uses: 0, holds: Rc::new(()) }
+        Self { process, uses: 0, holds: Rc::default() }
     }
 
     /// Keeps it for as long as the hold lives.
     pub(crate) fn hold(&mut self) -> FolderHold {
         self.uses += 1;
-        FolderHold { _holds: self.holds.clone() }
+        FolderHold { holds: self.holds.clone() }
+    }
+
+    /// Its process has ended for good: whoever waits for it is told how.
+    pub(crate) fn ended(&self, how: String) {
+        // It ends once.
+        let _ = self.holds.set(how);
     }
 
     /// How often it was taken into use; nothing while somebody holds it.
@@ -246,6 +260,14 @@ impl Live {
     pub(crate) fn links_of(&self, process: u64) -> u32 {
         let count = self.links.values().filter(|link| link.server == process || link.client == process).count();
         u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Whether an earlier process for this folder was told to end before it had found it, and has not: the file system
+    /// does not let it go.
+    #[must_use]
+    pub(crate) fn is_stuck(&self, folder: &Folder) -> bool {
+        let is_it = |process: &Process| matches!(&process.kind, Kind::Folder(served) if served == folder);
+        self.processes.values().any(|process| process.stopping && !process.confined && is_it(process))
     }
 
     /// Whether a grant's link leads to this process.

@@ -58,6 +58,10 @@ struct Resource {
   name @1 :Text;             # for the receiver, such as "component", "stdout.0", "state"
   token @2 :UInt64;          # a shell's own number for it
   path @3 :Text;             # where the shell found it, absolute
+  # What a folder is known by after a restart. Who brings it says it; the kernel passes it on and asks no file system.
+  fileSystem @4 :UInt64;     # f_fsid of statvfs
+  handle @5 :Data;           # of name_to_handle_at: type (4 bytes, little endian), then the handle; at most 132 bytes
+  inode @6 :UInt64;          # decides where the file system has no handles
   enum Kind { file @0; folder @1; memory @2; }
 }
 
@@ -72,9 +76,10 @@ struct FromVat {
   # process -> kernel
   union {
     confined @0 :Confinement;  # before the first link
-    ended @1 :Ended;           # server end of a cut link: no call starts any more
+    ended @1 :Ended;           # server end of a cut link: no call starts any more. Once for each link
     resource @2 :Resource;     # one descriptor; from shells only
-    last @3 :Text;             # why this process is about to exit; at most 1,000 bytes
+    last @3 :Text;             # why this process is about to exit; at most 1,000 bytes. Who says much more than it
+                               # has reason to, of this and of ended, is killed
   }
 }
 

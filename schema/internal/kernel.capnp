@@ -34,23 +34,18 @@ struct Start {
   setup @3 :Data;
   resources @4 :List(Door.Resource);   # one for each descriptor on the packet
   claims @5 :List(UInt64);     # resources that shells brought, by the kernel's number; they go on as resources
-  folder @6 :FolderIdentity;   # image folder without a claim: the kernel opens the path itself and compares
-  restart @7 :Bool;            # start again, with back-off, when it dies (the kernel keeps the resources)
+  folder @6 :Door.Resource;    # image folder without a resource: the process itself opens the path, with the rights of
+                               # runAs, before it becomes its image, and compares; at each start
+  restart @7 :Bool;            # start again, with back-off, when it dies (the kernel keeps the resources), unless it
+                               # could not even begin
   limits @8 :Limits;
-  runAs @9 :UInt32;            # image folder: uid of the person who offered it
+  runAs @9 :UInt32;            # image folder: uid of the person who offered it; 0: it runs as the folder's owner
 }
 
 struct Limits {
   memoryBytes @0 :UInt64;      # memory that it can write to, and with a cgroup what it fills besides; 0: no limit
   cpuSeconds @1 :UInt64;       # 0: no limit
   fileBytes @2 :UInt64;        # images sandbox and compile: how large it may make a file, memory files included; 0: it writes none
-}
-
-struct FolderIdentity {
-  path @0 :Text;
-  fileSystem @1 :UInt64;       # f_fsid of statfs
-  handle @2 :Data;             # of name_to_handle_at: type (4 bytes, little endian), then the handle
-  inode @3 :UInt64;            # where the file system has no handles
 }
 
 struct Stop { process @0 :UInt64; kill @1 :Bool; }
@@ -109,7 +104,7 @@ struct Confined { process @0 :UInt64; confinement @1 :Door.Confinement; pid @2 :
 
 struct Exited {
   process @0 :UInt64;
-  code @1 :Int32;              # exit code, or minus the signal's number
+  code @1 :Int32;              # exit code, or minus the signal's number; 126: it could not become its image, see last
   last @2 :Text;               # the process's own last word
   willRestart @3 :Bool;
   restarts @4 :UInt32;         # so far
@@ -129,10 +124,8 @@ struct ShellResource {
   # rides on this packet and is the powerbox's from then on: the kernel keeps nothing of it.
   resource @0 :UInt64;         # the kernel's number
   shell @1 :UInt64;
-  token @2 :UInt64;
-  kind @3 :Door.Resource.Kind;
-  folder @4 :FolderIdentity;   # where it is one
-  uid @5 :UInt32;
+  uid @2 :UInt32;
+  what @3 :Door.Resource;      # as the shell said it
 }
 
 struct Page {

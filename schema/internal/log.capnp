@@ -5,7 +5,6 @@
 using Common = import "../common.capnp";
 using Package = import "../package.capnp";
 using Session = import "../session.capnp";
-using Kernel = import "kernel.capnp";
 
 struct Entry {
   # One record. How records are framed and chained is described in the powerbox's module `log`.
@@ -106,8 +105,16 @@ struct Holder {
 
 struct Source { folder @0 :Folder; }
 
+struct FolderIdentity {
+  # See Resource in door.capnp.
+  path @0 :Text;
+  fileSystem @1 :UInt64;
+  handle @2 :Data;
+  inode @3 :UInt64;
+}
+
 struct Folder {
-  identity @0 :Kernel.FolderIdentity;
+  identity @0 :FolderIdentity;
   runAs @1 :UInt32;            # uid of the person who offered it
 }
 

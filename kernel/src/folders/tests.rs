@@ -1,13 +1,4 @@
-use std::fs::File;
-
 use super::*;
-
-#[test]
-fn a_folder_service_runs_as_who_offered_it() {
-    let folder: OwnedFd = File::open("/").unwrap().into();
-    assert_eq!(run_as(1000, &folder), Ok(1000));
-    assert_eq!(run_as(0, &folder), Ok(fstat(&folder).unwrap().st_uid));
-}
 
 #[test]
 fn groups_come_from_the_hosts_list() {
@@ -22,13 +13,15 @@ fn a_folder_that_was_replaced_is_another() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("docs");
     std::fs::create_dir(&path).unwrap();
-    let identity = Identity::of(&File::open(&path).unwrap().into(), path.to_str().unwrap().to_owned()).unwrap();
-    assert!(identity.reopen().is_ok());
+    let identity = Identity::of(File::open(&path).unwrap().as_fd()).unwrap();
+    let path_text = path.to_str().unwrap().to_owned();
+    let named = Resource { path: path_text, identity, ..Resource::new(ResourceKind::Folder, "folder") };
+    assert!(reopen(&named).is_ok());
     std::fs::rename(&path, scratch.path().join("old")).unwrap();
-    assert!(identity.reopen().is_err());
+    assert!(reopen(&named).unwrap_err().to_string().contains("cannot be opened: No such file"));
     std::fs::create_dir(&path).unwrap();
-    assert!(identity.reopen().is_err());
+    assert!(reopen(&named).unwrap_err().to_string().ends_with("is not the folder that was granted"));
     std::fs::remove_dir(&path).unwrap();
     std::fs::rename(scratch.path().join("old"), &path).unwrap();
-    assert!(identity.reopen().is_ok());
+    assert!(reopen(&named).is_ok());
 }

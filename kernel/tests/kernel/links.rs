@@ -76,7 +76,7 @@ fn only_its_server_confirms_a_cut() {
     client.say(&FromVat::Last("said after".into()));
     powerbox.stop(20, true);
     let Event::Exited { process: 20, last, .. } = powerbox.next() else { panic!("not quiet by the client's word") };
-    assert_eq!(last, "said after");
+    assert_eq!(last, "stopped by command; it said: said after");
     server.say(&FromVat::Ended { link: 5 });
     assert_eq!(powerbox.next(), Event::Quiet { link: 5 });
 }

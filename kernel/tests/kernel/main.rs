@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
 mod cgroups;
+mod folders;
 mod links;
 mod node;
 mod processes;
@@ -14,7 +15,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
 use schema::kernel_capnp::{Image, Outcome};
-use support::control::{Event, Folder, Powerbox, Start};
+use support::control::{Event, Powerbox, Start};
 use support::{Fake, Node};
 use vat::door::{Carries, FromVat, ResourceKind, Role, ToVat};
 use vat::words::EndReason;
@@ -26,7 +27,7 @@ fn sandbox(node: &Node, process: u64) -> Start<'static> {
         setup: node.driver(),
         resources: vec![],
         claims: vec![],
-        folder: Folder::default(),
+        folder: None,
         restart: false,
         run_as: 0,
         memory_bytes: 0,

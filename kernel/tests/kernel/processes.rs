@@ -64,15 +64,44 @@ fn a_process_that_babbles_at_its_door_is_killed() {
 }
 
 #[test]
+fn who_floods_its_door_is_killed_and_that_is_said() {
+    const MORE_THAN_ANYONE_HAS_REASON_TO: u64 = 100;
+    let (node, mut powerbox) = Node::ready();
+    let useless = [FromVat::Ended { link: 99 }, FromVat::Last("la".into())];
+    for (process, word) in (10..).zip(useless) {
+        let fake = started(&node, &mut powerbox, &sandbox(&node, process));
+        let word = word.encode().unwrap();
+        // It is killed on the way.
+        (0..MORE_THAN_ANYONE_HAS_REASON_TO).for_each(|_| _ = fake.door.send(&word, &[]));
+        let Event::Exited { code: -9, last, .. } = powerbox.next() else { panic!() };
+        assert!(last.starts_with("said more at its door than it has reason to"), "{last}");
+    }
+}
+
+#[test]
+fn a_process_may_confirm_each_link_that_it_was_given_also_when_nobody_waits_for_that() {
+    let (node, mut powerbox) = Node::ready();
+    let server = started(&node, &mut powerbox, &sandbox(&node, 10));
+    let client = started(&node, &mut powerbox, &sandbox(&node, 20));
+    for link in 100..200 {
+        assert_eq!(powerbox.link(link, link, 10, 20), Outcome::Ok);
+        drop((server.link(), client.link()));
+    }
+    for link in 100..200 {
+        // Closed by its client, and forgotten by then.
+        powerbox.until(|event| matches!(event, Event::LinkEnded { .. }).then_some(()));
+        server.say(&FromVat::Ended { link });
+        server.say(&FromVat::Ended { link });
+    }
+    assert_eq!(powerbox.link(300, 300, 10, 20), Outcome::Ok);
+    assert_eq!(server.link().0.id, 300);
+}
+
+#[test]
 fn resources_go_along_in_order_and_survive_a_restart() {
     let (node, mut powerbox) = Node::ready();
     let file = tempfile::tempfile().unwrap();
-    let named = |name: &str| vat::door::Resource {
-        kind: ResourceKind::Memory,
-        name: name.into(),
-        token: 0,
-        path: String::new(),
-    };
+    let named = |name: &str| vat::door::Resource::new(ResourceKind::Memory, name);
     let resources = vec![(named("component"), file.as_fd()), (named("output.0"), file.as_fd())];
     let start = Start { resources, restart: true, ..sandbox(&node, 10) };
     assert_eq!(powerbox.start(&start), Outcome::Ok);
@@ -131,8 +160,7 @@ fn only_the_powerbox_has_the_log() {
     let (node, mut powerbox) = Node::ready();
     let folder = tempfile::tempdir().unwrap();
     let opened = std::fs::File::open(folder.path()).unwrap();
-    let resource =
-        vat::door::Resource { kind: ResourceKind::Folder, name: "folder".into(), token: 0, path: String::new() };
+    let resource = vat::door::Resource::new(ResourceKind::Folder, "folder");
     let resources = vec![(resource, opened.as_fd())];
     let folder = Start { image: Image::Folder, resources, ..sandbox(&node, 12) };
     for hostile in [sandbox(&node, 10), Start { image: Image::Compile, ..sandbox(&node, 11) }, folder] {

@@ -20,18 +20,10 @@ pub enum Event {
     LinkEnded { link: u64, reason: EndReason },
     Quiet { link: u64 },
     Shell { process: u64, uid: u32, gone: bool },
-    Resource { resource: u64, shell: u64, token: u64, folder: Folder },
+    Resource { resource: u64, shell: u64, what: Resource },
     Page(Rows),
     Usage { process: u64, resident_bytes: u64 },
     Stopping,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Folder {
-    pub path: String,
-    pub file_system: u64,
-    pub handle: Vec<u8>,
-    pub inode: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,7 +44,7 @@ pub struct Start<'a> {
     pub setup: Vec<u8>,
     pub resources: Vec<(Resource, BorrowedFd<'a>)>,
     pub claims: Vec<u64>,
-    pub folder: Folder,
+    pub folder: Option<Resource>,
     pub restart: bool,
     pub run_as: u32,
     pub memory_bytes: u64,
@@ -141,11 +133,9 @@ impl Powerbox {
             for (index, claim) in start.claims.iter().enumerate() {
                 claims.set(index as u32, *claim);
             }
-            let mut folder = asked.init_folder();
-            folder.set_path(start.folder.path.as_str());
-            folder.set_file_system(start.folder.file_system);
-            folder.set_handle(&start.folder.handle);
-            folder.set_inode(start.folder.inode);
+            if let Some(folder) = &start.folder {
+                folder.write_to(asked.init_folder());
+            }
         })
     }
 
@@ -250,18 +240,8 @@ fn decode(bytes: &[u8]) -> Event {
         }
         Which::Resource(offered) => {
             let offered = offered.unwrap();
-            let folder = offered.get_folder().unwrap();
-            Event::Resource {
-                resource: offered.get_resource(),
-                shell: offered.get_shell(),
-                token: offered.get_token(),
-                folder: Folder {
-                    path: text(folder.get_path()),
-                    file_system: folder.get_file_system(),
-                    handle: folder.get_handle().unwrap().to_vec(),
-                    inode: folder.get_inode(),
-                },
-            }
+            let what = Resource::read_from(offered.get_what().unwrap()).unwrap();
+            Event::Resource { resource: offered.get_resource(), shell: offered.get_shell(), what }
         }
         Which::Inventory(page) => {
             let page = page.unwrap();

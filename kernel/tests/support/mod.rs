@@ -4,6 +4,7 @@
 pub mod cgroups;
 pub mod control;
 pub mod packets;
+pub mod stuck;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;

@@ -22,6 +22,8 @@ pub const DETAIL_LIMIT_BYTES: usize = 300;
 pub const LABEL_LIMIT_BYTES: usize = 160;
 /// A path as Linux takes it.
 pub const PATH_LIMIT_BYTES: usize = 4_096;
+/// The longest handle of a file with its type, 4 bytes: `MAX_HANDLE_SZ` of Linux.
+pub const HANDLE_LIMIT_BYTES: usize = 4 + 128;
 
 /// Why bytes were not taken as a door's message, or a message could not be packed.
 #[derive(Debug)]
@@ -155,6 +157,18 @@ impl Lease {
     }
 }
 
+/// What a folder is known by, whatever its path leads to later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// `f_fsid` of `statvfs`.
+    pub file_system: u64,
+    /// The handle's type, little endian, then the handle; at most [`HANDLE_LIMIT_BYTES`]. Empty where the file system has
+    /// none.
+    pub handle: Vec<u8>,
+    /// Decides where there is no handle.
+    pub inode: u64,
+}
+
 /// What is said about a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -166,6 +180,16 @@ pub struct Resource {
     pub token: u64,
     /// Where the shell found it, absolute.
     pub path: String,
+    /// Of a folder, as the shell says.
+    pub identity: Identity,
+}
+
+impl Resource {
+    /// One that no shell brought.
+    #[must_use]
+    pub fn new(kind: ResourceKind, name: &str) -> Resource {
+        Resource { kind, name: name.to_owned(), token: 0, path: String::new(), identity: Identity::default() }
+    }
 }
 
 /// Why a link ended, or that what serves it is away.

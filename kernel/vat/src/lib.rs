@@ -32,6 +32,8 @@ pub mod shown;
 pub mod socket;
 pub mod testing;
 pub mod transport;
+#[cfg(feature = "socket")]
+mod unsafe_identity;
 pub mod words;
 
 pub use bounds::{Bounds, References};

@@ -9,7 +9,8 @@ use common::raw::{Raw, Reference};
 use common::world::{self, BUFFER_BYTES, World};
 use std::task::{Context, Poll, Waker};
 use vat::door::{
-    Badge, Begin, Carries, Confinement, FromVat, Lease, Link, Notice, Peer, Resource, ResourceKind, Role, ToVat,
+    Badge, Begin, Carries, Confinement, FromVat, Identity, Lease, Link, Notice, Peer, Resource, ResourceKind, Role,
+    ToVat,
 };
 use vat::testing::pair;
 use vat::words::{EndReason, Method, Rights};
@@ -35,7 +36,8 @@ fn badge() -> Badge {
 }
 
 fn resource() -> Resource {
-    Resource { kind: ResourceKind::Folder, name: "folder".into(), token: 9, path: "/home/ada/docs".into() }
+    let identity = Identity { file_system: 7, handle: vec![1; 24], inode: 2 };
+    Resource { token: 9, path: "/home/ada/docs".into(), identity, ..Resource::new(ResourceKind::Folder, "folder") }
 }
 
 #[test]

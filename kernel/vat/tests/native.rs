@@ -171,7 +171,7 @@ fn begin(resources: u16) -> Vec<u8> {
 }
 
 fn resource(name: &str) -> Resource {
-    Resource { kind: ResourceKind::File, name: name.to_owned(), token: 0, path: String::new() }
+    Resource::new(ResourceKind::File, name)
 }
 
 fn null() -> OwnedFd {

@@ -2,10 +2,12 @@
 //! door. The node never opens a path on anybody's word.
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags};
+use vat::door::Identity;
 
 use crate::failure::{Failure, Outcome};
 use crate::guarded::{self, Guarded};
@@ -42,7 +44,9 @@ impl Folder {
 
     /// Sends it; the token by which the node is told of it.
     pub(crate) async fn send(self, node: &Node) -> Outcome<u64> {
-        node.send_resource(ResourceKind::Folder, "folder", &self.real, self.descriptor).await
+        let identity = Identity::of(self.descriptor.as_fd());
+        let failed = |error| Failure::new(format!("cannot look at {}", self.real.display())).because(error);
+        node.send_resource(ResourceKind::Folder, &self.real, identity.map_err(failed)?, self.descriptor).await
     }
 }
 
@@ -60,9 +64,19 @@ pub(crate) async fn send_file(node: &Node, path: &Path) -> Outcome<u64> {
             failure.next("latch build DIR makes a package of an app's folder and names it")
         });
     }
-    let file = OwnedFd::from(file);
-    let found = real_path(&file)?;
-    node.send_resource(ResourceKind::File, "package", &found, file).await
+    let copied = copy(&file).map_err(|error| Failure::new(what()).because(error))?;
+    let found = real_path(&OwnedFd::from(file))?;
+    node.send_resource(ResourceKind::File, &found, Identity::default(), copied).await
+}
+
+/// A copy in memory: what the node is given never waits for a file system, not even when it is closed.
+fn copy(file: &File) -> std::io::Result<OwnedFd> {
+    /// More than a package may have.
+    const LIMIT_BYTES: u64 = package::COMPONENT_LIMIT_BYTES + (1 << 20);
+    let mut copied = File::from(rustix::fs::memfd_create("package", rustix::fs::MemfdFlags::CLOEXEC)?);
+    std::io::copy(&mut file.take(LIMIT_BYTES), &mut copied)?;
+    copied.rewind()?;
+    Ok(copied.into())
 }
 
 /// A path as it is typed in a command line.

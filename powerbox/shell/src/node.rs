@@ -12,7 +12,7 @@ use std::time::Duration;
 use capnp::capability::FromClientHook;
 use schema::operator_capnp::operator;
 use tokio::sync::{oneshot, watch};
-use vat::door::{Carries, Notice, Peer, Resource};
+use vat::door::{Carries, Identity, Notice, Peer, Resource};
 use vat::native::{Arrived, Delivery, Door, SystemClock};
 use vat::{Bounds, Exports};
 
@@ -94,8 +94,8 @@ impl Node {
     pub(crate) async fn send_resource(
         &self,
         kind: ResourceKind,
-        name: &str,
         path: &Path,
+        identity: Identity,
         thing: OwnedFd,
     ) -> Outcome<u64> {
         let token = self.doorway.next_token.get();
@@ -105,7 +105,8 @@ impl Node {
                 .because("its path is not UTF-8")
                 .next("rename it, or give the folder above it")
         })?;
-        let resource = Resource { kind, name: name.to_owned(), token, path: path.to_owned() };
+        let name = if kind == ResourceKind::Folder { "folder" } else { "package" };
+        let resource = Resource { token, path: path.to_owned(), identity, ..Resource::new(kind, name) };
         self.doorway.door.resource(resource, thing.as_fd()).await.map_err(|error| lost(&error))?;
         Ok(token)
     }

@@ -3,12 +3,12 @@
 //! `--state DIR`, else `$LATCH_STATE`, else `$XDG_STATE_HOME/latch`, else `~/.local/state/latch`. One folder is one node.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::cli;
@@ -91,10 +91,25 @@ impl State {
 
     /// Opens the kernel's log to write at its end.
     pub(crate) fn open_log(&self) -> Outcome<File> {
-        let path = self.log_file();
-        let opened = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(&path);
-        let opened = opened.doing(|| format!("cannot write {}", path.display()));
-        opened.map_err(|failure| failure.next("latch doctor, or use a state of your own: latch --state DIR up"))
+        self.open_own(&self.log_file(), OFlags::APPEND)
+    }
+
+    /// Opens a file of the state, or makes it: only where the state is this user's own. In another's, names lead where
+    /// that one likes, and not even the superuser follows them.
+    fn open_own(&self, path: &Path, flags: OFlags) -> Outcome<File> {
+        let what = || format!("cannot write {}", path.display());
+        let next = |failure: Failure| failure.next("latch doctor, or use a state of your own: latch --state DIR up");
+        let flags = flags | OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(&self.path, folder, Mode::empty()).doing(what).map_err(next)?;
+        let owner = rustix::fs::fstat(&folder).doing(what)?.st_uid;
+        if owner != rustix::process::geteuid().as_raw() {
+            let failure = Failure::new(format!("the state {} belongs to user {owner}", self.path.display()));
+            return Err(failure.next("start it as that user, or use a state of your own: latch --state DIR up"));
+        }
+        let name = path.file_name().unwrap_or_default();
+        let opened = rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(FILE_MODE));
+        opened.map(File::from).doing(what).map_err(next)
     }
 
     /// What stands in the kernel's log from that byte on, at most its last 4 KiB.
@@ -109,8 +124,7 @@ impl State {
     /// Takes the supervisor's lock for as long as the file is open; None where another holds it.
     pub(crate) fn lock_supervisor(&self) -> Outcome<Option<File>> {
         let path = self.supervisor_lock();
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
-        let file = file.doing(|| format!("cannot open {}", path.display()))?;
+        let file = self.open_own(&path, OFlags::empty())?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -146,19 +160,21 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    /// The process that holds the lock on this file, if one does.
+    /// The process that holds the lock on this file of a state, if one does, and belongs to whom the state belongs to:
+    /// others are not the node's, whatever the state's owner has made the name lead to.
     pub(crate) fn of(lock: &Path) -> io::Result<Option<Self>> {
         let file = match std::fs::metadata(lock) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        let owner = std::fs::metadata(lock.parent().unwrap_or(lock))?.uid();
         let locks = std::fs::read_to_string("/proc/locks")?;
         for pid in lock_holders(&locks, file.ino()) {
             let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { continue };
             // First the handle, then the check: a number that is used again in between names another process.
             let Ok(handle) = rustix::process::pidfd_open(raw, PidfdFlags::empty()) else { continue };
-            if holds_open(pid, file.dev(), file.ino()) {
+            if belongs_to(pid, owner) && holds_open(pid, file.dev(), file.ino()) {
                 return Ok(Some(Self { pid, handle }));
             }
         }
@@ -202,6 +218,13 @@ fn lock_holders(locks: &str, inode: u64) -> Vec<u32> {
         (of_inode == inode).then(|| pid.parse().ok()).flatten()
     };
     locks.lines().filter_map(holder).collect()
+}
+
+/// Whether a process is this user's in every respect.
+fn belongs_to(pid: u32, user: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mut users = status.lines().filter_map(|line| line.strip_prefix("Uid:"));
+    users.next().is_some_and(|users| users.split_whitespace().all(|id| id.parse() == Ok(user)))
 }
 
 fn holds_open(pid: u32, device: u64, inode: u64) -> bool {

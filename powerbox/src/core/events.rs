@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use schema::kernel_capnp::event;
-use vat::door::{Confinement, ResourceKind};
+use vat::door::{Confinement, Resource, ResourceKind};
 use vat::words::EndReason;
 
 use super::{Core, THE_NODE, spawn};
@@ -11,7 +11,10 @@ use crate::control::Event;
 use crate::grants::Node;
 use crate::live::{Brought, Kind, Process};
 use crate::record::{Folder, Leased, Record};
-use crate::words::{REASON_LIMIT, quoted};
+use crate::words::{REASON_LIMIT, plain, quoted};
+
+/// The exit code of a process that could not become its image. What it said last is why.
+const NOT_BEGUN: i32 = 126;
 
 impl Core {
     /// Takes the kernel's events in order, until it is gone.
@@ -65,15 +68,16 @@ impl Core {
             }
             Which::Resource(resource) => {
                 let resource = resource?;
-                let folder = Folder::read_identity(resource.get_folder()?, resource.get_uid())
-                    .map_err(|error| capnp::Error::failed(error.to_string()))?;
+                let what = Resource::read_from(resource.get_what()?);
+                let what = what.map_err(|error| capnp::Error::failed(error.to_string()))?;
+                let key = (resource.get_shell(), what.token);
                 let brought = Brought {
                     resource: resource.get_resource(),
-                    kind: resource.get_kind()?,
-                    folder,
+                    kind: what.kind,
+                    folder: Folder::brought(what, resource.get_uid()),
                     descriptor: event.descriptor,
                 };
-                self.live.borrow_mut().brought.insert((resource.get_shell(), resource.get_token()), brought);
+                self.live.borrow_mut().brought.insert(key, brought);
                 self.bells.resources.ring();
             }
             Which::Inventory(page) => self.inventory_page(page?)?,
@@ -105,28 +109,29 @@ impl Core {
         let said = || format!(", it said: {}", quoted(last, REASON_LIMIT));
         let because = if last.is_empty() { String::new() } else { said() };
         known.last_exit = format!("{}{because}", crate::record::exit_code(code));
-        known.confined = false;
+        let served = std::mem::replace(&mut known.confined, false);
         if will_restart {
             known.restarts = restarts + 1;
             known.backing_off = true;
         }
-        let (kind, name) = (known.kind.clone(), known.name.clone());
+        let (kind, name, how) = (known.kind.clone(), known.name.clone(), known.last_exit.clone());
         if !will_restart {
             live.processes.remove(&process);
         }
         // Whoever is started in its place did not serve them.
         live.ended.retain(|_, link| link.server != process);
         drop(live);
-        if let Kind::Folder(folder) = &kind {
+        if let Kind::Folder(folder) = &kind
+            && served
+        {
             self.lose_leases(folder);
         }
         match kind {
             Kind::App { instance } => self.app_exited(&instance, process, code, last),
             Kind::Folder(folder) if !will_restart => {
-                let mut live = self.live.borrow_mut();
-                if live.folders.get(&folder).is_some_and(|life| life.process == process) {
-                    live.folders.remove(&folder);
-                }
+                let begun = code != NOT_BEGUN || last.is_empty();
+                let how = if begun { how } else { plain(last, REASON_LIMIT) };
+                self.folder_ended(&folder, process, how);
             }
             Kind::Folder(_) => {
                 let how = crate::record::exit_code(code);
@@ -199,20 +204,9 @@ impl Core {
 
     /// A service runs again: its session and the grants that it served are linked anew.
     fn serve_again(self: &Rc<Self>, process: u64) {
-        let (state, mut live) = (self.state.borrow(), self.live.borrow_mut());
-        let Some(Kind::Folder(folder)) = live.processes.get(&process).map(|known| known.kind.clone()) else { return };
-        let is_served = |grant: &u64| {
-            let crate::record::Source::Folder(source) = match state.grants.get(*grant) {
-                Some(node) => &node.granted.source,
-                None => return false,
-            };
-            *source == folder
-        };
-        let again: Vec<u64> = live.relink.iter().copied().filter(is_served).collect();
-        for grant in &again {
-            live.relink.remove(grant);
-        }
-        drop((state, live));
+        let kind = self.live.borrow().processes.get(&process).map(|known| known.kind.clone());
+        let Some(Kind::Folder(folder)) = kind else { return };
+        let again = self.take_relinks(&folder);
         let core = self.clone();
         spawn(async move {
             let _ = core.link_session(process).await;

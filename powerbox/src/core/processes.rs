@@ -2,14 +2,19 @@
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use schema::kernel_capnp::{Image, Outcome};
 use vat::door::{Resource, ResourceKind};
 
 use super::Core;
-use crate::live::{Kind, Process};
+use crate::live::{FolderHold, Kind, Process};
 use crate::problem::Problem;
 use crate::record::Folder;
+
+/// How long a folder's process may take to find its folder and confine itself, which takes milliseconds where the file
+/// system answers: well within the 30 s that the kernel gives it, so that it is this that is told.
+const FOLDER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process as the kernel is asked for it.
 pub(crate) struct Start<'a> {
@@ -59,15 +64,14 @@ impl Core {
                 limits.set_file_bytes(start.file_bytes);
                 if let Some(folder) = start.folder {
                     builder.set_run_as(folder.run_as);
-                    folder.write_identity(builder.reborrow().init_folder());
+                    folder.resource().write_to(builder.reborrow().init_folder());
                 }
                 if let Some(claim) = start.claim {
                     builder.reborrow().init_claims(1).set(0, claim);
                 }
                 let mut resources = builder.init_resources(u32::try_from(start.resources.len()).unwrap_or(0));
                 for (index, (name, kind, _)) in (0..).zip(&start.resources) {
-                    let resource = Resource { kind: *kind, name: (*name).to_owned(), token: 0, path: String::new() };
-                    resource.write_to(resources.reborrow().get(index));
+                    Resource::new(*kind, name).write_to(resources.reborrow().get(index));
                 }
             })
             .await;
@@ -92,20 +96,23 @@ impl Core {
         }));
     }
 
-    /// Waits until a process is behind its walls; its last word where it ended before.
-    pub(crate) async fn confined_or_dead(&self, process: u64) -> Result<(), String> {
-        self.bells
-            .processes
-            .until(|| {
-                let live = self.live.borrow();
-                match live.processes.get(&process) {
-                    None => Some(Err("it ended at once. The node's kernel.log may tell more".to_owned())),
-                    Some(known) if known.confined => Some(Ok(())),
-                    Some(known) if known.backing_off => Some(Err(known.last_exit.clone())),
-                    Some(_) => None,
+    /// Waits until a folder's process is behind its walls; else says why it is not. It finds its folder itself, and a file
+    /// system may not answer it: then nobody waits for that longer than a while.
+    pub(crate) async fn confined_or_dead(&self, process: u64, hold: &FolderHold) -> Result<(), String> {
+        let confined = self.bells.processes.until(|| {
+            let live = self.live.borrow();
+            match live.processes.get(&process) {
+                None => {
+                    let unknown = || "it ended at once. The node's kernel.log may tell more".to_owned();
+                    Some(Err(hold.end().unwrap_or_else(unknown)))
                 }
-            })
-            .await
+                Some(known) if known.confined => Some(Ok(())),
+                Some(known) if known.backing_off => Some(Err(known.last_exit.clone())),
+                Some(_) => None,
+            }
+        });
+        let late = |_| Err(format!("the file system has not answered for {} s", FOLDER_PATIENCE.as_secs()));
+        tokio::time::timeout(FOLDER_PATIENCE, confined).await.unwrap_or_else(late)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod choosing;
 mod compiling;
+mod folders;
 mod indexed;
 mod kernel;
 mod recovery;

@@ -2,8 +2,9 @@
 
 use capnp::message::{Builder, ReaderOptions};
 use package::Manifest;
-use schema::kernel_capnp::folder_identity;
 use schema::log_capnp as wire;
+use schema::log_capnp::folder_identity;
+use vat::door::{Identity, Resource, ResourceKind};
 use vat::words::{Method, Rights};
 
 use super::{
@@ -367,16 +368,29 @@ impl Granted {
 }
 
 impl Folder {
-    /// Into a message for the kernel or the log.
-    pub(crate) fn write_identity(&self, mut builder: folder_identity::Builder<'_>) {
+    /// As the kernel takes it.
+    pub(crate) fn resource(&self) -> Resource {
+        let Self { path, file_system, handle, inode, .. } = self.clone();
+        let identity = Identity { file_system, handle, inode };
+        Resource { path, identity, ..Resource::new(ResourceKind::Folder, "folder") }
+    }
+
+    /// As a person of that uid brought it.
+    pub(crate) fn brought(what: Resource, run_as: u32) -> Self {
+        let Identity { file_system, handle, inode } = what.identity;
+        Self { path: what.path, file_system, handle, inode, run_as }
+    }
+
+    /// Into a message for the log.
+    fn write_identity(&self, mut builder: folder_identity::Builder<'_>) {
         builder.set_path(&self.path);
         builder.set_file_system(self.file_system);
         builder.set_handle(&self.handle);
         builder.set_inode(self.inode);
     }
 
-    /// From a message of the kernel or the log.
-    pub(crate) fn read_identity(reader: folder_identity::Reader<'_>, run_as: u32) -> Result<Self, RecordError> {
+    /// From a message of the log.
+    fn read_identity(reader: folder_identity::Reader<'_>, run_as: u32) -> Result<Self, RecordError> {
         Ok(Self {
             path: text(reader.get_path()?)?,
             file_system: reader.get_file_system(),

@@ -79,8 +79,7 @@ impl Process {
         process.say(&ToVat::Begin(Begin { process: 9, resources: 1, ..Begin::default() }), None);
         // As a shell opens it: with the rights of whoever offers it.
         let folder = rustix::fs::open(&tree.folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let resource =
-            Resource { kind: ResourceKind::Folder, name: "folder".to_owned(), token: 0, path: "/somewhere".to_owned() };
+        let resource = Resource { path: "/somewhere".to_owned(), ..Resource::new(ResourceKind::Folder, "folder") };
         process.say(&ToVat::Resource(resource), Some(folder.unwrap().as_fd()));
         let FromVat::Confined(confinement) = process.hear() else { panic!("it does not begin with its confinement") };
         assert_eq!(confinement.profile, "folder");

@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 use vat::Bounds;
-use vat::door::{Carries, Peer, Resource, ResourceKind};
+use vat::door::{Carries, Identity, Peer, Resource, ResourceKind};
 use vat::native::{Arrived, Delivery, Door, SystemClock, connect_operator};
 
 /// A header of a message that would be refused; the bytes that descriptors ride on.
@@ -45,7 +45,8 @@ async fn folder_link(state: &Path, folder: &Path) -> (Door, UnixStream, u64) {
     let operator: operator::Client = FromClientHook::new(connected.root.hook);
     let opened: OwnedFd = std::fs::File::open(folder).expect("the folder is there").into();
     let path = folder.to_str().expect("a plain path").to_owned();
-    let resource = Resource { kind: ResourceKind::Folder, name: "folder".to_owned(), token: 1, path };
+    let identity = Identity::of(opened.as_fd()).expect("it is a folder");
+    let resource = Resource { token: 1, path, identity, ..Resource::new(ResourceKind::Folder, "folder") };
     door.resource(resource, opened.as_fd()).await.expect("the door takes it");
     let mut open = operator.open_request();
     open.get().set_label("mine");

@@ -49,8 +49,7 @@ impl Process {
         let begin = Begin { process: 1, setup, resources: resources.len() as u16, reduced: false };
         process.say(&ToVat::Begin(begin), None);
         for (name, descriptor) in resources {
-            let resource =
-                Resource { kind: ResourceKind::Memory, name: (*name).to_owned(), token: 0, path: String::new() };
+            let resource = Resource::new(ResourceKind::Memory, name);
             process.say(&ToVat::Resource(resource), Some(*descriptor));
         }
         process

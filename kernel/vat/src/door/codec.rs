@@ -6,8 +6,8 @@ use schema::door_capnp as wire;
 
 use super::packet::{pack, unpack};
 use super::{
-    Badge, Begin, Confinement, DETAIL_LIMIT_BYTES, DoorError, FromVat, LABEL_LIMIT_BYTES, LAST_LIMIT_BYTES, Lease,
-    Link, Notice, PATH_LIMIT_BYTES, Resource, ToVat,
+    Badge, Begin, Confinement, DETAIL_LIMIT_BYTES, DoorError, FromVat, HANDLE_LIMIT_BYTES, Identity, LABEL_LIMIT_BYTES,
+    LAST_LIMIT_BYTES, Lease, Link, Notice, PATH_LIMIT_BYTES, Resource, ToVat,
 };
 use crate::words::{Method, Rights, clip};
 
@@ -39,7 +39,7 @@ impl ToVat {
         let mut message = message(match self {
             ToVat::Begin(begin) => begin.setup.len(),
             ToVat::Link(link) => link.label.len() + link.badge.len(),
-            ToVat::Resource(resource) => resource.name.len() + resource.path.len(),
+            ToVat::Resource(resource) => resource.variable_bytes(),
             ToVat::Notice(notice) => notice.label.len() + notice.detail.len(),
             ToVat::Stop => 0,
         });
@@ -72,7 +72,7 @@ impl FromVat {
     /// The packet for this message. Fails only where it does not fit into one.
     pub fn encode(&self) -> Result<Vec<u8>, DoorError> {
         let mut message = message(match self {
-            FromVat::Resource(resource) => resource.name.len() + resource.path.len(),
+            FromVat::Resource(resource) => resource.variable_bytes(),
             _ => LAST_LIMIT_BYTES,
         });
         let mut root = message.init_root::<wire::from_vat::Builder<'_>>();
@@ -137,21 +137,33 @@ impl Link {
 }
 
 impl Resource {
+    fn variable_bytes(&self) -> usize {
+        self.name.len() + self.path.len() + self.identity.handle.len()
+    }
+
     /// Into a message; also used in the control messages that hold one.
     pub fn write_to(&self, mut builder: wire::resource::Builder<'_>) {
         builder.set_kind(self.kind);
         builder.set_name(self.name.as_str());
         builder.set_token(self.token);
         builder.set_path(self.path.as_str());
+        builder.set_file_system(self.identity.file_system);
+        builder.set_handle(&self.identity.handle);
+        builder.set_inode(self.identity.inode);
     }
 
     /// From a message; also used in the control messages that hold one.
     pub fn read_from(reader: wire::resource::Reader<'_>) -> Result<Resource, DoorError> {
+        let handle = reader.get_handle()?.to_vec();
+        if handle.len() > HANDLE_LIMIT_BYTES {
+            return Err(DoorError::TooLong("handle"));
+        }
         Ok(Resource {
             kind: reader.get_kind()?,
             name: text(reader.get_name(), LABEL_LIMIT_BYTES, "resource name")?,
             token: reader.get_token(),
             path: text(reader.get_path(), PATH_LIMIT_BYTES, "path")?,
+            identity: Identity { file_system: reader.get_file_system(), handle, inode: reader.get_inode() },
         })
     }
 }

@@ -16,7 +16,8 @@ fn badge() -> Badge {
 }
 
 fn resource() -> Resource {
-    Resource { kind: ResourceKind::Folder, name: "folder".into(), token: 9, path: "/home/ada/docs".into() }
+    let identity = Identity { file_system: 7, handle: vec![1; HANDLE_LIMIT_BYTES], inode: u64::MAX };
+    Resource { token: 9, path: "/home/ada/docs".into(), identity, ..Resource::new(ResourceKind::Folder, "folder") }
 }
 
 fn all_to_vat() -> Vec<ToVat> {

@@ -121,7 +121,7 @@ fn folder(state: &State) -> Finding {
     let own = rustix::process::geteuid().as_raw();
     if !metadata.is_dir() {
         Finding::bad("state", format!("{} is not a folder", path.display()), "move it away, or use --state DIR")
-    } else if metadata.uid() != own && own != 0 {
+    } else if metadata.uid() != own {
         Finding::bad(
             "state",
             format!("{} belongs to uid {}, you are {own}", path.display(), metadata.uid()),

@@ -7,7 +7,7 @@ use clap::Args;
 use rustix::process::Signal;
 
 use crate::failure::{Doing as _, Failure, Outcome};
-use crate::node::{Node, run_on_node};
+use crate::node::{Node, is_up, run_on_node};
 use crate::state::{Holder, State};
 use crate::text::escape;
 use crate::{json, output};
@@ -36,6 +36,11 @@ pub(crate) fn run(state: &State, json: bool, command: &Down) -> Outcome {
     let parent = find(state.supervisor_lock())?;
     let kernel = find(state.kernel_lock())?;
     if parent.is_none() && kernel.is_none() {
+        if run_on_node(is_up(state))? {
+            return Err(Failure::new("the node runs, and its processes cannot be seen from here")
+                .because("another user started it, or it runs in another container")
+                .next("latch down there, as the user who started it"));
+        }
         return tell(state, json, "the node is not running", false);
     }
     let stopped = kernel.as_ref().is_none_or(|kernel| !command.kill && stop_in_order(state, kernel));

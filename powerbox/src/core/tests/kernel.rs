@@ -128,6 +128,16 @@ impl Kernel {
         });
     }
 
+    /// A process could not become its image, and said why.
+    pub(super) fn not_begun(&self, process: u64, last: &str) {
+        self.event(|event| {
+            let mut exited = event.init_exited();
+            exited.set_process(process);
+            exited.set_code(126);
+            exited.set_last(last);
+        });
+    }
+
     /// Answers the powerbox's first command: in pages of one of each, to be sure that all are read; of more where
     /// there are very many.
     pub(super) async fn give_inventory(&self, inventory: &Inventory) {
