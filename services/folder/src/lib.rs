@@ -19,8 +19,9 @@
 //! - **`sync` means on disk** (fsync); anything else is with the operating system when it returns.
 //! - **What is made is as visible as its directory**: to group and others it may be readable as far as the directory
 //!   around it is, and never writable.
-//! - **No caller holds up another** ([`disk`]): what may wait for the disk leaves the RPC thread, within bounds for each link.
-//!   What one link can hold open is bounded ([`open_count`]); beyond that a call fails as overloaded.
+//! - **No caller holds up another** ([`disk`]): whatever may wait for a file system leaves the RPC thread, within bounds for
+//!   each grant. So a mount inside the folder that does not answer ([`local`]) holds up nobody but those who use it. What one
+//!   grant can hold open is bounded ([`open_count`]); beyond that a call fails as overloaded.
 //! - **After a cut** no work begins any more. A single read or write that was with the operating system at that moment
 //!   ends there, and the end of the link is confirmed after it.
 //! - **Streams** hold a bounded number of bytes (the engine's window and one chunk) for a reader that is slow.
@@ -28,17 +29,22 @@
 //! # What is not
 //! - Names are looked at in turn, so a directory that changes while it is listed is seen at different moments.
 //! - A write that fails in the middle (a full disk) leaves what was written.
+//! - What comes between a program and its local files on the whole machine, as a scanner that lets nothing be opened before it
+//!   has looked, comes between this service and them: all wait for it.
 //! - Whoever else may use the folder sees and changes the same files at the same time. Nothing is locked.
 #![forbid(unsafe_code)]
 
 pub mod change;
 pub mod content;
 pub mod disk;
+pub mod held;
 pub mod limits;
 pub mod list;
+pub mod local;
 pub mod metadata;
 pub mod open_count;
 pub mod path;
+mod per_grant;
 pub mod place;
 pub mod problem;
 pub mod resolve;

@@ -14,19 +14,25 @@ pub const PAGE_LIMIT_BYTES: usize = 256 << 10;
 /// What an entry counts beside its name. See [`PAGE_LIMIT_BYTES`].
 pub const ENTRY_OVERHEAD_BYTES: usize = 64;
 
-/// Files and directories that one link may hold open: a search with many files in flight over a deep tree holds some
+/// Files and directories that one grant may hold open: a search with many files in flight over a deep tree holds some
 /// hundreds; more than this is an app that drops nothing.
-pub const OPEN_PER_LINK: usize = 1_024;
+pub const OPEN_PER_GRANT: usize = 1_024;
 
 /// The part of this process's descriptors that files and directories may have: a quarter, 4,096 of the 16,384 that the
 /// kernel gives a service. Links have the rest, since a new link that finds none left ends the process.
 pub const OPEN_PART: usize = 4;
 
-/// Disk operations at once in this process: what keeps the queue of a fast disk (32 deep) half full, at a stack each.
-pub const DISK_OPERATIONS: usize = 16;
+/// Disk operations at once in this process, a thread each: as many as the runtime has threads for (tokio's 512, half of what
+/// the kernel lets this process have). Threads are made when they are needed, and end after some seconds without work.
+pub const DISK_OPERATIONS: usize = 512;
 
-/// Disk operations at once of one link, so that three others still find room beside one that asks without end.
-pub const DISK_OPERATIONS_PER_LINK: usize = DISK_OPERATIONS / 4;
+/// Disk operations at once of one grant. They may all wait for a file system that never answers, also after the grant was
+/// cut; so this many grants of one folder can do that, 128, before anybody else waits for them, each of which a person gave.
+/// Eight busy ones keep the queue of a fast disk (32 deep) full.
+pub const DISK_OPERATIONS_PER_GRANT: usize = DISK_OPERATIONS / 128;
+
+/// A file whose size the system does not know beforehand (those of /proc) is read in pieces of this size.
+pub const UNSIZED_READ_BYTES: usize = 16 << 10;
 
 /// One chunk of `readTo`: as large as the engine's window of a stream, so that one is read while another is on its
 /// way. 128 and 256 KiB were measured no faster, and hold more for each slow reader.

@@ -3,17 +3,16 @@
 //! this same directory, or an error; it can show nothing else.
 
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
-use std::sync::PoisonError;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, RawDir, RawDirEntry, SeekFrom};
+use rustix::fs::{AtFlags, RawDir, RawDirEntry, SeekFrom, StatxFlags};
 use rustix::io::Errno;
 
 use crate::limits::{ENTRY_OVERHEAD_BYTES, PAGE_LIMIT_BYTES, PAGE_LIMIT_ENTRIES};
 use crate::metadata::Metadata;
 use crate::place::Place;
 use crate::problem::{Problem, Word};
-use crate::resolve::{Patience, patiently};
+use crate::resolve::{Patience, patiently, reopen_directory};
 
 /// What the system writes entries into; as much as the C library takes.
 const BUFFER_BYTES: usize = 32 << 10;
@@ -41,21 +40,26 @@ pub struct Entry {
 /// The page at the cursor: at most `limit` entries (0: as many as a page may have), at least one unless it is the last.
 pub fn page(place: &Place, cursor: u64, limit: usize) -> Result<Page, Problem> {
     let limit = if limit == 0 { PAGE_LIMIT_ENTRIES } else { limit.min(PAGE_LIMIT_ENTRIES) };
-    let page = {
-        // The position belongs to the descriptor, which every call on this directory shares.
-        let _position = place.position.lock().unwrap_or_else(PoisonError::into_inner);
-        rustix::fs::seek(place, SeekFrom::Start(cursor)).map_err(seeking)?;
-        read(place, cursor, limit)?
-    };
+    let page = at_cursor(place, cursor, limit);
+    // Why a directory cannot be read that was moved out does not matter.
     patiently(place.still_inside(Patience::Disk))?;
-    Ok(page)
+    page
 }
 
-fn read(place: &Place, cursor: u64, limit: usize) -> Result<Page, Problem> {
+fn at_cursor(place: &Place, cursor: u64, limit: usize) -> Result<Page, Problem> {
+    // The position belongs to the descriptor, which all calls on this directory share, so each has one of its own. They
+    // do not wait for each other: one may be at an entry that does not answer.
+    let directory = reopen_directory(place.as_fd())?;
+    rustix::fs::seek(&directory, SeekFrom::Start(cursor)).map_err(seeking)?;
+    let looked_at = if place.is_local() { AtFlags::STATX_DONT_SYNC } else { AtFlags::empty() };
+    read(&directory, looked_at, cursor, limit)
+}
+
+fn read(from: &OwnedFd, looked_at: AtFlags, cursor: u64, limit: usize) -> Result<Page, Problem> {
     let mut page = Page { cursor, ..Page::default() };
     let mut bytes = 0;
     let mut buffer = vec![MaybeUninit::uninit(); BUFFER_BYTES];
-    let mut directory = RawDir::new(place.as_fd(), &mut buffer);
+    let mut directory = RawDir::new(from.as_fd(), &mut buffer);
     while page.entries.len() < limit && bytes < PAGE_LIMIT_BYTES {
         let Some(found) = directory.next() else {
             page.end = true;
@@ -63,7 +67,7 @@ fn read(place: &Place, cursor: u64, limit: usize) -> Result<Page, Problem> {
         };
         let found = found.map_err(reading)?;
         page.cursor = found.next_entry_cookie();
-        if let Some(entry) = entry(place, &found)? {
+        if let Some(entry) = entry(from.as_fd(), looked_at, &found)? {
             bytes += entry.name.len() + ENTRY_OVERHEAD_BYTES;
             page.entries.push(entry);
         }
@@ -72,14 +76,17 @@ fn read(place: &Place, cursor: u64, limit: usize) -> Result<Page, Problem> {
 }
 
 /// Nothing for `.`, `..`, and for what was removed since its name was read.
-fn entry(place: &Place, found: &RawDirEntry<'_>) -> Result<Option<Entry>, Problem> {
+///
+/// In a local directory nothing but a mount point can need more than is in memory. What is there about that is enough to
+/// list it; so whatever is mounted there, the directory around it can be listed.
+fn entry(from: BorrowedFd<'_>, looked_at: AtFlags, found: &RawDirEntry<'_>) -> Result<Option<Entry>, Problem> {
     let name = found.file_name();
     if matches!(name.to_bytes(), b"." | b"..") {
         return Ok(None);
     }
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    let metadata = match rustix::fs::statat(place, name, flags) {
-        Ok(stat) => Metadata::of(&stat),
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | looked_at;
+    let metadata = match rustix::fs::statx(from, name, flags, StatxFlags::BASIC_STATS) {
+        Ok(stat) => Metadata::of_entry(&stat),
         Err(Errno::NOENT) => return Ok(None),
         // A directory that may be listed and not passed, or a mount that its owner keeps to himself.
         Err(Errno::ACCESS | Errno::PERM) => Metadata::of_unseen(found.file_type(), found.ino()),

@@ -1,6 +1,6 @@
 //! What is known about a file without reading it.
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{FileType, RawMode, Stat, Statx};
 use schema::filesystem_capnp::{Kind, metadata};
 
 /// Which file it is, while it exists: the same for all of its names.
@@ -49,14 +49,29 @@ impl Metadata {
     /// From what the system says.
     #[must_use]
     pub fn of(stat: &Stat) -> Metadata {
-        let kind = kind(FileType::from_raw_mode(stat.st_mode));
+        let modified_ns = nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+        let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
+        Metadata::new(stat.st_mode, size_bytes, modified_ns, Identity::of(stat))
+    }
+
+    /// The same of an entry that was looked at where it is listed.
+    #[must_use]
+    pub fn of_entry(stat: &Statx) -> Metadata {
+        let modified_ns = nanoseconds(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into());
+        let device = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+        let identity = Identity { device, inode: stat.stx_ino };
+        Metadata::new(stat.stx_mode.into(), stat.stx_size, modified_ns, identity)
+    }
+
+    fn new(mode: RawMode, size_bytes: u64, modified_ns: i64, identity: Identity) -> Metadata {
+        let kind = kind(FileType::from_raw_mode(mode));
         let regular = kind == Kind::File;
         Metadata {
             kind,
-            size_bytes: if regular { u64::try_from(stat.st_size).unwrap_or(0) } else { 0 },
-            modified_ns: nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
-            executable: regular && stat.st_mode & 0o111 != 0,
-            identity: Identity::of(stat).number(),
+            size_bytes: if regular { size_bytes } else { 0 },
+            modified_ns,
+            executable: regular && mode & 0o111 != 0,
+            identity: identity.number(),
         }
     }
 

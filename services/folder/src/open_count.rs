@@ -1,4 +1,4 @@
-//! How many descriptors are held open, by this process and by each link, and the bounds on both.
+//! How many descriptors are held open, by this process and by each grant, and the bounds on both.
 //!
 //! Every reference to a file or a directory is a descriptor: only that way does it stay the same file when names
 //! change. So an app that drops nothing would use up the descriptors of all.
@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::limits::{OPEN_PART, OPEN_PER_LINK};
+use crate::limits::{OPEN_PART, OPEN_PER_GRANT};
+use crate::per_grant::PerGrant;
 use crate::problem::{Problem, Word};
 
 /// Counts what is open in this process. One a process, handed down from `main`.
@@ -14,21 +15,26 @@ use crate::problem::{Problem, Word};
 pub struct OpenInProcess {
     count: Arc<AtomicUsize>,
     limit: usize,
+    grants: PerGrant<AtomicUsize>,
 }
 
 impl OpenInProcess {
     /// For a process that may have so many descriptors (the soft limit of RLIMIT_NOFILE).
     #[must_use]
     pub fn new(descriptor_limit: usize) -> OpenInProcess {
-        OpenInProcess { count: Arc::default(), limit: (descriptor_limit / OPEN_PART).max(1) }
+        OpenInProcess {
+            count: Arc::default(),
+            limit: (descriptor_limit / OPEN_PART).max(1),
+            grants: PerGrant::default(),
+        }
     }
 
-    /// A count for one more link, within this one.
+    /// The count of a grant, within this one.
     #[must_use]
-    pub fn link(&self) -> OpenOnLink {
-        // Two links that hold all they may leave room for others.
-        let limit = OPEN_PER_LINK.min(self.limit.div_ceil(3));
-        OpenOnLink { process: self.clone(), count: Arc::default(), limit }
+    pub fn grant(&self, grant: u64) -> OpenOfGrant {
+        // Two grants that hold all they may leave room for others.
+        let limit = OPEN_PER_GRANT.min(self.limit.div_ceil(3));
+        OpenOfGrant { process: self.clone(), count: self.grants.of(grant, AtomicUsize::default), limit }
     }
 
     /// How many are open now.
@@ -38,18 +44,18 @@ impl OpenInProcess {
     }
 }
 
-/// Counts what is open through one link.
+/// Counts what is open through the links of one grant.
 #[derive(Clone, Debug)]
-pub struct OpenOnLink {
+pub struct OpenOfGrant {
     process: OpenInProcess,
     count: Arc<AtomicUsize>,
     limit: usize,
 }
 
-impl OpenOnLink {
+impl OpenOfGrant {
     /// Room for one descriptor; given back when the slot is dropped.
     pub fn take(&self) -> Result<OpenSlot, Problem> {
-        let on_link = Counted::take(&self.count, self.limit).ok_or_else(|| {
+        let of_grant = Counted::take(&self.count, self.limit).ok_or_else(|| {
             let limit = self.limit;
             Problem::new(Word::Overloaded, format!("{limit} files and directories are open here already: drop some"))
         })?;
@@ -57,14 +63,14 @@ impl OpenOnLink {
             let text = "all who use this folder hold all the files that it can keep open: drop some, or try later";
             Problem::new(Word::Overloaded, text)
         })?;
-        Ok(OpenSlot { _on_link: on_link, _in_process: in_process })
+        Ok(OpenSlot { _of_grant: of_grant, _in_process: in_process })
     }
 }
 
 /// Room for one descriptor.
 #[derive(Debug)]
 pub struct OpenSlot {
-    _on_link: Counted,
+    _of_grant: Counted,
     _in_process: Counted,
 }
 
@@ -91,14 +97,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_has_its_share_and_no_more() {
+    fn a_grant_has_its_share_and_no_more() {
         let process = OpenInProcess::new(OPEN_PART * 9);
-        let (greedy, other) = (process.link(), process.link());
+        let (greedy, other) = (process.grant(1), process.grant(2));
         let mut held: Vec<OpenSlot> = (0..3).map(|_| greedy.take().expect("within its share")).collect();
         assert_eq!(greedy.take().expect_err("over its share").word(), Word::Overloaded);
         other.take().expect("others still have room");
         held.pop();
         greedy.take().expect("what is dropped can be taken again");
+        held.push(process.grant(1).take().expect("there is room"));
+        assert_eq!(process.grant(1).take().expect_err("over it on any link").word(), Word::Overloaded);
         drop(held);
         assert_eq!(process.now(), 0);
     }
@@ -106,14 +114,14 @@ mod tests {
     #[test]
     fn the_process_is_bounded_whoever_asks() {
         let process = OpenInProcess::new(OPEN_PART * 4);
-        let links: Vec<OpenOnLink> = (0..3).map(|_| process.link()).collect();
-        let held: Vec<OpenSlot> = (0..4).map(|turn| links[turn % 3].take().expect("room")).collect();
-        assert!(links[1].take().expect_err("full").to_string().contains("all who use this folder"));
+        let grants: Vec<OpenOfGrant> = (0..3).map(|grant| process.grant(grant)).collect();
+        let held: Vec<OpenSlot> = (0..4).map(|turn| grants[turn % 3].take().expect("room")).collect();
+        assert!(grants[1].take().expect_err("full").to_string().contains("all who use this folder"));
         assert_eq!(process.now(), held.len());
     }
 
     #[test]
     fn a_tiny_limit_still_serves_something() {
-        OpenInProcess::new(1).link().take().expect("one at least");
+        OpenInProcess::new(1).grant(1).take().expect("one at least");
     }
 }

@@ -22,7 +22,8 @@ use crate::problem::{Problem, Word};
 /// Whether a call may wait for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Only what the kernel has in memory: for the RPC thread. What would wait gives [`Stuck::WouldWait`].
+    /// Only what the kernel has in memory, from a directory on a local file system ([`crate::local`]): for the RPC thread.
+    /// What would wait, or cross a mount point, gives [`Stuck::WouldWait`].
     Memory,
     /// As long as it takes: for a disk thread.
     Disk,
@@ -31,7 +32,8 @@ pub enum Patience {
 /// Why there is no result.
 #[derive(Debug)]
 pub enum Stuck {
-    /// It would have to wait for the disk, or names changed at this moment: ask again with [`Patience::Disk`].
+    /// It would have to wait for the disk, or might have to, or names changed at this moment: ask again with
+    /// [`Patience::Disk`].
     WouldWait,
     /// It is refused, or failed.
     Problem(Problem),
@@ -111,6 +113,10 @@ pub fn open_file(
     rights: Rights,
     patience: Patience,
 ) -> Result<OwnedFd, Stuck> {
+    if patience == Patience::Memory && rights.complete().append {
+        // It may have to read a quota.
+        return Err(Stuck::WouldWait);
+    }
     for _ in 0..RESOLVE_TRIES {
         let seen = regular(&look(directory, path, true, patience)?)?;
         let file = open(directory, path.whole(), access(rights), Mode::empty(), patience)?;
@@ -196,8 +202,10 @@ fn open(
             Ok(descriptor) => return Ok(descriptor),
             // A rename or a mount happened during the walk.
             Err(Errno::AGAIN) if patience == Patience::Disk => {}
-            // EINVAL: before Linux 5.12, which has no RESOLVE_CACHED.
-            Err(Errno::AGAIN | Errno::INVAL) if patience == Patience::Memory => return Err(Stuck::WouldWait),
+            // EINVAL: before Linux 5.12, which has no RESOLVE_CACHED. EXDEV: a mount point, or a way out.
+            Err(Errno::AGAIN | Errno::INVAL | Errno::XDEV) if patience == Patience::Memory => {
+                return Err(Stuck::WouldWait);
+            }
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -213,7 +221,7 @@ fn open_once(
     patience: Patience,
 ) -> Result<OwnedFd, Errno> {
     let waiting = match patience {
-        Patience::Memory => ResolveFlags::CACHED,
+        Patience::Memory => ResolveFlags::CACHED | ResolveFlags::NO_XDEV,
         Patience::Disk => ResolveFlags::empty(),
     };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | waiting;

@@ -282,7 +282,7 @@ fn too_much_open_is_refused_and_what_is_dropped_makes_room() {
             capnp::ErrorKind::Overloaded
         );
         read(&held[0], 0, 1).await.expect("what is open still works");
-        let neighbour = connect(&folder, &badge(Rights::READ));
+        let neighbour = connect(&folder, &neighbour(Rights::READ));
         open_file(&neighbour.root, "file", Rights::READ).await.expect("and a neighbour is not in need");
         held.clear();
         // The release travels behind the drop and before this call.

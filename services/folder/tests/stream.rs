@@ -161,7 +161,10 @@ fn a_stream_that_is_dropped_before_its_end_leaves_what_came() {
         drop((sink, file));
         list(&client.root, 0, 0).await.unwrap();
         assert_eq!(tree.read("file"), b"first|");
-        assert_eq!(folder.open_now(), 0, "and the file is closed");
+        // And the file is closed, which nobody waits for.
+        while folder.open_now() > 0 {
+            tokio::task::yield_now().await;
+        }
     })
     .unwrap();
 }

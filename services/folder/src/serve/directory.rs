@@ -1,6 +1,6 @@
 //! `Directory`.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::Link;
 use super::file::File;
 use super::open_file::OpenFile;
 use super::order::Order;
+use crate::held::Held;
 use crate::list::Page;
 use crate::metadata::Metadata;
 use crate::path::RelativePath;
@@ -34,11 +35,13 @@ impl Directory {
         Directory { place, rights, link, order: Order::default() }
     }
 
-    /// Looks something up: at once where the system has it in memory, else on a disk thread.
-    async fn look<T, W>(&self, work: W) -> Result<T, Problem>
+    /// Looks something up: at once where the system has it in memory, else on a disk thread. There also `keep` makes of it
+    /// what the call returns.
+    async fn look<T, R, W, K>(&self, work: W, keep: K) -> Result<R, Problem>
     where
-        T: Send + 'static,
+        R: Send + 'static,
         W: Fn(&Place, Patience) -> Result<T, Stuck> + Send + 'static,
+        K: FnOnce(T, Patience) -> R + Send + 'static,
     {
         let turn = self.order.look().await;
         let inside = move |place: &Place, patience| {
@@ -46,16 +49,25 @@ impl Directory {
             place.still_inside(patience)?;
             Ok(found)
         };
-        match inside(&self.place, Patience::Memory) {
-            Err(Stuck::WouldWait) => {}
-            result => return resolve::patiently(result),
+        if self.place.is_local() {
+            match inside(&self.place, Patience::Memory) {
+                Err(Stuck::WouldWait) => {}
+                result => return Ok(keep(resolve::patiently(result)?, Patience::Memory)),
+            }
         }
         let place = self.place.clone();
         let waiting = move || {
             let _turn = turn;
-            resolve::patiently(inside(&place, Patience::Disk))
+            Ok(keep(resolve::patiently(inside(&place, Patience::Disk))?, Patience::Disk))
         };
         self.link.disk.run(waiting).await
+    }
+
+    /// What holds open what is opened. It is made where that was opened, so that nothing is closed where nobody may wait,
+    /// should the call have gone.
+    fn hold(&self) -> Result<impl FnOnce(OwnedFd, Patience) -> Held + Send + use<>, Problem> {
+        let (slot, disk) = (self.link.open.take()?, self.link.disk.clone());
+        Ok(move |descriptor, patience| Held::new(descriptor, patience, disk, slot))
     }
 
     /// Changes something, on a disk thread.
@@ -112,7 +124,7 @@ impl Server for Directory {
             };
             Ok(Metadata::of(&stat))
         };
-        self.look(stat).await?.write_to(results.get().init_metadata());
+        self.look(stat, |metadata, _| metadata).await?.write_to(results.get().init_metadata());
         Ok(())
     }
 
@@ -126,10 +138,10 @@ impl Server for Directory {
         let place = match RelativePath::or_here(params.get_path()?)? {
             None => self.place.clone(),
             Some(path) => {
-                let slot = self.link.open.take()?;
+                let hold = self.hold()?;
                 let levels = path.levels();
                 let open = move |place: &Place, patience| resolve::open_directory(place.as_fd(), &path, patience);
-                Arc::new(Place::below(&self.place, self.look(open).await?, slot, levels)?)
+                Arc::new(Place::below(&self.place, self.look(open, hold).await?, levels))
             }
         };
         let mut results = results.get();
@@ -146,9 +158,9 @@ impl Server for Directory {
         let params = params.get()?;
         let rights = narrow(self.rights, Rights::read_from(params.get_rights()?))?;
         let path = RelativePath::new(params.get_path()?)?;
-        let slot = self.link.open.take()?;
+        let hold = self.hold()?;
         let open = move |place: &Place, patience| resolve::open_file(place.as_fd(), &path, rights, patience);
-        let file = OpenFile::new(self.look(open).await?, slot);
+        let file = OpenFile::new(self.look(open, hold).await?);
         let mut results = results.get();
         results.set_file(self.link.exports.export(File::new(file, rights, self.link.clone())));
         rights.write_to(results.init_rights());
@@ -163,11 +175,14 @@ impl Server for Directory {
         need(self.rights, Act::Append)?;
         let params = params.get()?;
         let (path, exclusive, rights) = (RelativePath::new(params.get_path()?)?, params.get_exclusive(), self.rights);
-        let slot = self.link.open.take()?;
-        let create = move |place: &Place| change::create_file(place, &path, rights, exclusive);
+        let hold = self.hold()?;
+        let create = move |place: &Place| {
+            let (file, created) = change::create_file(place, &path, rights, exclusive)?;
+            Ok((hold(file, Patience::Disk), created))
+        };
         let (file, created) = self.change(create).await?;
         let mut results = results.get();
-        results.set_file(self.link.exports.export(File::new(OpenFile::new(file, slot), rights, self.link.clone())));
+        results.set_file(self.link.exports.export(File::new(OpenFile::new(file), rights, self.link.clone())));
         results.set_created(created);
         Ok(())
     }
@@ -180,9 +195,9 @@ impl Server for Directory {
         need(self.rights, Act::Append)?;
         let path = RelativePath::new(params.get()?.get_path()?)?;
         let levels = path.levels();
-        let slot = self.link.open.take()?;
-        let made = self.change(move |place| change::make_directory(place, &path)).await?;
-        let place = Arc::new(Place::below(&self.place, made, slot, levels)?);
+        let hold = self.hold()?;
+        let make = move |place: &Place| Ok(hold(change::make_directory(place, &path)?, Patience::Disk));
+        let place = Arc::new(Place::below(&self.place, self.change(make).await?, levels));
         results.get().set_directory(self.export(place, self.rights));
         Ok(())
     }

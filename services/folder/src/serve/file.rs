@@ -12,7 +12,6 @@ use super::open_file::OpenFile;
 use super::sink::{At, Sink};
 use crate::content;
 use crate::limits::{STREAM_CHUNK_BYTES, TRANSFER_LIMIT_BYTES};
-use crate::metadata::Metadata;
 use crate::problem::{Problem, Word};
 use crate::rights::{Act, need};
 
@@ -31,13 +30,9 @@ impl File {
     /// Sends one chunk of the file from `offset`, at most `limit` bytes: as many as it says, 0 at the end of the file.
     async fn send_chunk(&self, offset: u64, limit: usize, sink: &byte_stream::Client) -> Result<usize, Error> {
         let turn = self.file.look().await;
-        let ahead = self.file.ahead(offset, limit)?;
         let mut request = sink.write_request();
-        let sent = if ahead == 0 {
-            let bytes = self.file.read_unsized(&self.link, turn, offset, limit).await?;
-            request.get().set_bytes(&bytes);
-            bytes.len()
-        } else {
+        let sent = if let Some(size) = self.file.size()? {
+            let ahead = content::ahead(size, offset, limit);
             let buffer = request.get().init_bytes(fits_a_message(ahead));
             let read = self.file.read_into(&self.link, turn, offset, buffer).await?;
             if read < ahead {
@@ -47,6 +42,10 @@ impl File {
                 request.get().set_bytes(&bytes);
             }
             read
+        } else {
+            let piece = self.file.piece(&self.link, turn, offset, limit).await?;
+            request.get().set_bytes(&piece.bytes);
+            piece.bytes.len()
         };
         if sent > 0 {
             // Ready as long as what is on the way fits the stream's window, so a slow reader slows this loop.
@@ -59,8 +58,8 @@ impl File {
 impl Server for File {
     async fn stat(self: Rc<Self>, _: file::StatParams, mut results: file::StatResults) -> Result<(), Error> {
         need(self.rights, Act::Read)?;
-        let _turn = self.file.look().await;
-        Metadata::of(&self.file.stat()?).write_to(results.get().init_metadata());
+        let turn = self.file.look().await;
+        self.file.metadata(&self.link, turn).await?.write_to(results.get().init_metadata());
         Ok(())
     }
 
@@ -69,25 +68,22 @@ impl Server for File {
         let (offset, length) = (params.get()?.get_offset(), params.get()?.get_length());
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(TRANSFER_LIMIT_BYTES);
         let turn = self.file.look().await;
-        let ahead = self.file.ahead(offset, length)?;
         let mut results = results.get();
-        let read = if ahead == 0 {
-            let bytes = self.file.read_unsized(&self.link, turn, offset, length).await?;
-            results.set_bytes(&bytes);
-            bytes.len()
-        } else {
-            let buffer = results.reborrow().init_bytes(fits_a_message(ahead));
-            let read = self.file.read_into(&self.link, turn, offset, buffer).await?;
-            if read < ahead {
-                // It was cut meanwhile.
-                let bytes = buffer[..read].to_vec();
-                results.set_bytes(&bytes);
-            }
-            read
+        let Some(size) = self.file.size()? else {
+            let piece = self.file.piece(&self.link, turn, offset, length).await?;
+            results.set_bytes(&piece.bytes);
+            results.set_end(piece.end);
+            return Ok(());
         };
-        // A file without a size ends where reading finds nothing.
-        let ended = self.file.size()? <= offset.saturating_add(read as u64) && (read == 0 || ahead > 0);
-        results.set_end(ended);
+        let ahead = content::ahead(size, offset, length);
+        let buffer = results.reborrow().init_bytes(fits_a_message(ahead));
+        let read = self.file.read_into(&self.link, turn, offset, buffer).await?;
+        if read < ahead {
+            // It was cut meanwhile.
+            let bytes = buffer[..read].to_vec();
+            results.set_bytes(&bytes);
+        }
+        results.set_end(self.file.size()?.is_some_and(|size| size <= offset.saturating_add(read as u64)));
         Ok(())
     }
 

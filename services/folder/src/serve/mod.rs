@@ -16,7 +16,7 @@ use schema::filesystem_capnp;
 use vat::{Badge, Exports};
 
 use crate::disk::{Disk, DiskOfLink};
-use crate::open_count::{OpenInProcess, OpenOnLink};
+use crate::open_count::{OpenInProcess, OpenOfGrant};
 use crate::place::Place;
 use crate::problem::{Problem, Word};
 use crate::resolve;
@@ -34,7 +34,7 @@ pub struct Folder {
 pub(crate) struct Link {
     exports: Exports,
     disk: DiskOfLink,
-    open: OpenOnLink,
+    open: OpenOfGrant,
 }
 
 impl Folder {
@@ -44,7 +44,7 @@ impl Folder {
         resolve::probe(directory)?;
         // Whoever opened it may have done so with O_PATH: what is listed here is opened here.
         let readable = resolve::reopen_directory(directory)?;
-        let top = Arc::new(Place::top(readable, None));
+        let top = Arc::new(Place::top(readable)?);
         Ok(Folder { top, disk: Disk::new(), open: OpenInProcess::new(descriptor_limit) })
     }
 
@@ -59,8 +59,8 @@ impl Folder {
         if badge.interface != filesystem_capnp::directory::Client::TYPE_ID {
             return Err(Problem::new(Word::NotFound, "this service has one object: its folder, as a Directory"));
         }
-        let link =
-            Rc::new(Link { exports: exports.clone(), disk: self.disk.link(exports.work()), open: self.open.link() });
+        let disk = self.disk.link(badge.grant, exports.work());
+        let link = Rc::new(Link { exports: exports.clone(), disk, open: self.open.grant(badge.grant) });
         let root = Directory::new(self.top.clone(), badge.rights.complete(), link);
         let root: filesystem_capnp::directory::Client = exports.export(root);
         Ok(Client::new(root.into_client_hook()))

@@ -1,33 +1,25 @@
 //! An open regular file, shared by all who read, write and stream it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::Link;
 use super::order::{Changing, Looking, Order};
-use crate::content;
-use crate::open_count::OpenSlot;
+use crate::content::{self, Piece};
+use crate::held::Held;
+use crate::metadata::Metadata;
 use crate::problem::Problem;
-
-/// A file whose size the system does not know beforehand (those of /proc) is read in pieces of this size.
-const UNSIZED_READ_BYTES: usize = 16 << 10;
 
 /// The open file. It is closed when the last who uses it has gone.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenFile {
-    shared: Arc<Shared>,
+    held: Arc<Held>,
     order: Order,
 }
 
-#[derive(Debug)]
-struct Shared {
-    descriptor: OwnedFd,
-    _slot: OpenSlot,
-}
-
 impl OpenFile {
-    pub(crate) fn new(descriptor: OwnedFd, slot: OpenSlot) -> OpenFile {
-        OpenFile { shared: Arc::new(Shared { descriptor, _slot: slot }), order: Order::default() }
+    pub(crate) fn new(held: Held) -> OpenFile {
+        OpenFile { held: Arc::new(held), order: Order::default() }
     }
 
     /// Waits for the turn of a call that looks.
@@ -41,23 +33,17 @@ impl OpenFile {
     }
 
     /// What the system says about it.
-    pub(crate) fn stat(&self) -> Result<rustix::fs::Stat, Problem> {
-        Ok(rustix::fs::fstat(&self.shared.descriptor)?)
+    pub(crate) async fn metadata(&self, link: &Link, turn: Looking) -> Result<Metadata, Problem> {
+        let metadata = |file: BorrowedFd<'_>| Ok(Metadata::of(&rustix::fs::fstat(file)?));
+        if self.held.is_local() { metadata(self.held.as_fd()) } else { self.work(link, turn, metadata).await }
     }
 
-    /// Bytes in it now.
-    pub(crate) fn size(&self) -> Result<u64, Problem> {
-        content::size(self.shared.descriptor.as_fd())
+    /// Bytes in it now; nothing where only a disk thread may ask.
+    pub(crate) fn size(&self) -> Result<Option<u64>, Problem> {
+        self.held.is_local().then(|| content::size(self.held.as_fd())).transpose()
     }
 
-    /// How many bytes there are from `offset` on, `limit` at most: by this much a reply is made large before it is
-    /// read into. Reading may find fewer.
-    pub(crate) fn ahead(&self, offset: u64, limit: usize) -> Result<usize, Problem> {
-        let left = self.size()?.saturating_sub(offset);
-        Ok(usize::try_from(left).unwrap_or(usize::MAX).min(limit))
-    }
-
-    /// Reads until the buffer is full or the file ends, and says how much that is.
+    /// Reads until the buffer, which is as long as [`content::ahead`] says, is full or the file ends, and says how much that is.
     pub(crate) async fn read_into(
         &self,
         link: &Link,
@@ -65,50 +51,37 @@ impl OpenFile {
         offset: u64,
         buffer: &mut [u8],
     ) -> Result<usize, Problem> {
-        if let Some(bytes) = content::read_in_memory(self.shared.descriptor.as_fd(), offset, buffer) {
+        if let Some(bytes) = content::read_in_memory(self.held.as_fd(), offset, buffer) {
             return Ok(bytes);
         }
-        let bytes = self.read_from_disk(link, turn, offset, buffer.len()).await?;
+        let length = buffer.len();
+        let reading = move |file: BorrowedFd<'_>| {
+            let mut bytes = vec![0; length];
+            let read = content::read(file, offset, &mut bytes)?;
+            bytes.truncate(read);
+            Ok(bytes)
+        };
+        let bytes = self.work(link, turn, reading).await?;
         buffer[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
     }
 
-    /// For a file that has bytes beyond the size that the system gives for it: those of /proc, or one that grew just now.
-    pub(crate) async fn read_unsized(
-        &self,
-        link: &Link,
-        turn: Looking,
-        offset: u64,
-        limit: usize,
-    ) -> Result<Vec<u8>, Problem> {
-        let mut buffer = vec![0; limit.min(UNSIZED_READ_BYTES)];
-        let read = self.read_into(link, turn, offset, &mut buffer).await?;
-        buffer.truncate(read);
-        Ok(buffer)
+    /// Reads on a disk thread, at most `limit` bytes.
+    pub(crate) async fn piece(&self, link: &Link, turn: Looking, offset: u64, limit: usize) -> Result<Piece, Problem> {
+        self.work(link, turn, move |file| content::piece(file, offset, limit)).await
     }
 
-    async fn read_from_disk(&self, link: &Link, turn: Looking, offset: u64, length: usize) -> Result<Vec<u8>, Problem> {
-        let shared = self.shared.clone();
-        let reading = move || {
-            let _turn = turn;
-            let mut buffer = vec![0; length];
-            let read = content::read(shared.descriptor.as_fd(), offset, &mut buffer)?;
-            buffer.truncate(read);
-            Ok(buffer)
-        };
-        link.disk.run(reading).await
-    }
-
-    /// Does what changes the file, on a disk thread.
-    pub(crate) async fn work<T, W>(&self, link: &Link, turn: Changing, work: W) -> Result<T, Problem>
+    /// Does work that may wait, on a disk thread, in its turn.
+    pub(crate) async fn work<O, T, W>(&self, link: &Link, turn: O, work: W) -> Result<T, Problem>
     where
+        O: Send + 'static,
         T: Send + 'static,
-        W: FnOnce(std::os::fd::BorrowedFd<'_>) -> Result<T, Problem> + Send + 'static,
+        W: FnOnce(BorrowedFd<'_>) -> Result<T, Problem> + Send + 'static,
     {
-        let shared = self.shared.clone();
+        let held = self.held.clone();
         let working = move || {
             let _turn = turn;
-            work(shared.descriptor.as_fd())
+            work(held.as_fd())
         };
         link.disk.run(working).await
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use folder_service::content;
-use folder_service::open_count::OpenInProcess;
+use folder_service::held::Held;
 use folder_service::path::RelativePath;
 use folder_service::place::Place;
 use folder_service::problem::{Problem, Word};
@@ -61,8 +61,7 @@ impl Tree {
     /// A directory below the top, as `openDirectory` opens it.
     pub fn open(&self, name: &str) -> Place {
         let descriptor = resolve::open_directory(self.top.as_fd(), &path(name), Patience::Disk).unwrap();
-        let slot = OpenInProcess::new(1_024).link().take().unwrap();
-        Place::below(&self.top, descriptor, slot, path(name).levels()).unwrap()
+        Place::below(&self.top, Held::of_process(descriptor), path(name).levels())
     }
 
     /// Whether this user may mount: a small file system in memory on a directory of the folder.
@@ -86,7 +85,7 @@ impl Drop for Tree {
 
 pub fn top_at(folder: &Path) -> Arc<Place> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Arc::new(Place::top(rustix::fs::open(folder, flags, Mode::empty()).unwrap(), None))
+    Arc::new(Place::top(rustix::fs::open(folder, flags, Mode::empty()).unwrap()).unwrap())
 }
 
 pub fn path(text: &str) -> RelativePath {

@@ -51,6 +51,11 @@ pub fn badge(rights: Rights) -> Badge {
     }
 }
 
+/// The badge of another grant of the same folder.
+pub fn neighbour(rights: Rights) -> Badge {
+    Badge { grant: 8, ..badge(rights) }
+}
+
 pub fn connect(folder: &Folder, badge: &Badge) -> Client {
     let (here, there) = pair(64 << 10);
     let cutter = there.cutter();
