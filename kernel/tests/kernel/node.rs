@@ -135,6 +135,31 @@ fn a_state_that_others_can_enter_is_refused() {
 }
 
 #[test]
+fn not_even_root_follows_the_names_in_another_users_state() {
+    use std::os::unix::fs::DirBuilderExt;
+    if !support::is_root() {
+        eprintln!("not run: only root is let into another user's state");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (state, planted) = (folder.path().join("state"), folder.path().join("planted"));
+    std::fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
+    for name in ["lock", "kernel.log"] {
+        std::os::unix::fs::symlink(&planted, state.join(name)).unwrap();
+    }
+    std::os::unix::fs::chown(&state, Some(12_345), Some(12_345)).unwrap();
+    let refused = support::kernel(&state, folder.path()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("belongs to user 12345") && said.contains("start as that user"), "{said}");
+    assert!(!planted.exists(), "nothing was made where the names lead");
+    // Not even where it is root's own.
+    std::os::unix::fs::chown(&state, Some(0), Some(0)).unwrap();
+    assert_eq!(support::kernel(&state, folder.path()).output().unwrap().status.code(), Some(1));
+    assert!(!planted.exists());
+}
+
+#[test]
 fn without_images_it_says_where_it_looked() {
     let folder = tempfile::tempdir().unwrap();
     let refused = support::kernel(&folder.path().join("state"), folder.path()).output().unwrap();
