@@ -15,14 +15,14 @@ pub(super) const RUSTC: &str = "rustc";
 
 /// Packages that are asked for by name.
 const PACKAGES: &[&str] = &["rustc-web", "libstd-rust-web-dev", "rust-web-src", "wasi-libc"];
-/// What of their dependencies is not already part of any Debian that compiles C: the compiler's own libraries.
-const LIBRARIES: &[&str] = &["libstd-rust-web", "libllvm"];
+/// Libraries that are part of any Debian that compiles C, and must be the system's own: its loader goes with them.
+const OF_THE_SYSTEM: &[&str] = &["libc6", "libgcc-s1"];
 
 /// Finds its own folder, so that the whole can be moved.
 const RUSTC_SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
 set -- "$here/root/usr/bin/rustc" "$@"
-LD_LIBRARY_PATH=$(echo "$here"/root/usr/lib/*-linux-gnu) exec "$@"
+LD_LIBRARY_PATH=$(echo "$here"/root/usr/lib/*-linux-gnu):$(echo "$here"/root/lib/*-linux-gnu) exec "$@"
 "#;
 
 /// `build-std` is of an unstable cargo: the bootstrap variable lets the stable one do it. The linker comes with the
@@ -87,10 +87,16 @@ fn closure(packages: &[&str]) -> Result<BTreeSet<String>, String> {
         if found.contains(&package) {
             continue;
         }
-        waiting.extend(depends(&package)?.into_iter().filter(|name| LIBRARIES.iter().any(|own| name.starts_with(own))));
+        waiting.extend(depends(&package)?.into_iter().filter(|name| is_library(name)));
         found.insert(package);
     }
     Ok(found)
+}
+
+/// Whether a dependency is a library that programs run with, and not part of the system anyway. Names that no package has,
+/// only provides, stand in angle brackets.
+fn is_library(name: &str) -> bool {
+    name.starts_with("lib") && !name.ends_with("-dev") && !OF_THE_SYSTEM.contains(&name)
 }
 
 fn depends(package: &str) -> Result<Vec<String>, String> {
