@@ -27,7 +27,7 @@ pub fn package(name: &str) -> PathBuf {
 ///
 /// # Panics
 /// Long after it should have happened: a test that waits for ever tells nothing.
-pub fn until(what: &str, happened: impl Fn() -> bool) {
+pub fn until(what: &str, mut happened: impl FnMut() -> bool) {
     const LOOKS: usize = 3_000;
     for _ in 0..LOOKS {
         if happened() {

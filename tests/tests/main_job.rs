@@ -225,3 +225,22 @@ fn kill(pid: u64) {
     let status = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status().expect("kill runs");
     assert!(status.success(), "no process {pid}");
 }
+
+#[test]
+fn an_app_whose_reader_has_gone_ends() {
+    use std::io::BufRead;
+    let node = Node::start();
+    node.expect(["install".as_ref(), tests::package("search").as_os_str(), "--trust".as_ref()]);
+    let folder = node.scratch().join("long");
+    std::fs::create_dir(&folder).expect("room for a folder");
+    std::fs::write(folder.join("long.txt"), "needle\n".repeat(1_000_000)).expect("room for a file");
+    let grant = format!("folder=host:{},ro", folder.display());
+    let mut run = node.latch(["run", "search", "--grant", &grant, "--", "needle"]);
+    run.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut run = run.stdout(std::process::Stdio::piped()).spawn().expect("latch runs");
+    let mut output = std::io::BufReader::new(run.stdout.take().expect("its output is a pipe"));
+    output.read_line(&mut String::new()).expect("the first match comes");
+    drop(output);
+    // As `latch run … | head -1` does; it used to wait for ever.
+    tests::until("latch still runs", || run.try_wait().is_ok_and(|ended| ended.is_some()));
+}

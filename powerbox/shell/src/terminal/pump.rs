@@ -73,11 +73,13 @@ fn is_ready(descriptor: &impl AsFd) -> bool {
 /// Carries the app's output to ours, until either ends. `raw`: a terminal gets every byte as it is.
 pub(crate) fn output(link: UnixStream, to: Output, gate: Gate, raw: bool) -> JoinHandle<()> {
     std::thread::spawn(move || {
-        // Our reader has gone, or the app has: dropping the link tells the app.
         let _ = match to {
             Output::Standard => carry_output(&link, Patient(io::stdout()), io::stdout().is_terminal(), &gate, raw),
             Output::Error => carry_output(&link, Patient(io::stderr()), io::stderr().is_terminal(), &gate, raw),
         };
+        // The app has gone, or our reader has, and the app is to hear of it: dropping the link is not enough, for the kernel
+        // has a duplicate of this end.
+        let _ = link.shutdown(std::net::Shutdown::Both);
     })
 }
 
