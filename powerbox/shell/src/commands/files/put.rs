@@ -73,9 +73,9 @@ async fn store(
             .map_err(|failure| failure.next("the part that came stays: nothing can be removed there"));
     }
     let partial = [path, format!(".{}.part", std::process::id()).as_bytes()].concat();
-    let file = create(root, &partial).await?;
-    // Once all of it is there it takes its place, whatever the person wants by then.
-    let filled = unless_told_to_end(fill(&file, source, progress)).await;
+    // Who tells it to end is heard from before there is anything to leave behind. Once all of it is there it takes its place,
+    // whatever the person wants by then.
+    let filled = unless_told_to_end(async { fill(&create(root, &partial).await?, source, progress).await }).await;
     let stored = match filled {
         Ok(bytes) => settle(root, &partial, path, replace).await.map(|()| bytes),
         Err(failure) => Err(failure),
