@@ -63,6 +63,10 @@ interface Session {
   # by then. Idempotent by amount: whoever lost an answer asks again and gets the same. An answer without more that gives
   # nothing new means that the budget is used up. Fails where the link is not known, or nothing can be recorded now: ask
   # again while the link is open.
+
+  trouble @6 (text :Text) -> ();
+  # From a service: what people should know and act on, such as that a read failed, where, and what to do. Recorded and
+  # shown in `status`; at most 300 bytes. The same words again within a minute are dropped.
 }
 
 struct Usage {

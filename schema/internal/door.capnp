@@ -49,6 +49,15 @@ struct Badge {
   methods @6 :List(Common.Method);   # empty: all
   peer @7 :Peer;
   holder @8 :Text;           # for people: "search#1", "shell"
+  object @9 :Text;           # which of its objects a service that has several is to serve, in its own words: "/notes",
+                             # "store". Empty where it has one
+  accounts @10 :List(Account);   # whose room what is stored over this link takes, from the grant outwards; empty: no quota
+}
+
+struct Account {
+  # A grant with a quota: what is stored on it, or on grants below it, is counted against it.
+  grant @0 :UInt64;
+  quotaBytes @1 :UInt64;
 }
 
 enum Peer { app @0; service @1; shell @2; powerbox @3; }

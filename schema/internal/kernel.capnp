@@ -8,7 +8,7 @@
 using Common = import "../common.capnp";
 using Door = import "door.capnp";
 
-enum Image { powerbox @0; folder @1; sandbox @2; compile @3; }
+enum Image { powerbox @0; folder @1; sandbox @2; compile @3; keys @4; storage @5; }
 
 struct Command {
   sequence @0 :UInt64;
@@ -27,7 +27,8 @@ struct Command {
 }
 
 struct Start {
-  # Descriptors on the packet are resources, in order, before those named in claims.
+  # Descriptors on the packet are resources, in order, before those named in claims. The images keys and storage are given
+  # their own folder of the state beside them, as the resource "state", and always have the same user.
   process @0 :UInt64;
   image @1 :Image;
   name @2 :Text;               # for people

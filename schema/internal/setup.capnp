@@ -42,3 +42,5 @@ struct FolderSetup {
   path @0 :Text;             # for messages only
 }
 # Its one resource, "folder", is the directory.
+
+# The images keys and storage are told nothing. Their one resource, "state", is their own folder.

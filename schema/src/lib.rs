@@ -17,6 +17,8 @@ generated! {
     filesystem_capnp = "filesystem_capnp.rs",
     session_capnp = "session_capnp.rs",
     package_capnp = "package_capnp.rs",
+    keys_capnp = "keys_capnp.rs",
+    storage_capnp = "storage_capnp.rs",
     door_capnp = "internal/door_capnp.rs",
     kernel_capnp = "internal/kernel_capnp.rs",
     setup_capnp = "internal/setup_capnp.rs",

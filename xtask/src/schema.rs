@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Every schema, apart from those that only Latchkey's own processes use.
-const PUBLIC: &[&str] = &["common", "stream", "filesystem", "session", "package"];
+const PUBLIC: &[&str] = &["common", "stream", "filesystem", "session", "package", "keys", "storage"];
 /// Schemas that apps never see.
 const INTERNAL: &[&str] = &["door", "kernel", "setup", "operator", "log"];
 

@@ -71,7 +71,7 @@ fn confined() -> Result<bool, Box<dyn std::error::Error>> {
     let hoards = born.setup == b"hoard";
     let given = born.resources.into_iter().next();
     let (folder, file) = match profile {
-        Profile::Powerbox | Profile::Folder => (given, None),
+        Profile::Powerbox | Profile::Folder | Profile::Keys | Profile::Storage => (given, None),
         Profile::Sandbox | Profile::Compile => (None, given),
     };
     let told = String::from_utf8(born.setup).ok().filter(|text| text.starts_with('/')).map(PathBuf::from);

@@ -15,7 +15,9 @@ pub(crate) fn all(profile: Profile) -> Vec<Need> {
         ("grow", grow()),
     ];
     match profile {
-        Profile::Powerbox => needs.extend([("use its folder", folder("")), ("use its folder by a path", folder("/"))]),
+        Profile::Powerbox | Profile::Keys | Profile::Storage => {
+            needs.extend([("use its folder", folder("")), ("use its folder by a path", folder("/"))])
+        }
         Profile::Folder => needs.push(("use its folder", folder_at())),
         Profile::Sandbox => needs.push(("map machine code", machine_code())),
         Profile::Compile => {}

@@ -90,6 +90,8 @@ fn badge(clock: &SystemClock) -> Badge {
         methods: (0..2).map(|ordinal| Method { interface, ordinal }).collect(),
         peer: Peer::App,
         holder: "bench".into(),
+        object: String::new(),
+        accounts: Vec::new(),
     }
 }
 

@@ -22,6 +22,8 @@ pub const DETAIL_LIMIT_BYTES: usize = 300;
 pub const LABEL_LIMIT_BYTES: usize = 160;
 /// A path as Linux takes it.
 pub const PATH_LIMIT_BYTES: usize = 4_096;
+/// The longest name of an object of a service: a path in the store, as an offer names it, and no whole path of a system's.
+pub const OBJECT_LIMIT_BYTES: usize = 1_024;
 /// The longest handle of a file with its type, 4 bytes: `MAX_HANDLE_SZ` of Linux.
 pub const HANDLE_LIMIT_BYTES: usize = 4 + 128;
 
@@ -127,6 +129,19 @@ pub struct Badge {
     pub peer: Peer,
     /// Its name, for people: `search#1`.
     pub holder: String,
+    /// Which of its objects the service is to serve, in its own words; empty where it has one.
+    pub object: String,
+    /// Whose room what is stored over this link takes, from the grant outwards; empty: no quota.
+    pub accounts: Vec<Account>,
+}
+
+/// A grant with a quota, and what it may store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The grant.
+    pub grant: u64,
+    /// What it may have stored at once, with what hangs below it.
+    pub quota_bytes: u64,
 }
 
 /// A share of a budget, already recorded as spent.

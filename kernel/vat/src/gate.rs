@@ -229,6 +229,8 @@ mod tests {
             methods: Vec::new(),
             peer: Peer::App,
             holder: "search".into(),
+            object: String::new(),
+            accounts: Vec::new(),
         }
     }
 

@@ -3,8 +3,10 @@
 use crate::words::Method;
 use capnp::traits::HasTypeId;
 use schema::filesystem_capnp::{directory, file};
+use schema::keys_capnp::{keyring, signer, unsealer};
 use schema::operator_capnp::operator;
 use schema::session_capnp::session;
+use schema::storage_capnp::{reservation, store, stored_directory};
 use schema::stream_capnp::byte_stream;
 use std::fmt;
 
@@ -35,7 +37,21 @@ pub const INTERFACES: &[Interface] = &[
     Interface {
         id: session::Client::TYPE_ID,
         name: "Session",
-        methods: &["request", "decision", "list", "release", "report"],
+        methods: &["request", "decision", "list", "release", "report", "renew", "trouble"],
+    },
+    Interface {
+        id: stored_directory::Client::TYPE_ID,
+        name: "StoredDirectory",
+        methods: &["snapshot", "snapshots", "openSnapshot", "dropSnapshot", "room", "reserve"],
+    },
+    Interface { id: reservation::Client::TYPE_ID, name: "Reservation", methods: &["left"] },
+    Interface { id: store::Client::TYPE_ID, name: "Store", methods: &["status", "check", "compact", "root"] },
+    Interface { id: signer::Client::TYPE_ID, name: "Signer", methods: &["publicKey", "sign"] },
+    Interface { id: unsealer::Client::TYPE_ID, name: "Unsealer", methods: &["seal", "unseal"] },
+    Interface {
+        id: keyring::Client::TYPE_ID,
+        name: "Keyring",
+        methods: &["status", "create", "unlock", "lock", "protect", "rotate", "backup", "restore", "history"],
     },
     Interface { id: operator::Client::TYPE_ID, name: "Operator", methods: &[] },
 ];

@@ -32,6 +32,8 @@ fn badge() -> Badge {
         methods: vec![Method { interface: 7, ordinal: 0 }, Method { interface: 8, ordinal: 9 }],
         peer: Peer::App,
         holder: "search#1".into(),
+        object: String::new(),
+        accounts: Vec::new(),
     }
 }
 

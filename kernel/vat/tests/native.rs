@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use vat::bounds::RUNNING_LIMIT;
 use vat::door::{Badge, Begin, Carries, FromVat, Link, Notice, Resource, ResourceKind, Role, ToVat};
-use vat::native::{Born, Delivery, Door, Service, Stream, SystemClock, connect_operator, receive, send};
+use vat::native::{Born, Delivery, Door, Held, Service, Stream, SystemClock, connect_operator, receive, send};
 use vat::{Bounds, EndReason, Peer, Transport};
 
 fn run<F: Future>(future: F) -> F::Output {
@@ -310,13 +310,14 @@ fn a_service_serves_each_link_by_its_badge_and_confirms_and_reports_its_end() {
         let (kernel, process) = door();
         let asked = Rc::new(RefCell::new(Vec::new()));
         let seen = asked.clone();
-        let service = spawn_local(Service::serve(Door::new(process).unwrap(), move |badge, exports| {
-            seen.borrow_mut().push(badge.holder.clone());
-            if badge.holder == "missing" {
-                return Err(capnp::Error::failed("notFound: missing".into()));
-            }
-            Ok(exports.export::<KeeperClient, _>(Keeper::default()).0)
-        }));
+        let service =
+            spawn_local(Service::serve(Door::new(process).unwrap(), Held::default(), move |badge, exports| {
+                seen.borrow_mut().push(badge.holder.clone());
+                if badge.holder == "missing" {
+                    return Err(capnp::Error::failed("notFound: missing".into()));
+                }
+                Ok(exports.export::<KeeperClient, _>(Keeper::default()).0)
+            }));
         // a session first, as it comes in life
         let (sender, mut reports) = mpsc::unbounded_channel();
         let (session, _kept) =
@@ -376,7 +377,7 @@ fn a_service_confirms_an_end_when_the_work_that_goes_on_is_done_and_reports_it_b
         let (kernel, process) = door();
         let works = Rc::new(RefCell::new(None));
         let work = works.clone();
-        let service = spawn_local(Service::serve(Door::new(process).unwrap(), move |_, exports| {
+        let service = spawn_local(Service::serve(Door::new(process).unwrap(), Held::default(), move |_, exports| {
             *work.borrow_mut() = Some(exports.work());
             Ok(exports.export::<KeeperClient, _>(Keeper::default()).0)
         }));
@@ -422,7 +423,7 @@ async fn next_word(kernel: &Door) -> FromVat {
 fn a_service_ends_with_the_kernel() {
     run(async {
         let (kernel, process) = door();
-        let service = spawn_local(Service::serve(Door::new(process).unwrap(), |_, exports| {
+        let service = spawn_local(Service::serve(Door::new(process).unwrap(), Held::default(), |_, exports| {
             Ok(exports.export::<KeeperClient, _>(Keeper::default()).0)
         }));
         rustix::net::shutdown(&kernel, Shutdown::Both).unwrap();

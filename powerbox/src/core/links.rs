@@ -235,6 +235,8 @@ impl Core {
             methods: caveats.methods.clone(),
             peer,
             holder: holder_name(&granted.holder),
+            object: String::new(),
+            accounts: Vec::new(),
         })
     }
 
@@ -310,5 +312,7 @@ fn plain_badge() -> Badge {
         methods: Vec::new(),
         peer: Peer::Service,
         holder: String::new(),
+        object: String::new(),
+        accounts: Vec::new(),
     }
 }

@@ -126,6 +126,8 @@ fn badge() -> Vec<u8> {
         methods: Vec::new(),
         peer: Peer::Service,
         holder: "test".to_owned(),
+        object: String::new(),
+        accounts: Vec::new(),
     };
     badge.encode().unwrap()
 }

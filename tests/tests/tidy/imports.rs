@@ -11,7 +11,11 @@ const OURS: &[(&str, &[&str])] = &[
     ("package", &["schema", "vat"]),
     ("powerbox", &["schema", "vat", "package"]),
     ("latch", &["schema", "vat", "package"]),
-    ("folder-service", &["schema", "vat"]),
+    ("files", &["schema", "vat"]),
+    ("folder-service", &["schema", "vat", "files"]),
+    ("keys-service", &["schema", "vat"]),
+    ("caps", &[]),
+    ("storage-service", &["schema", "vat", "files", "caps"]),
     ("sandbox-engine", &[]),
     ("sandbox-service", &["schema", "vat", "sandbox-engine"]),
     ("compile-service", &["schema", "vat", "sandbox-engine"]),
@@ -25,7 +29,8 @@ const OURS: &[(&str, &[&str])] = &[
 const CONFINED_TO: &[(&str, &[&str])] = &[
     ("wasmtime", &["sandbox-engine", "sandbox-service", "compile-service"]),
     ("wasmtime-wasi", &["sandbox-service"]),
-    ("sled", &["powerbox"]),
+    ("sled", &["powerbox", "storage-service"]),
+    ("tss-esapi", &["keys-service"]),
     ("wit-component", &["latch"]),
 ];
 

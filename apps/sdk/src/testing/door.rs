@@ -205,6 +205,8 @@ impl Links {
             methods: Vec::new(),
             peer: if is_session { Peer::Powerbox } else { Peer::Service },
             holder: "test".to_owned(),
+            object: String::new(),
+            accounts: Vec::new(),
         };
         let (here, there) = pair(LINK_BYTES);
         let clock = Rc::new(SharedClock(ManualClock::at_ms(0)));

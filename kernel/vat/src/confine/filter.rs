@@ -198,7 +198,7 @@ fn rules(profile: Profile) -> Result<Rules, seccompiler::Error> {
     };
     allow(&[EVERYONE, EVERYONE_OLD_NAMES, &[libc::SYS_clone3]]);
     match profile {
-        Profile::Powerbox => allow(&[OPEN_FILES, FOLDERS, STATE, STATE_OLD_NAMES]),
+        Profile::Powerbox | Profile::Keys | Profile::Storage => allow(&[OPEN_FILES, FOLDERS, STATE, STATE_OLD_NAMES]),
         // It gives what it makes the mode of the directory around it, so it lifts the mask; and a file system that
         // cannot sync a directory is synced whole.
         Profile::Folder => allow(&[OPEN_FILES, FOLDERS, &[libc::SYS_umask, libc::SYS_syncfs]]),

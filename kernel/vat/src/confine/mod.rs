@@ -33,11 +33,16 @@ pub enum Profile {
     Sandbox,
     /// No file system at all; reads one descriptor and writes another.
     Compile,
+    /// Its own state folder, threads.
+    Keys,
+    /// Its own state folder, threads.
+    Storage,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Profile; 4] = [Profile::Powerbox, Profile::Folder, Profile::Sandbox, Profile::Compile];
+    pub const ALL: [Profile; 6] =
+        [Profile::Powerbox, Profile::Folder, Profile::Sandbox, Profile::Compile, Profile::Keys, Profile::Storage];
 
     /// Its name in reports.
     #[must_use]
@@ -47,6 +52,8 @@ impl Profile {
             Profile::Folder => "folder",
             Profile::Sandbox => "sandbox",
             Profile::Compile => "compile",
+            Profile::Keys => "keys",
+            Profile::Storage => "storage",
         }
     }
 

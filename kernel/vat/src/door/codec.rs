@@ -6,8 +6,8 @@ use schema::door_capnp as wire;
 
 use super::packet::{pack, unpack};
 use super::{
-    Badge, Begin, Confinement, DETAIL_LIMIT_BYTES, DoorError, FromVat, HANDLE_LIMIT_BYTES, Identity, LABEL_LIMIT_BYTES,
-    LAST_LIMIT_BYTES, Lease, Link, Notice, PATH_LIMIT_BYTES, Resource, ToVat,
+    Account, Badge, Begin, Confinement, DETAIL_LIMIT_BYTES, DoorError, FromVat, HANDLE_LIMIT_BYTES, Identity,
+    LABEL_LIMIT_BYTES, LAST_LIMIT_BYTES, Lease, Link, Notice, OBJECT_LIMIT_BYTES, PATH_LIMIT_BYTES, Resource, ToVat,
 };
 use crate::words::{Method, Rights, clip};
 
@@ -15,6 +15,8 @@ use crate::words::{Method, Rights, clip};
 const LAYERS_LIMIT: u32 = 32;
 /// At most so many methods in a badge: a packet holds about 2,000 more than that, and nobody picks so many.
 const METHODS_LIMIT: u32 = 1_024;
+/// At most so many accounts: a grant has one for each grant above it that has a quota, and delegation is not that deep.
+const ACCOUNTS_LIMIT: u32 = 64;
 
 fn text(
     reader: capnp::Result<capnp::text::Reader<'_>>,
@@ -236,7 +238,8 @@ impl Lease {
 impl Badge {
     /// The badge as it travels in a link's delivery. Fails only where it does not fit into a packet.
     pub fn encode(&self) -> Result<Vec<u8>, DoorError> {
-        let mut message = message(self.holder.len() + self.methods.len() * 16);
+        let mut message =
+            message(self.holder.len() + self.object.len() + (self.methods.len() + self.accounts.len()) * 16);
         let mut badge = message.init_root::<wire::badge::Builder<'_>>();
         badge.set_grant(self.grant);
         badge.set_interface(self.interface);
@@ -254,6 +257,17 @@ impl Badge {
         }
         badge.set_peer(self.peer);
         badge.set_holder(self.holder.as_str());
+        badge.set_object(self.object.as_str());
+        let count = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
+        if count > ACCOUNTS_LIMIT {
+            return Err(DoorError::TooLong("list of accounts"));
+        }
+        let mut accounts = badge.init_accounts(count);
+        for (index, account) in (0..count).zip(&self.accounts) {
+            let mut builder = accounts.reborrow().get(index);
+            builder.set_grant(account.grant);
+            builder.set_quota_bytes(account.quota_bytes);
+        }
         pack::<wire::badge::Owned>(&message)
     }
 
@@ -265,6 +279,10 @@ impl Badge {
         if methods.len() > METHODS_LIMIT {
             return Err(DoorError::TooLong("list of methods"));
         }
+        let accounts = badge.get_accounts()?;
+        if accounts.len() > ACCOUNTS_LIMIT {
+            return Err(DoorError::TooLong("list of accounts"));
+        }
         Ok(Badge {
             grant: badge.get_grant(),
             interface: badge.get_interface(),
@@ -275,6 +293,12 @@ impl Badge {
             methods: methods.iter().map(Method::read_from).collect(),
             peer: badge.get_peer()?,
             holder: text(badge.get_holder(), LABEL_LIMIT_BYTES, "holder")?,
+            object: text(badge.get_object(), OBJECT_LIMIT_BYTES, "object")?,
+            accounts: accounts.iter().map(account).collect(),
         })
     }
+}
+
+fn account(reader: wire::account::Reader<'_>) -> Account {
+    Account { grant: reader.get_grant(), quota_bytes: reader.get_quota_bytes() }
 }

@@ -12,6 +12,8 @@ fn badge() -> Badge {
         methods: vec![Method { interface: 7, ordinal: 0 }, Method { interface: 7, ordinal: u16::MAX }],
         peer: Peer::Shell,
         holder: "search#1".into(),
+        object: "/notes".into(),
+        accounts: vec![Account { grant: 7, quota_bytes: 1 << 20 }],
     }
 }
 

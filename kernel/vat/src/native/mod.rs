@@ -3,6 +3,7 @@
 mod born;
 mod clock;
 mod door;
+mod held;
 mod operator;
 mod service;
 mod stream;
@@ -12,6 +13,7 @@ pub use crate::socket::{DESCRIPTORS_LIMIT, Packet, receive, send};
 pub use born::{Born, Given};
 pub use clock::SystemClock;
 pub use door::{Arrived, Delivery, Door};
+pub use held::{Held, TROUBLE_LIMIT_BYTES};
 pub use operator::connect_operator;
 pub use service::{LinkUsage, Service, report};
 pub use stream::Stream;

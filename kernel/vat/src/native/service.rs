@@ -3,6 +3,7 @@
 use super::born::Born;
 use super::clock::SystemClock;
 use super::door::{Arrived, Delivery, Door};
+use super::held::Held;
 use crate::bounds::{Bounds, LAST_REPORTS_LIMIT, REPORT_LINKS_LIMIT};
 use crate::door::{Badge, Carries, Lease, Role};
 use crate::link::{Connected, Exports, Watch, connect, serve};
@@ -94,6 +95,7 @@ struct Shared {
     finals: RefCell<VecDeque<LinkUsage>>,
     /// Something is to be reported at once.
     ended: Notify,
+    held: Held,
 }
 
 /// A service: what makes the root object for each link.
@@ -109,14 +111,29 @@ impl Service {
     where
         F: FnMut(&Badge, &Exports) -> capnp::Result<Client> + 'static,
     {
-        super::run(async { Service::serve(born.into_door()?, root).await })?
+        super::run(async { Service::serve(born.into_door()?, Held::default(), root).await })?
+    }
+
+    /// The same for a service that holds objects itself: it is given what it holds, and makes of it what serves.
+    ///
+    /// # Errors
+    /// As for [`Service::run`].
+    pub fn run_holding<F>(born: Born, make: impl FnOnce(Held) -> F) -> io::Result<()>
+    where
+        F: FnMut(&Badge, &Exports) -> capnp::Result<Client> + 'static,
+    {
+        super::run(async {
+            let held = Held::default();
+            let root = make(held.clone());
+            Service::serve(born.into_door()?, held, root).await
+        })?
     }
 
     /// The same within a runtime and a `LocalSet`.
     ///
     /// # Errors
     /// As for [`Service::run`].
-    pub async fn serve<F>(door: Door, mut root: F) -> io::Result<()>
+    pub async fn serve<F>(door: Door, held: Held, mut root: F) -> io::Result<()>
     where
         F: FnMut(&Badge, &Exports) -> capnp::Result<Client> + 'static,
     {
@@ -128,14 +145,16 @@ impl Service {
             joined: Notify::new(),
             finals: RefCell::default(),
             ended: Notify::new(),
+            held,
         });
         let reporter = tokio::task::spawn_local(shared.clone().report_always());
         let stopped = loop {
             match shared.door.next().await {
                 Ok(Some(Delivery::Link(arrived))) => shared.clone().take(arrived, &mut root)?,
                 Ok(Some(Delivery::Stop) | None) => break Ok(()),
-                // a service has no labels and asks for nothing
-                Ok(Some(Delivery::Resource(..) | Delivery::Notice(_))) => {}
+                Ok(Some(Delivery::Notice(notice))) => shared.held.noticed(notice),
+                // nobody gives a service things later
+                Ok(Some(Delivery::Resource(..))) => {}
                 Err(error) => {
                     shared.door.last(&error.to_string()).await;
                     break Err(error);
@@ -156,6 +175,7 @@ impl Shared {
         match (arrived.role, arrived.carries, arrived.badge.clone()) {
             (Role::Server, Carries::Grant, Some(badge)) => self.serve(arrived, &badge, root),
             (Role::Client, Carries::Session, Some(badge)) => self.join(arrived, &badge),
+            (Role::Client, Carries::Grant, Some(badge)) => self.held.take(arrived, &badge, self.clock.clone()),
             // nothing else is for a service; letting go of it tells the other end
             _ => Ok(()),
         }
@@ -210,7 +230,9 @@ impl Shared {
     fn join(self: Rc<Self>, arrived: Arrived, badge: &Badge) -> io::Result<()> {
         let bounds = Bounds::for_peer(badge.peer);
         let Connected { root, driving, .. } = connect(arrived.into_stream()?, bounds, self.clock.clone());
-        *self.session.borrow_mut() = Some(session::Client::new(root.hook));
+        let session = session::Client::new(root.hook);
+        self.held.joined(&session);
+        *self.session.borrow_mut() = Some(session);
         tokio::task::spawn_local(driving);
         self.joined.notify_waiters();
         self.ended.notify_one();

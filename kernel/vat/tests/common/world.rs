@@ -26,6 +26,8 @@ pub fn badge() -> Badge {
         methods: Vec::new(),
         peer: Peer::App,
         holder: "search".into(),
+        object: String::new(),
+        accounts: Vec::new(),
     }
 }
 

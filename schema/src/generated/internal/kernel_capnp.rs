@@ -12,6 +12,8 @@ pub enum Image {
     Folder = 1,
     Sandbox = 2,
     Compile = 3,
+    Keys = 4,
+    Storage = 5,
 }
 
 impl ::capnp::introspect::Introspect for Image {
@@ -28,6 +30,8 @@ impl ::core::convert::TryFrom<u16> for Image {
             1 => ::core::result::Result::Ok(Self::Folder),
             2 => ::core::result::Result::Ok(Self::Sandbox),
             3 => ::core::result::Result::Ok(Self::Compile),
+            4 => ::core::result::Result::Ok(Self::Keys),
+            5 => ::core::result::Result::Ok(Self::Storage),
             n => ::core::result::Result::Err(::capnp::NotInSchema(n)),
         }
     }
@@ -40,7 +44,7 @@ impl ::capnp::traits::HasTypeId for Image {
     const TYPE_ID: u64 = 0xdf5c_fb1f_7829_0a74u64;
 }
 mod image {
-pub(crate) static ENCODED_NODE: [::capnp::Word; 35] = [
+pub(crate) static ENCODED_NODE: [::capnp::Word; 43] = [
     ::capnp::word(0, 0, 0, 0, 5, 0, 6, 0),
     ::capnp::word(116, 10, 41, 120, 31, 251, 92, 223),
     ::capnp::word(22, 0, 0, 0, 2, 0, 0, 0),
@@ -50,7 +54,7 @@ pub(crate) static ENCODED_NODE: [::capnp::Word; 35] = [
     ::capnp::word(21, 0, 0, 0, 226, 0, 0, 0),
     ::capnp::word(33, 0, 0, 0, 7, 0, 0, 0),
     ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
-    ::capnp::word(29, 0, 0, 0, 103, 0, 0, 0),
+    ::capnp::word(29, 0, 0, 0, 151, 0, 0, 0),
     ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
     ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
     ::capnp::word(105, 110, 116, 101, 114, 110, 97, 108),
@@ -58,24 +62,32 @@ pub(crate) static ENCODED_NODE: [::capnp::Word; 35] = [
     ::capnp::word(99, 97, 112, 110, 112, 58, 73, 109),
     ::capnp::word(97, 103, 101, 0, 0, 0, 0, 0),
     ::capnp::word(0, 0, 0, 0, 1, 0, 1, 0),
-    ::capnp::word(16, 0, 0, 0, 1, 0, 2, 0),
+    ::capnp::word(24, 0, 0, 0, 1, 0, 2, 0),
     ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
-    ::capnp::word(41, 0, 0, 0, 74, 0, 0, 0),
+    ::capnp::word(65, 0, 0, 0, 74, 0, 0, 0),
     ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
     ::capnp::word(1, 0, 0, 0, 0, 0, 0, 0),
-    ::capnp::word(37, 0, 0, 0, 58, 0, 0, 0),
+    ::capnp::word(61, 0, 0, 0, 58, 0, 0, 0),
     ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
     ::capnp::word(2, 0, 0, 0, 0, 0, 0, 0),
-    ::capnp::word(29, 0, 0, 0, 66, 0, 0, 0),
+    ::capnp::word(53, 0, 0, 0, 66, 0, 0, 0),
     ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
     ::capnp::word(3, 0, 0, 0, 0, 0, 0, 0),
-    ::capnp::word(21, 0, 0, 0, 66, 0, 0, 0),
+    ::capnp::word(45, 0, 0, 0, 66, 0, 0, 0),
+    ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
+    ::capnp::word(4, 0, 0, 0, 0, 0, 0, 0),
+    ::capnp::word(37, 0, 0, 0, 42, 0, 0, 0),
+    ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
+    ::capnp::word(5, 0, 0, 0, 0, 0, 0, 0),
+    ::capnp::word(29, 0, 0, 0, 66, 0, 0, 0),
     ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
     ::capnp::word(112, 111, 119, 101, 114, 98, 111, 120),
     ::capnp::word(0, 0, 0, 0, 0, 0, 0, 0),
     ::capnp::word(102, 111, 108, 100, 101, 114, 0, 0),
     ::capnp::word(115, 97, 110, 100, 98, 111, 120, 0),
     ::capnp::word(99, 111, 109, 112, 105, 108, 101, 0),
+    ::capnp::word(107, 101, 121, 115, 0, 0, 0, 0),
+    ::capnp::word(115, 116, 111, 114, 97, 103, 101, 0),
 ];
 pub(crate) fn get_annotation_types(child_index: Option<u16>, index: u32) -> ::capnp::introspect::Type {
     ::capnp::introspect::panic_invalid_annotation_indices(child_index, index)

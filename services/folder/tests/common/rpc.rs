@@ -48,6 +48,8 @@ pub fn badge(rights: Rights) -> Badge {
         methods: Vec::new(),
         peer: Peer::App,
         holder: "test".to_owned(),
+        object: String::new(),
+        accounts: Vec::new(),
     }
 }
 

@@ -103,6 +103,8 @@ pub(crate) fn badge() -> Result<Badge, String> {
         methods: (0..DIRECTORY_METHODS).map(|ordinal| Method { interface, ordinal }).collect(),
         peer: vat::Peer::App,
         holder: "bench".into(),
+        object: String::new(),
+        accounts: Vec::new(),
     })
 }
 

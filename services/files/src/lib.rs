@@ -1,0 +1,2 @@
+//! Serving `Directory` and `File` of `filesystem.capnp` over any tree of files.
+#![forbid(unsafe_code)]

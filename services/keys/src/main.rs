@@ -1,0 +1,4 @@
+//! The process.
+#![forbid(unsafe_code)]
+
+fn main() {}
