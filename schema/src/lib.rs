@@ -4,6 +4,7 @@
 #![allow(clippy::all, clippy::pedantic, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod filesystem_word;
+pub mod keys_word;
 
 macro_rules! generated {
     ($($module:ident = $file:literal),* $(,)?) => {

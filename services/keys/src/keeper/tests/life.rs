@@ -1,0 +1,209 @@
+//! What each operation does, and what it refuses.
+
+use super::disk::Disk;
+use super::*;
+use crate::whole::{ASIDE, BESIDE, FILE};
+
+const DEVICE: Signing = Signing::Device;
+
+fn created() -> (Disk, Keeper) {
+    let disk = Disk::default();
+    let keeper = keeper(&disk);
+    keeper.create(&passphrase("right")).unwrap();
+    (disk, keeper)
+}
+
+#[test]
+fn without_keys_everything_says_so() {
+    let keeper = keeper(&Disk::default());
+    assert_eq!(word(keeper.sign(DEVICE, b"")), Word::None);
+    assert_eq!(word(keeper.public_key(DEVICE)), Word::None);
+    assert_eq!(word(keeper.seal(b"", b"")), Word::None);
+    assert_eq!(word(keeper.unlock(b"x")), Word::None);
+    assert_eq!(word(keeper.rotate(Purpose::Store)), Word::None);
+    assert_eq!(word(keeper.protect(&passphrase("x"))), Word::None);
+    assert_eq!(word(keeper.backup(b"x")), Word::None);
+    assert_eq!(word(keeper.history(Purpose::Store)), Word::None);
+    let status = keeper.status();
+    assert_eq!((status.protected, status.unlocked, status.keys.len()), (Protected::No, false, 0));
+    assert!(status.trouble.is_none() && status.tpm.contains("none"));
+}
+
+#[test]
+fn new_keys_are_unlocked_and_found_again_by_their_passphrase() {
+    let (disk, made) = created();
+    assert!(made.status().unlocked);
+    let found = keeper(&disk);
+    assert_eq!(found.status().protected, Protected::Passphrase);
+    assert!(!found.status().unlocked);
+    assert_eq!(found.status().keys, made.status().keys, "what is public is known while it is locked");
+    assert_eq!(found.history(Purpose::Signing(DEVICE)), made.history(Purpose::Signing(DEVICE)));
+    assert_eq!(word(found.sign(DEVICE, b"")), Word::Locked);
+    assert_eq!(word(found.unlock(b"wrong")), Word::WrongPassphrase);
+    assert_eq!(word(found.sign(DEVICE, b"")), Word::Locked, "a mistyped passphrase changes nothing");
+    found.unlock(b"right").unwrap();
+    assert_eq!(found.sign(DEVICE, b"message"), made.sign(DEVICE, b"message"));
+}
+
+#[test]
+fn keys_are_made_once() {
+    let (_, keeper) = created();
+    let before = keeper.sign(DEVICE, b"").unwrap();
+    assert_eq!(word(keeper.create(&passphrase("right"))), Word::Exists);
+    keeper.lock();
+    assert_eq!(word(keeper.create(&passphrase("right"))), Word::Exists);
+    keeper.unlock(b"right").unwrap();
+    assert_eq!(keeper.sign(DEVICE, b"").unwrap(), before);
+}
+
+#[test]
+fn what_is_locked_does_nothing_until_it_is_unlocked() {
+    let (_, keeper) = created();
+    let sealed = keeper.seal(b"secret", b"").unwrap();
+    keeper.lock();
+    assert!(!keeper.status().unlocked);
+    assert_eq!(word(keeper.sign(DEVICE, b"")), Word::Locked);
+    assert_eq!(word(keeper.unseal(&sealed, b"")), Word::Locked);
+    assert_eq!(word(keeper.rotate(Purpose::Store)), Word::Locked);
+    assert_eq!(word(keeper.protect(&passphrase("x"))), Word::Locked);
+    assert_eq!(word(keeper.backup(b"x")), Word::Locked);
+    keeper.unlock(b"right").unwrap();
+    assert_eq!(keeper.unseal(&sealed, b"").unwrap().0.as_slice(), b"secret");
+}
+
+#[test]
+fn who_unlocks_what_is_unlocked_learns_whether_the_passphrase_is_right() {
+    let (_, keeper) = created();
+    assert_eq!(word(keeper.unlock(b"wrong")), Word::WrongPassphrase);
+    assert!(keeper.status().unlocked, "a mistyped passphrase locks nothing");
+    keeper.unlock(b"right").unwrap();
+}
+
+#[test]
+fn a_lock_that_came_meanwhile_counts() {
+    let (_, keeper) = created();
+    // What unlocks, and what changes the keys, has begun before and ends after.
+    let (unlocked, locks) = keeper.unlocked_to_change().unwrap();
+    let again = || Unlocked { keyring: unlocked.keyring.clone(), file_key: unlocked.file_key.clone() };
+    keeper.lock();
+    assert_eq!(word(keeper.state().install(locks, again())), Word::Locked);
+    let lock = keeper.state().envelope().unwrap().lock.clone();
+    keeper.write(&keeper.means(), locks, &lock, again()).unwrap();
+    assert!(!keeper.status().unlocked);
+}
+
+#[test]
+fn another_passphrase_protects_the_same_keys() {
+    let (disk, made) = created();
+    made.protect(&passphrase("new")).unwrap();
+    assert_eq!(word(made.unlock(b"right")), Word::WrongPassphrase);
+    let found = keeper(&disk);
+    assert_eq!(word(found.unlock(b"right")), Word::WrongPassphrase);
+    found.unlock(b"new").unwrap();
+    assert_eq!(found.sign(DEVICE, b""), made.sign(DEVICE, b""));
+}
+
+#[test]
+fn a_rotated_key_is_kept_by_the_next_start_with_its_history() {
+    let (disk, made) = created();
+    let first = made.public_key(DEVICE).unwrap();
+    let second = made.rotate(Purpose::Signing(DEVICE)).unwrap();
+    assert_eq!((first.generation, second.generation), (1, 2));
+    assert_eq!(made.public_key(DEVICE).unwrap(), second);
+    let found = keeper(&disk);
+    assert_eq!(found.history(Purpose::Signing(DEVICE)).unwrap(), [first, second]);
+    found.unlock(b"right").unwrap();
+    assert_eq!(found.sign(DEVICE, b""), made.sign(DEVICE, b""));
+}
+
+#[test]
+fn a_backup_brings_the_keys_to_another_node() {
+    let (_, made) = created();
+    made.rotate(Purpose::Store).unwrap();
+    let sealed = made.seal(b"secret", b"").unwrap();
+    let backup = made.backup(b"backup").unwrap();
+    let disk = Disk::default();
+    let other = keeper(&disk);
+    assert_eq!(word(other.restore(&backup, b"wrong", &passphrase("other"))), Word::WrongPassphrase);
+    assert!(disk.names().is_empty());
+    other.restore(&backup, b"backup", &passphrase("other")).unwrap();
+    assert_eq!(other.unseal(&sealed, b"").unwrap().0.as_slice(), b"secret");
+    assert_eq!(other.status().keys, made.status().keys);
+    let found = keeper(&disk);
+    found.unlock(b"other").unwrap();
+    assert_eq!(found.sign(DEVICE, b""), made.sign(DEVICE, b""));
+}
+
+#[test]
+fn a_backup_does_not_replace_keys_that_can_be_used() {
+    let (_, made) = created();
+    let backup = made.backup(b"backup").unwrap();
+    assert_eq!(word(made.restore(&backup, b"backup", &passphrase("x"))), Word::Exists);
+    made.lock();
+    assert_eq!(word(made.restore(&backup, b"backup", &passphrase("x"))), Word::Exists);
+}
+
+#[test]
+fn a_changed_backup_is_refused_whole() {
+    let (_, made) = created();
+    let backup = made.backup(b"backup").unwrap();
+    for at in 0..backup.len() {
+        let (disk, mut changed) = (Disk::default(), backup.clone());
+        changed[at] ^= 1;
+        assert_eq!(word(keeper(&disk).restore(&changed, b"backup", &passphrase("x"))), Word::Damaged, "byte {at}");
+        assert!(disk.names().is_empty());
+    }
+}
+
+#[test]
+fn a_damaged_file_is_said_and_a_backup_takes_its_place() {
+    let (disk, made) = created();
+    let backup = made.backup(b"backup").unwrap();
+    let mut file = disk.contents(FILE);
+    *file.last_mut().unwrap() ^= 1;
+    disk.put(FILE, &file);
+    let found = keeper(&disk);
+    assert_eq!(found.status().trouble.unwrap().word(), Word::Damaged);
+    assert_eq!(word(found.sign(DEVICE, b"")), Word::Damaged);
+    assert_eq!(word(found.unlock(b"right")), Word::Damaged);
+    assert_eq!(word(found.create(&passphrase("x"))), Word::Exists, "nobody is led to throw keys away");
+    found.restore(&backup, b"backup", &passphrase("x")).unwrap();
+    assert_eq!(found.sign(DEVICE, b""), made.sign(DEVICE, b""));
+    assert_eq!(disk.contents(&format!("{ASIDE}.1")), file, "what was there is kept");
+    assert!(found.status().trouble.is_none());
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_left_alone() {
+    let (disk, made) = created();
+    let backup = made.backup(b"backup").unwrap();
+    let mut file = disk.contents(FILE);
+    file[8] = 2;
+    let covered = file.len() - 32;
+    let checksum = blake3::derive_key(envelope::CHECKSUM_CONTEXT, &file[..covered]);
+    file[covered..].copy_from_slice(&checksum);
+    disk.put(FILE, &file);
+    let found = keeper(&disk);
+    assert_eq!(word(found.sign(DEVICE, b"")), Word::NotSupported);
+    assert_eq!(word(found.restore(&backup, b"backup", &passphrase("x"))), Word::Exists);
+    assert_eq!(disk.contents(FILE), file);
+}
+
+#[test]
+fn what_was_not_finished_is_removed_at_the_start() {
+    let (disk, _) = created();
+    disk.put(BESIDE, b"torn");
+    keeper(&disk);
+    assert_eq!(disk.names(), [FILE]);
+}
+
+#[test]
+fn a_tpm_that_is_not_there_protects_nothing() {
+    let disk = Disk::default();
+    let none = keeper(&disk);
+    assert_eq!(word(none.create(&Protection::Tpm)), Word::NotSupported);
+    assert!(disk.names().is_empty());
+    let (_, made) = created();
+    assert_eq!(word(made.protect(&Protection::Tpm)), Word::NotSupported);
+    made.unlock(b"right").unwrap();
+}

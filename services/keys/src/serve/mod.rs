@@ -1,0 +1,124 @@
+//! The objects of `keys.capnp`, as they are served on one link.
+
+mod keyring;
+mod signer;
+mod unsealer;
+
+use std::sync::Arc;
+
+use capnp::capability::{Client, FromClientHook};
+use capnp::traits::HasTypeId;
+use schema::keys_capnp::{keyring as keyring_schema, signer as signer_schema, unsealer as unsealer_schema};
+use tokio::sync::Semaphore;
+use vat::link::Work;
+use vat::{Badge, Exports, Peer};
+
+use crate::keeper::Keeper;
+use crate::problem::{Problem, Word};
+use crate::purpose::{Purpose, Signing};
+
+/// The object that has every operator's methods.
+const KEYRING: &str = "keyring";
+
+/// The keys of this node, on any number of links.
+#[derive(Clone)]
+pub struct Keys {
+    keeper: Arc<Keeper>,
+    slow: Slow,
+}
+
+impl Keys {
+    /// Serves them.
+    #[must_use]
+    pub fn new(keeper: Arc<Keeper>) -> Keys {
+        Keys { keeper, slow: Slow::new() }
+    }
+
+    /// Unlocks what needs nobody for it, on another thread. Within a runtime.
+    pub fn start(&self) {
+        let keeper = self.keeper.clone();
+        tokio::task::spawn_blocking(move || keeper.start());
+    }
+
+    /// The root object of a link: the one that its badge names.
+    ///
+    /// # Errors
+    /// There is no such object, it has another interface, or it is not for whoever is at the other end (`badInput`).
+    pub fn root(&self, badge: &Badge, exports: &Exports) -> Result<Client, Problem> {
+        let served = if badge.object == KEYRING {
+            interface::<keyring_schema::Client>(badge)?;
+            if badge.peer != Peer::Shell {
+                return Err(Problem::bad_input("the keyring is for the node's operators only"));
+            }
+            let slow = self.slow.of_link(exports.work());
+            let keyring = keyring::Keyring::new(self.keeper.clone(), slow);
+            exports.export::<keyring_schema::Client, _>(keyring).into_client_hook()
+        } else if badge.object == Purpose::Store.name() {
+            interface::<unsealer_schema::Client>(badge)?;
+            let unsealer = unsealer::Unsealer::new(self.keeper.clone());
+            exports.export::<unsealer_schema::Client, _>(unsealer).into_client_hook()
+        } else if let Some(purpose) = Signing::from_name(&badge.object) {
+            interface::<signer_schema::Client>(badge)?;
+            let signer = signer::Signer::new(self.keeper.clone(), purpose);
+            exports.export::<signer_schema::Client, _>(signer).into_client_hook()
+        } else {
+            return Err(Problem::bad_input("this service has device, log, author, commits, store and keyring"));
+        };
+        Ok(Client::new(served))
+    }
+}
+
+fn interface<C: HasTypeId>(badge: &Badge) -> Result<(), Problem> {
+    if badge.interface == C::TYPE_ID {
+        return Ok(());
+    }
+    Err(Problem::bad_input(format!("the object {} has another interface than the badge says", badge.object)))
+}
+
+/// The thread for what is slow: one at a time in this process, first come, first served. What waits for it holds no thread.
+#[derive(Clone)]
+struct Slow(Arc<Semaphore>);
+
+/// The same for one link.
+#[derive(Clone)]
+struct SlowOfLink {
+    slow: Slow,
+    work: Work,
+}
+
+impl Slow {
+    fn new() -> Slow {
+        Slow(Arc::new(Semaphore::new(1)))
+    }
+
+    fn of_link(&self, work: Work) -> SlowOfLink {
+        SlowOfLink { slow: self.clone(), work }
+    }
+}
+
+impl SlowOfLink {
+    /// Does the work on another thread. Where the future is dropped (the call was cancelled, the link cut), work that has
+    /// not begun does not begin; what has begun ends on its own, and the link is not quiet before.
+    async fn run<T, W>(&self, work: W) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> Result<T, Problem> + Send + 'static,
+    {
+        let turn = self.slow.0.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| Problem::new(Word::Io, "this service is stopping"))?;
+        let begun = self.work.begin();
+        let worked = tokio::task::spawn_blocking(move || {
+            let _held = (turn, begun);
+            work()
+        });
+        worked.await.unwrap_or_else(|_| Err(Problem::new(Word::Io, "it failed by a fault of this service")))
+    }
+}
+
+/// The bytes of a call, if they are no more than its contract says.
+fn within<'a>(bytes: &'a [u8], limit: usize, what: &str) -> Result<&'a [u8], Problem> {
+    if bytes.len() > limit {
+        return Err(Problem::bad_input(format!("{what} has at most {limit} bytes")));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,44 @@
+//! `Unsealer`.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use capnp::Error;
+use schema::keys_capnp::unsealer::{SealParams, SealResults, Server, UnsealParams, UnsealResults};
+
+use super::within;
+use crate::keeper::Keeper;
+use crate::keyring::SEALED_OVERHEAD_BYTES;
+use crate::limits::{CONTEXT_LIMIT_BYTES, SECRET_LIMIT_BYTES};
+
+/// Seals for the store, with the key that there is at each call.
+pub(super) struct Unsealer {
+    keeper: Arc<Keeper>,
+}
+
+impl Unsealer {
+    pub(super) fn new(keeper: Arc<Keeper>) -> Unsealer {
+        Unsealer { keeper }
+    }
+}
+
+impl Server for Unsealer {
+    async fn seal(self: Rc<Self>, params: SealParams, mut results: SealResults) -> Result<(), Error> {
+        let params = params.get()?;
+        let secret = within(params.get_secret()?, SECRET_LIMIT_BYTES, "a secret")?;
+        let context = within(params.get_context()?, CONTEXT_LIMIT_BYTES, "a context")?;
+        results.get().set_sealed(&self.keeper.seal(secret, context)?);
+        Ok(())
+    }
+
+    async fn unseal(self: Rc<Self>, params: UnsealParams, mut results: UnsealResults) -> Result<(), Error> {
+        let params = params.get()?;
+        let sealed = within(params.get_sealed()?, SECRET_LIMIT_BYTES + SEALED_OVERHEAD_BYTES, "what is sealed")?;
+        let context = within(params.get_context()?, CONTEXT_LIMIT_BYTES, "a context")?;
+        let (secret, current) = self.keeper.unseal(sealed, context)?;
+        let mut results = results.get();
+        results.set_secret(&secret);
+        results.set_current(current);
+        Ok(())
+    }
+}
