@@ -41,6 +41,11 @@ pub enum Protected {
     Tpm,
 }
 
+/// When something was asked for, as far as it matters here: how often the keys had been locked. A lock that comes later
+/// counts, however late what was asked for is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked(u64);
+
 /// What people see.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -116,8 +121,14 @@ impl Keeper {
     pub fn start(&self) {
         if matches!(&self.state().stored, Stored::Keys(envelope) if matches!(envelope.lock, Lock::Tpm(_))) {
             // It is kept as trouble.
-            let _ = self.unlock(&[]);
+            let _ = self.unlock(self.asked(), &[]);
         }
+    }
+
+    /// Now: to be taken when a call comes, and given to what does its work.
+    #[must_use]
+    pub fn asked(&self) -> Asked {
+        Asked(self.state().locks)
     }
 
     /// What people see. It waits for nobody.
@@ -191,17 +202,13 @@ impl Keeper {
     ///
     /// # Errors
     /// There are keys (`exists`), or as for [`Keeper::protect`].
-    pub fn create(&self, protection: &Protection) -> Result<(), Problem> {
+    pub fn create(&self, asked: Asked, protection: &Protection) -> Result<(), Problem> {
         let mut means = self.means();
-        let locks = {
-            let state = self.state();
-            if !matches!(state.stored, Stored::Nothing) {
-                return Err(Problem::new(Word::Exists, "this node has keys already"));
-            }
-            state.locks
-        };
+        if !matches!(self.state().stored, Stored::Nothing) {
+            return Err(Problem::new(Word::Exists, "this node has keys already"));
+        }
         let keyring = Keyring::generate(now_ms())?;
-        self.put(&mut means, locks, protection, keyring)
+        self.put(&mut means, asked, protection, keyring)
     }
 
     /// Unlocks; where it is unlocked already, looks only whether the passphrase is right.
@@ -209,18 +216,15 @@ impl Keeper {
     /// # Errors
     /// It is another passphrase (`wrongPassphrase`), the TPM is another one or was cleared (`protectionGone`), there are no
     /// keys (`none`), or they were locked again meanwhile (`locked`).
-    pub fn unlock(&self, passphrase: &[u8]) -> Result<(), Problem> {
+    pub fn unlock(&self, asked: Asked, passphrase: &[u8]) -> Result<(), Problem> {
         let mut means = self.means();
-        let (envelope, locks) = {
-            let state = self.state();
-            (state.envelope()?, state.locks)
-        };
+        let envelope = self.state().envelope()?;
         let opened = open(&mut means, &envelope, passphrase);
         let mut state = self.state();
         match opened {
             Ok(unlocked) => {
                 state.trouble = None;
-                state.install(locks, unlocked)
+                state.install(asked, unlocked)
             }
             Err(problem) => {
                 // A passphrase that is mistyped is no trouble of the keys.
@@ -244,24 +248,24 @@ impl Keeper {
     /// # Errors
     /// Nothing is unlocked: why. The passphrase can be none (`badInput`), there is no TPM (`notSupported`), or the file cannot
     /// be written (`io`).
-    pub fn protect(&self, protection: &Protection) -> Result<(), Problem> {
+    pub fn protect(&self, asked: Asked, protection: &Protection) -> Result<(), Problem> {
         let mut means = self.means();
-        let (unlocked, locks) = self.unlocked_to_change()?;
-        self.put(&mut means, locks, protection, unlocked.keyring.clone())
+        let unlocked = self.unlocked()?;
+        self.put(&mut means, asked, protection, unlocked.keyring.clone())
     }
 
     /// Makes a new key in the place of the one in use.
     ///
     /// # Errors
     /// Nothing is unlocked: why. As for [`Keyring::rotate`], or the file cannot be written (`io`).
-    pub fn rotate(&self, purpose: Purpose) -> Result<PublicKey, Problem> {
+    pub fn rotate(&self, asked: Asked, purpose: Purpose) -> Result<PublicKey, Problem> {
         let means = self.means();
-        let (unlocked, locks) = self.unlocked_to_change()?;
+        let unlocked = self.unlocked()?;
         let lock = self.state().envelope()?.lock.clone();
         let mut keyring = unlocked.keyring.clone();
         let key = keyring.rotate(purpose, now_ms())?;
         let file_key = unlocked.file_key.clone();
-        self.write(&means, locks, &lock, Unlocked { keyring, file_key })?;
+        self.write(&means, asked, &lock, Unlocked { keyring, file_key })?;
         Ok(key)
     }
 
@@ -282,15 +286,17 @@ impl Keeper {
     /// # Errors
     /// There are keys that can be used (`exists`); the backup was changed (`damaged`) or is under another passphrase
     /// (`wrongPassphrase`); otherwise as for [`Keeper::protect`].
-    pub fn restore(&self, backup: &[u8], backup_passphrase: &[u8], protection: &Protection) -> Result<(), Problem> {
+    pub fn restore(
+        &self,
+        asked: Asked,
+        backup: &[u8],
+        backup_passphrase: &[u8],
+        protection: &Protection,
+    ) -> Result<(), Problem> {
         let mut means = self.means();
-        let locks = {
-            let state = self.state();
-            if state.has_usable_keys() {
-                return Err(Problem::new(Word::Exists, "this node has keys already"));
-            }
-            state.locks
-        };
+        if self.state().has_usable_keys() {
+            return Err(Problem::new(Word::Exists, "this node has keys already"));
+        }
         let envelope = envelope::read(Kind::Backup, backup)?;
         let keyring = open(&mut means, &envelope, backup_passphrase)?.keyring;
         let (lock, unlocked) = self.protected(&mut means, protection, keyring)?;
@@ -298,13 +304,13 @@ impl Keeper {
             whole::set_aside(&*means.folder)?;
             self.state().stored = Stored::Nothing;
         }
-        self.write(&means, locks, &lock, unlocked)
+        self.write(&means, asked, &lock, unlocked)
     }
 
     /// Writes a keyring under a new protection and takes it as the node's.
-    fn put(&self, means: &mut Means, locks: u64, protection: &Protection, keyring: Keyring) -> Result<(), Problem> {
+    fn put(&self, means: &mut Means, asked: Asked, protection: &Protection, keyring: Keyring) -> Result<(), Problem> {
         let (lock, unlocked) = self.protected(means, protection, keyring)?;
-        self.write(means, locks, &lock, unlocked)
+        self.write(means, asked, &lock, unlocked)
     }
 
     /// A keyring with a new key for its file, and what that is locked with.
@@ -325,7 +331,7 @@ impl Keeper {
     }
 
     /// Writes the file, and only then works with what is in it.
-    fn write(&self, means: &Means, locks: u64, lock: &Lock, unlocked: Unlocked) -> Result<(), Problem> {
+    fn write(&self, means: &Means, asked: Asked, lock: &Lock, unlocked: Unlocked) -> Result<(), Problem> {
         let bytes = envelope::write(Kind::Node, lock, &unlocked.file_key, &unlocked.keyring)?;
         // What was written is what will be read.
         let envelope = envelope::read(Kind::Node, &bytes)?;
@@ -338,18 +344,13 @@ impl Keeper {
         state.stored = Stored::Keys(Arc::new(envelope));
         state.trouble = None;
         // What was locked meanwhile stays locked. What was asked for is done all the same.
-        let _ = state.install(locks, unlocked);
+        let _ = state.install(asked, unlocked);
         Ok(())
     }
 
     fn unlocked(&self) -> Result<Arc<Unlocked>, Problem> {
         let state = self.state();
         state.unlocked.clone().ok_or_else(|| state.why_not())
-    }
-
-    fn unlocked_to_change(&self) -> Result<(Arc<Unlocked>, u64), Problem> {
-        let state = self.state();
-        Ok((state.unlocked.clone().ok_or_else(|| state.why_not())?, state.locks))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -399,9 +400,9 @@ impl State {
         }
     }
 
-    /// Takes what was unlocked, unless it was locked since there were `locks`.
-    fn install(&mut self, locks: u64, unlocked: Unlocked) -> Result<(), Problem> {
-        if self.locks != locks {
+    /// Takes what was unlocked, unless it was locked since that was asked for.
+    fn install(&mut self, asked: Asked, unlocked: Unlocked) -> Result<(), Problem> {
+        if self.locks != asked.0 {
             return Err(Problem::new(Word::Locked, "the keys were locked meanwhile"));
         }
         self.unlocked = Some(Arc::new(unlocked));

@@ -6,17 +6,17 @@ use super::*;
 use crate::tpm::NoTpm;
 use disk::Disk;
 
-pub(super) const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
+const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 
-pub(super) fn passphrase(text: &str) -> Protection {
+fn passphrase(text: &str) -> Protection {
     Protection::Passphrase(Zeroizing::new(text.as_bytes().to_vec()))
 }
 
 /// A node that finds this disk at its start.
-pub(super) fn keeper(disk: &Disk) -> Keeper {
+fn keeper(disk: &Disk) -> Keeper {
     Keeper::new(Box::new(disk.clone()), Box::new(NoTpm::not_built()), CHEAP).unwrap()
 }
 
-pub(super) fn word<T>(result: Result<T, Problem>) -> Word {
+fn word<T>(result: Result<T, Problem>) -> Word {
     result.err().expect("is refused").word()
 }

@@ -14,7 +14,7 @@ use schema::keys_capnp::{self, status};
 use zeroize::Zeroizing;
 
 use super::{SlowOfLink, within};
-use crate::keeper::{Keeper, Protected, Protection, Status};
+use crate::keeper::{Asked, Keeper, Protected, Protection, Status};
 use crate::limits::{FILE_LIMIT_BYTES, GENERATIONS_LIMIT, PASSPHRASE_LIMIT_BYTES};
 use crate::passphrase::{Passphrase, check_length};
 use crate::problem::Problem;
@@ -36,10 +36,10 @@ impl Keyring {
     async fn slow<T, W>(&self, work: W) -> Result<T, Problem>
     where
         T: Send + 'static,
-        W: FnOnce(&Keeper) -> Result<T, Problem> + Send + 'static,
+        W: FnOnce(&Keeper, Asked) -> Result<T, Problem> + Send + 'static,
     {
-        let keeper = self.keeper.clone();
-        self.slow.run(move || work(&keeper)).await
+        let (keeper, asked) = (self.keeper.clone(), self.keeper.asked());
+        self.slow.run(move || work(&keeper, asked)).await
     }
 }
 
@@ -52,12 +52,12 @@ impl Server for Keyring {
     async fn create(self: Rc<Self>, params: CreateParams, _: CreateResults) -> Result<(), Error> {
         let params = params.get()?;
         let protection = protection(params.get_protection()?, params.get_passphrase()?)?;
-        Ok(self.slow(move |keeper| keeper.create(&protection)).await?)
+        Ok(self.slow(move |keeper, asked| keeper.create(asked, &protection)).await?)
     }
 
     async fn unlock(self: Rc<Self>, params: UnlockParams, _: UnlockResults) -> Result<(), Error> {
         let passphrase = passphrase(params.get()?.get_passphrase()?)?;
-        Ok(self.slow(move |keeper| keeper.unlock(&passphrase)).await?)
+        Ok(self.slow(move |keeper, asked| keeper.unlock(asked, &passphrase)).await?)
     }
 
     /// It waits for nothing slow.
@@ -69,19 +69,19 @@ impl Server for Keyring {
     async fn protect(self: Rc<Self>, params: ProtectParams, _: ProtectResults) -> Result<(), Error> {
         let params = params.get()?;
         let protection = protection(params.get_protection()?, params.get_passphrase()?)?;
-        Ok(self.slow(move |keeper| keeper.protect(&protection)).await?)
+        Ok(self.slow(move |keeper, asked| keeper.protect(asked, &protection)).await?)
     }
 
     async fn rotate(self: Rc<Self>, params: RotateParams, mut results: RotateResults) -> Result<(), Error> {
         let purpose = Purpose::from(params.get()?.get_purpose()?);
-        let key = self.slow(move |keeper| keeper.rotate(purpose)).await?;
+        let key = self.slow(move |keeper, asked| keeper.rotate(asked, purpose)).await?;
         write_key(purpose, &key, results.get().init_key());
         Ok(())
     }
 
     async fn backup(self: Rc<Self>, params: BackupParams, mut results: BackupResults) -> Result<(), Error> {
         let passphrase = passphrase(params.get()?.get_passphrase()?)?;
-        let backup = self.slow(move |keeper| keeper.backup(&passphrase)).await?;
+        let backup = self.slow(move |keeper, _| keeper.backup(&passphrase)).await?;
         results.get().set_backup(&backup);
         Ok(())
     }
@@ -91,7 +91,7 @@ impl Server for Keyring {
         let backup = within(params.get_backup()?, FILE_LIMIT_BYTES, "a backup")?.to_vec();
         let backup_passphrase = passphrase(params.get_backup_passphrase()?)?;
         let protection = protection(params.get_protection()?, params.get_passphrase()?)?;
-        Ok(self.slow(move |keeper| keeper.restore(&backup, &backup_passphrase, &protection)).await?)
+        Ok(self.slow(move |keeper, asked| keeper.restore(asked, &backup, &backup_passphrase, &protection)).await?)
     }
 
     async fn history(self: Rc<Self>, params: HistoryParams, mut results: HistoryResults) -> Result<(), Error> {

@@ -9,7 +9,7 @@ const DEVICE: Signing = Signing::Device;
 fn created() -> (Disk, Keeper) {
     let disk = Disk::default();
     let keeper = keeper(&disk);
-    keeper.create(&passphrase("right")).unwrap();
+    keeper.create(keeper.asked(), &passphrase("right")).unwrap();
     (disk, keeper)
 }
 
@@ -19,9 +19,9 @@ fn without_keys_everything_says_so() {
     assert_eq!(word(keeper.sign(DEVICE, b"")), Word::None);
     assert_eq!(word(keeper.public_key(DEVICE)), Word::None);
     assert_eq!(word(keeper.seal(b"", b"")), Word::None);
-    assert_eq!(word(keeper.unlock(b"x")), Word::None);
-    assert_eq!(word(keeper.rotate(Purpose::Store)), Word::None);
-    assert_eq!(word(keeper.protect(&passphrase("x"))), Word::None);
+    assert_eq!(word(keeper.unlock(keeper.asked(), b"x")), Word::None);
+    assert_eq!(word(keeper.rotate(keeper.asked(), Purpose::Store)), Word::None);
+    assert_eq!(word(keeper.protect(keeper.asked(), &passphrase("x"))), Word::None);
     assert_eq!(word(keeper.backup(b"x")), Word::None);
     assert_eq!(word(keeper.history(Purpose::Store)), Word::None);
     let status = keeper.status();
@@ -39,9 +39,9 @@ fn new_keys_are_unlocked_and_found_again_by_their_passphrase() {
     assert_eq!(found.status().keys, made.status().keys, "what is public is known while it is locked");
     assert_eq!(found.history(Purpose::Signing(DEVICE)), made.history(Purpose::Signing(DEVICE)));
     assert_eq!(word(found.sign(DEVICE, b"")), Word::Locked);
-    assert_eq!(word(found.unlock(b"wrong")), Word::WrongPassphrase);
+    assert_eq!(word(found.unlock(found.asked(), b"wrong")), Word::WrongPassphrase);
     assert_eq!(word(found.sign(DEVICE, b"")), Word::Locked, "a mistyped passphrase changes nothing");
-    found.unlock(b"right").unwrap();
+    found.unlock(found.asked(), b"right").unwrap();
     assert_eq!(found.sign(DEVICE, b"message"), made.sign(DEVICE, b"message"));
 }
 
@@ -49,10 +49,10 @@ fn new_keys_are_unlocked_and_found_again_by_their_passphrase() {
 fn keys_are_made_once() {
     let (_, keeper) = created();
     let before = keeper.sign(DEVICE, b"").unwrap();
-    assert_eq!(word(keeper.create(&passphrase("right"))), Word::Exists);
+    assert_eq!(word(keeper.create(keeper.asked(), &passphrase("right"))), Word::Exists);
     keeper.lock();
-    assert_eq!(word(keeper.create(&passphrase("right"))), Word::Exists);
-    keeper.unlock(b"right").unwrap();
+    assert_eq!(word(keeper.create(keeper.asked(), &passphrase("right"))), Word::Exists);
+    keeper.unlock(keeper.asked(), b"right").unwrap();
     assert_eq!(keeper.sign(DEVICE, b"").unwrap(), before);
 }
 
@@ -64,42 +64,46 @@ fn what_is_locked_does_nothing_until_it_is_unlocked() {
     assert!(!keeper.status().unlocked);
     assert_eq!(word(keeper.sign(DEVICE, b"")), Word::Locked);
     assert_eq!(word(keeper.unseal(&sealed, b"")), Word::Locked);
-    assert_eq!(word(keeper.rotate(Purpose::Store)), Word::Locked);
-    assert_eq!(word(keeper.protect(&passphrase("x"))), Word::Locked);
+    assert_eq!(word(keeper.rotate(keeper.asked(), Purpose::Store)), Word::Locked);
+    assert_eq!(word(keeper.protect(keeper.asked(), &passphrase("x"))), Word::Locked);
     assert_eq!(word(keeper.backup(b"x")), Word::Locked);
-    keeper.unlock(b"right").unwrap();
+    keeper.unlock(keeper.asked(), b"right").unwrap();
     assert_eq!(keeper.unseal(&sealed, b"").unwrap().0.as_slice(), b"secret");
 }
 
 #[test]
 fn who_unlocks_what_is_unlocked_learns_whether_the_passphrase_is_right() {
     let (_, keeper) = created();
-    assert_eq!(word(keeper.unlock(b"wrong")), Word::WrongPassphrase);
+    assert_eq!(word(keeper.unlock(keeper.asked(), b"wrong")), Word::WrongPassphrase);
     assert!(keeper.status().unlocked, "a mistyped passphrase locks nothing");
-    keeper.unlock(b"right").unwrap();
+    keeper.unlock(keeper.asked(), b"right").unwrap();
 }
 
 #[test]
 fn a_lock_that_came_meanwhile_counts() {
     let (_, keeper) = created();
-    // What unlocks, and what changes the keys, has begun before and ends after.
-    let (unlocked, locks) = keeper.unlocked_to_change().unwrap();
-    let again = || Unlocked { keyring: unlocked.keyring.clone(), file_key: unlocked.file_key.clone() };
+    let asked = keeper.asked();
     keeper.lock();
-    assert_eq!(word(keeper.state().install(locks, again())), Word::Locked);
+    assert_eq!(word(keeper.unlock(asked, b"right")), Word::Locked);
+    assert!(!keeper.status().unlocked);
+    keeper.unlock(keeper.asked(), b"right").unwrap();
+    // What has begun to change the keys ends after the lock: it is done, and they stay locked.
+    let (asked, unlocked) = (keeper.asked(), keeper.unlocked().unwrap());
     let lock = keeper.state().envelope().unwrap().lock.clone();
-    keeper.write(&keeper.means(), locks, &lock, again()).unwrap();
+    keeper.lock();
+    let changed = Unlocked { keyring: unlocked.keyring.clone(), file_key: unlocked.file_key.clone() };
+    keeper.write(&keeper.means(), asked, &lock, changed).unwrap();
     assert!(!keeper.status().unlocked);
 }
 
 #[test]
 fn another_passphrase_protects_the_same_keys() {
     let (disk, made) = created();
-    made.protect(&passphrase("new")).unwrap();
-    assert_eq!(word(made.unlock(b"right")), Word::WrongPassphrase);
+    made.protect(made.asked(), &passphrase("new")).unwrap();
+    assert_eq!(word(made.unlock(made.asked(), b"right")), Word::WrongPassphrase);
     let found = keeper(&disk);
-    assert_eq!(word(found.unlock(b"right")), Word::WrongPassphrase);
-    found.unlock(b"new").unwrap();
+    assert_eq!(word(found.unlock(found.asked(), b"right")), Word::WrongPassphrase);
+    found.unlock(found.asked(), b"new").unwrap();
     assert_eq!(found.sign(DEVICE, b""), made.sign(DEVICE, b""));
 }
 
@@ -107,30 +111,30 @@ fn another_passphrase_protects_the_same_keys() {
 fn a_rotated_key_is_kept_by_the_next_start_with_its_history() {
     let (disk, made) = created();
     let first = made.public_key(DEVICE).unwrap();
-    let second = made.rotate(Purpose::Signing(DEVICE)).unwrap();
+    let second = made.rotate(made.asked(), Purpose::Signing(DEVICE)).unwrap();
     assert_eq!((first.generation, second.generation), (1, 2));
     assert_eq!(made.public_key(DEVICE).unwrap(), second);
     let found = keeper(&disk);
     assert_eq!(found.history(Purpose::Signing(DEVICE)).unwrap(), [first, second]);
-    found.unlock(b"right").unwrap();
+    found.unlock(found.asked(), b"right").unwrap();
     assert_eq!(found.sign(DEVICE, b""), made.sign(DEVICE, b""));
 }
 
 #[test]
 fn a_backup_brings_the_keys_to_another_node() {
     let (_, made) = created();
-    made.rotate(Purpose::Store).unwrap();
+    made.rotate(made.asked(), Purpose::Store).unwrap();
     let sealed = made.seal(b"secret", b"").unwrap();
     let backup = made.backup(b"backup").unwrap();
     let disk = Disk::default();
     let other = keeper(&disk);
-    assert_eq!(word(other.restore(&backup, b"wrong", &passphrase("other"))), Word::WrongPassphrase);
+    assert_eq!(word(other.restore(other.asked(), &backup, b"wrong", &passphrase("other"))), Word::WrongPassphrase);
     assert!(disk.names().is_empty());
-    other.restore(&backup, b"backup", &passphrase("other")).unwrap();
+    other.restore(other.asked(), &backup, b"backup", &passphrase("other")).unwrap();
     assert_eq!(other.unseal(&sealed, b"").unwrap().0.as_slice(), b"secret");
     assert_eq!(other.status().keys, made.status().keys);
     let found = keeper(&disk);
-    found.unlock(b"other").unwrap();
+    found.unlock(found.asked(), b"other").unwrap();
     assert_eq!(found.sign(DEVICE, b""), made.sign(DEVICE, b""));
 }
 
@@ -138,9 +142,9 @@ fn a_backup_brings_the_keys_to_another_node() {
 fn a_backup_does_not_replace_keys_that_can_be_used() {
     let (_, made) = created();
     let backup = made.backup(b"backup").unwrap();
-    assert_eq!(word(made.restore(&backup, b"backup", &passphrase("x"))), Word::Exists);
+    assert_eq!(word(made.restore(made.asked(), &backup, b"backup", &passphrase("x"))), Word::Exists);
     made.lock();
-    assert_eq!(word(made.restore(&backup, b"backup", &passphrase("x"))), Word::Exists);
+    assert_eq!(word(made.restore(made.asked(), &backup, b"backup", &passphrase("x"))), Word::Exists);
 }
 
 #[test]
@@ -150,7 +154,11 @@ fn a_changed_backup_is_refused_whole() {
     for at in 0..backup.len() {
         let (disk, mut changed) = (Disk::default(), backup.clone());
         changed[at] ^= 1;
-        assert_eq!(word(keeper(&disk).restore(&changed, b"backup", &passphrase("x"))), Word::Damaged, "byte {at}");
+        assert_eq!(
+            word(keeper(&disk).restore(Asked(0), &changed, b"backup", &passphrase("x"))),
+            Word::Damaged,
+            "byte {at}"
+        );
         assert!(disk.names().is_empty());
     }
 }
@@ -165,9 +173,9 @@ fn a_damaged_file_is_said_and_a_backup_takes_its_place() {
     let found = keeper(&disk);
     assert_eq!(found.status().trouble.unwrap().word(), Word::Damaged);
     assert_eq!(word(found.sign(DEVICE, b"")), Word::Damaged);
-    assert_eq!(word(found.unlock(b"right")), Word::Damaged);
-    assert_eq!(word(found.create(&passphrase("x"))), Word::Exists, "nobody is led to throw keys away");
-    found.restore(&backup, b"backup", &passphrase("x")).unwrap();
+    assert_eq!(word(found.unlock(found.asked(), b"right")), Word::Damaged);
+    assert_eq!(word(found.create(found.asked(), &passphrase("x"))), Word::Exists, "nobody is led to throw keys away");
+    found.restore(found.asked(), &backup, b"backup", &passphrase("x")).unwrap();
     assert_eq!(found.sign(DEVICE, b""), made.sign(DEVICE, b""));
     assert_eq!(disk.contents(&format!("{ASIDE}.1")), file, "what was there is kept");
     assert!(found.status().trouble.is_none());
@@ -185,7 +193,7 @@ fn a_file_of_a_newer_version_is_left_alone() {
     disk.put(FILE, &file);
     let found = keeper(&disk);
     assert_eq!(word(found.sign(DEVICE, b"")), Word::NotSupported);
-    assert_eq!(word(found.restore(&backup, b"backup", &passphrase("x"))), Word::Exists);
+    assert_eq!(word(found.restore(found.asked(), &backup, b"backup", &passphrase("x"))), Word::Exists);
     assert_eq!(disk.contents(FILE), file);
 }
 
@@ -201,9 +209,9 @@ fn what_was_not_finished_is_removed_at_the_start() {
 fn a_tpm_that_is_not_there_protects_nothing() {
     let disk = Disk::default();
     let none = keeper(&disk);
-    assert_eq!(word(none.create(&Protection::Tpm)), Word::NotSupported);
+    assert_eq!(word(none.create(none.asked(), &Protection::Tpm)), Word::NotSupported);
     assert!(disk.names().is_empty());
     let (_, made) = created();
-    assert_eq!(word(made.protect(&Protection::Tpm)), Word::NotSupported);
-    made.unlock(b"right").unwrap();
+    assert_eq!(word(made.protect(made.asked(), &Protection::Tpm)), Word::NotSupported);
+    made.unlock(made.asked(), b"right").unwrap();
 }

@@ -11,14 +11,14 @@ type Change = fn(&Keeper) -> Result<(), Problem>;
 
 /// The changes, with the passphrase and the generation of the log key afterwards.
 const CHANGES: [(Change, &str, u32); 2] = [
-    (|keeper| keeper.rotate(Purpose::Signing(LOG)).map(drop), "old", 2),
-    (|keeper| keeper.protect(&passphrase("new")), "new", 1),
+    (|keeper| keeper.rotate(keeper.asked(), Purpose::Signing(LOG)).map(drop), "old", 2),
+    (|keeper| keeper.protect(keeper.asked(), &passphrase("new")), "new", 1),
 ];
 
 fn made() -> (Disk, Keeper) {
     let disk = Disk::default();
     let keeper = keeper(&disk);
-    keeper.create(&passphrase("old")).unwrap();
+    keeper.create(keeper.asked(), &passphrase("old")).unwrap();
     (disk, keeper)
 }
 
@@ -26,7 +26,7 @@ fn made() -> (Disk, Keeper) {
 fn found(disk: &Disk) -> (&'static str, u32, [u8; 64]) {
     let keeper = keeper(disk);
     assert!(!disk.names().iter().any(|name| name == BESIDE), "what was not finished is removed");
-    let opens = |passphrase: &&str| keeper.unlock(passphrase.as_bytes()).is_ok();
+    let opens = |passphrase: &&str| keeper.unlock(keeper.asked(), passphrase.as_bytes()).is_ok();
     let opening: Vec<_> = ["old", "new"].into_iter().filter(opens).collect();
     let [opened] = opening[..] else { panic!("{opening:?} open it") };
     (opened, keeper.public_key(LOG).unwrap().generation, keeper.sign(LOG, b"").unwrap())
@@ -62,17 +62,17 @@ fn a_loss_of_power_while_the_first_keys_are_made_leaves_them_or_none() {
     let disk = Disk::default();
     let made = keeper(&disk);
     let begun = disk.operations().len();
-    made.create(&passphrase("old")).unwrap();
+    made.create(made.asked(), &passphrase("old")).unwrap();
     let ended = disk.operations().len();
     for lost in begun..=ended {
         for left in disk.without_power_after(lost) {
             let keeper = keeper(&left);
-            match keeper.unlock(b"old") {
+            match keeper.unlock(keeper.asked(), b"old") {
                 Ok(()) => assert_eq!(keeper.sign(LOG, b""), made.sign(LOG, b"")),
                 Err(problem) => {
                     assert!(lost < ended, "they were acknowledged");
                     assert_eq!(problem.word(), Word::None, "power lost after {lost}");
-                    keeper.create(&passphrase("again")).unwrap();
+                    keeper.create(keeper.asked(), &passphrase("again")).unwrap();
                 }
             }
         }
@@ -87,7 +87,7 @@ fn a_loss_of_power_during_a_restore_leaves_the_unusable_keys_or_none_or_the_rest
     disk.put(FILE, b"no keys at all");
     let restored = keeper(&disk);
     let begun = disk.operations().len();
-    restored.restore(&backup, b"backup", &passphrase("old")).unwrap();
+    restored.restore(restored.asked(), &backup, b"backup", &passphrase("old")).unwrap();
     // How the file came there, so that its every byte is known to the disk.
     let mut operations = vec![
         Operation::Create(FILE.to_owned()),
@@ -102,12 +102,12 @@ fn a_loss_of_power_during_a_restore_leaves_the_unusable_keys_or_none_or_the_rest
     for lost in lead..=ended {
         for left in told.without_power_after(lost) {
             let keeper = keeper(&left);
-            match keeper.unlock(b"old") {
+            match keeper.unlock(keeper.asked(), b"old") {
                 Ok(()) => assert_eq!(keeper.sign(LOG, b""), other.sign(LOG, b"")),
                 Err(problem) => {
                     assert!(lost < ended, "it was acknowledged");
                     assert!([Word::None, Word::Damaged].contains(&problem.word()), "{problem}");
-                    keeper.restore(&backup, b"backup", &passphrase("again")).unwrap();
+                    keeper.restore(keeper.asked(), &backup, b"backup", &passphrase("again")).unwrap();
                 }
             }
         }
