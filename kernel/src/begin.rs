@@ -2,13 +2,16 @@
 
 use crate::folders::group_of;
 use crate::prelude::*;
+use crate::state::{own_folder, owner};
 use capnp::message::Builder;
 use schema::kernel_capnp::start;
 use schema::setup_capnp::powerbox_setup;
 use vat::socket::DESCRIPTORS_LIMIT;
 
-/// The powerbox's user, always the same, so that its files keep their owner. Clear of the range that systemd gives out.
-pub(crate) const POWERBOX_UID: u32 = 2_000_000_000;
+/// The first user of a process's own, the powerbox's. Clear of the range that systemd gives out.
+pub(crate) const FIRST_UID: u32 = 2_000_000_000;
+/// So many images always have the same user, from the first on, and these are nobody else's.
+const OWN_UIDS: u32 = 3;
 /// Names are for people; longer ones are cut.
 const NAME_LIMIT_BYTES: usize = 96;
 
@@ -16,10 +19,12 @@ impl Kernel {
     pub(crate) fn start_wanted(&mut self, start: start::Reader<'_>, given: Vec<OwnedFd>) -> Result<Answer, DoorError> {
         let (process, image, named) = (start.get_process(), start.get_image()?, start.get_resources()?);
         let claims: Vec<u64> = start.get_claims()?.iter().collect();
+        let own = own_folder(image, self.machine.root);
         let fits = named.len() as usize == given.len() && given.len() + claims.len() <= DESCRIPTORS_LIMIT;
         let refused = match () {
             () if self.processes.contains_key(&process) => Some(ok()),
             () if !fits || image == Image::Powerbox => Some(no(Outcome::Refused, "nothing is started like that")),
+            () if let Err((_, why)) = &own => Some(no(Outcome::Refused, why.as_str())),
             () if self.stopping => Some(no(Outcome::Refused, "the node is stopping")),
             () if !self.machine.has(image) => Some(no(Outcome::Refused, "its image is not installed")),
             () if given.iter().any(near_limit) => Some(no(Outcome::Busy, "the kernel's limit of descriptors is near")),
@@ -29,7 +34,7 @@ impl Kernel {
         if let Some(refused) = refused {
             return Ok(refused);
         }
-        let mut resources = Vec::new();
+        let mut resources = Vec::from_iter(own.ok().flatten());
         for (resource, descriptor) in named.iter().zip(given) {
             resources.push((Resource::read_from(resource)?, Rc::new(descriptor)));
         }
@@ -41,7 +46,7 @@ impl Kernel {
         let named = image == Image::Folder && resources.is_empty();
         let folder = named.then(|| Resource::read_from(start.get_folder()?).map(folder)).transpose()?;
         let identity = match start.get_run_as() {
-            _ if image != Image::Folder || !self.machine.root => self.free_identity(),
+            _ if image != Image::Folder || !self.machine.root => self.identity_of(image),
             user => person.unwrap_or_else(|| (user, group_of(user))),
         };
         let (limits, setup, name) = (start.get_limits()?, start.get_setup()?.to_vec(), text(start.get_name())?);
@@ -59,18 +64,19 @@ impl Kernel {
         self.start(process).inspect_err(|_| drop(self.processes.remove(&process)))
     }
 
-    /// A user that no other process has, where there can be several.
-    fn free_identity(&self) -> (u32, u32) {
+    /// The image's own user, or one that no other process has, where there can be several.
+    fn identity_of(&self, image: Image) -> (u32, u32) {
         if !self.machine.root {
             return (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         }
         let used = |user: &u32| self.processes.values().any(|known| known.identity.0 == *user);
-        let user = (POWERBOX_UID..).find(|user| !used(user)).unwrap_or(POWERBOX_UID);
+        let free = || (FIRST_UID + OWN_UIDS..).find(|user| !used(user)).unwrap_or(FIRST_UID + OWN_UIDS);
+        let user = owner(image).map_or_else(free, |(_, user)| user);
         (user, user)
     }
 
-    /// The first start of the powerbox, which therefore gets the first user.
-    pub(crate) fn begin_powerbox(&mut self, state: OwnedFd) -> std::io::Result<()> {
+    /// The first start of the powerbox.
+    pub(crate) fn begin_powerbox(&mut self, state: Option<(Resource, Rc<OwnedFd>)>) -> std::io::Result<()> {
         let mut message = Builder::new_default();
         let mut setup = message.init_root::<powerbox_setup::Builder<'_>>();
         fill!(setup, set_state_uid(self.operators.state_uid), set_reduced(self.reduced));
@@ -80,8 +86,8 @@ impl Kernel {
         setup.set_memory_limits(limits.as_str());
         setup.set_kernel_missing(self.machine.missing.as_slice()).map_err(std::io::Error::other)?;
         let setup = vat::door::packet::pack::<powerbox_setup::Owned>(&message).map_err(std::io::Error::other)?;
-        let state = (Resource::new(ResourceKind::Folder, "state"), Rc::new(state));
-        let (image, resources, folder, identity) = (Image::Powerbox, vec![state], None, self.free_identity());
+        let (image, resources, folder) = (Image::Powerbox, Vec::from_iter(state), None);
+        let identity = self.identity_of(image);
         let (restart, memory_bytes, cpu_seconds, file_bytes) = (true, 0, 0, 0);
         let plan = Plan { image, setup, resources, folder, restart, memory_bytes, cpu_seconds, file_bytes, identity };
         self.begin(POWERBOX, "powerbox", plan)

@@ -77,7 +77,7 @@ fn run() -> Result<(), Refusal> {
     if !machine.has(Image::Powerbox) {
         return Err((REFUSED, format!("no latch-powerbox in {libexec:?}: install it there, or say --libexec")));
     }
-    let powerbox_folder = state::powerbox_folder(machine.root)?;
+    let powerbox_folder = state::own_folder(Image::Powerbox, machine.root)?;
     let mut kernel = Kernel::new(machine, state_uid, reduced, ready).map_err(failed("cannot take operators"))?;
     kernel.begin_powerbox(powerbox_folder).map_err(failed("the powerbox"))?;
     let ended = kernel.run().map_err(failed("cannot wait for events"));

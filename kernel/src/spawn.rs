@@ -14,14 +14,15 @@ use std::process::{Command, Stdio};
 use vat::door::FromVat;
 
 /// Every image with its file's name, in the order of the schema. Each confines itself by its own profile.
-const IMAGES: [&CStr; 4] = [c"latch-powerbox", c"latch-folder", c"latch-sandbox", c"latch-compile"];
+const IMAGES: [&CStr; 6] =
+    [c"latch-powerbox", c"latch-folder", c"latch-sandbox", c"latch-compile", c"latch-keys", c"latch-storage"];
 /// Descriptors of a process, by image: a socket for each link of a server, a few links and files for the others.
-const DESCRIPTORS: [u64; 4] = [16_384, 16_384, 1_024, 64];
+const DESCRIPTORS: [u64; 6] = [16_384, 16_384, 1_024, 64, 1_024, 16_384];
 /// Threads of a process, by image: tokio's 512 that may wait for the disk, for each of the runtimes, of which the powerbox
 /// has three, and its own; where hostile input runs a few, and one a processor.
-const THREADS: [u64; 4] = [2_048, 1_024, 256, 256];
+const THREADS: [u64; 6] = [2_048, 1_024, 256, 256, 1_024, 1_024];
 /// Images where hostile input runs: they write files only as large as they are told, and where memory runs out they go first.
-const HOSTILE: [bool; 4] = [false, false, true, true];
+const HOSTILE: [bool; 6] = [false, false, true, true, false, false];
 /// Exit code of a process that could not become its image, as shells have it.
 pub(crate) const NOT_BEGUN: i32 = 126;
 /// What makes the system end a process before every other one.
@@ -39,7 +40,7 @@ pub(crate) struct Machine {
     pub root: bool, // distinct users are possible
     namespaces: i32,
     pub missing: Vec<String>, // for people
-    images: [Option<File>; 4],
+    images: [Option<File>; 6],
     log: File,
     pub cgroups: Result<Cgroups, String>, // or, for people, why there are none
 }
@@ -47,7 +48,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Opens the images, once: a path that is swapped later changes nothing.
     pub(crate) fn examine(log: File, libexec: &Path) -> io::Result<Machine> {
-        let (root, mut images) = (rustix::process::geteuid().is_root(), [const { None }; 4]);
+        let (root, mut images) = (rustix::process::geteuid().is_root(), [const { None }; 6]);
         let mut missing = if root { vec![] } else { vec!["users of their own for processes".to_owned()] };
         let namespaces = match root {
             true if sys::unshare(EMPTY).is_ok() => OWN,

@@ -1,9 +1,9 @@
 //! The state folder: whose it is, who else is in it, and what lies there.
 
-use crate::begin::POWERBOX_UID;
+use crate::begin::FIRST_UID;
 use crate::prelude::*;
 use rustix::fs::{FlockOperation, Mode, OFlags, fstat};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Rlimit, getrlimit, setrlimit};
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -48,8 +48,8 @@ pub(crate) fn open(folder: &Path) -> Result<(u32, File, File), Refusal> {
         (IN_USE, format!("another kernel runs on the state {shown}: use that one, or stop it with latch down"))
     })?;
     // Each link is a descriptor. Where the limit cannot be raised, `busy` comes sooner.
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let limit = getrlimit(rustix::process::Resource::Nofile);
+    let _ = setrlimit(rustix::process::Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     Ok((owner, log, lock))
 }
 
@@ -58,18 +58,30 @@ pub(crate) fn own_file(name: &str) -> std::io::Result<File> {
     File::options().create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(name)
 }
 
-/// The powerbox's own folder, made for its user where that is another one.
-pub(crate) fn powerbox_folder(root: bool) -> Result<OwnedFd, Refusal> {
-    let needed = if root { POWERBOX_UID } else { rustix::process::geteuid().as_raw() };
-    if DirBuilder::new().mode(0o700).create("powerbox").is_ok() && root {
-        std::os::unix::fs::chown("powerbox", Some(needed), Some(needed)).map_err(failed("the powerbox's folder"))?;
-    }
-    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let folder = rustix::fs::open("powerbox", flags, Mode::empty()).map_err(failed("the powerbox's folder"))?;
-    let owner = fstat(&folder).map_err(failed("the powerbox's folder"))?.st_uid;
+/// What an image keeps lies in a folder of its own in the state, made for its user where that is another one.
+pub(crate) fn own_folder(image: Image, root: bool) -> Result<Option<(Resource, Rc<OwnedFd>)>, Refusal> {
+    let Some((name, user)) = owner(image) else { return Ok(None) };
+    let needed = if root { user } else { rustix::process::geteuid().as_raw() };
+    let open = || {
+        if DirBuilder::new().mode(0o700).create(name).is_ok() && root {
+            std::os::unix::fs::chown(name, Some(needed), Some(needed))?;
+        }
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let folder = rustix::fs::open(name, flags, Mode::empty())?;
+        let owner = fstat(&folder)?.st_uid;
+        Ok::<_, std::io::Error>((folder, owner))
+    };
+    let (folder, owner) = open().map_err(failed(format!("the state's folder {name}")))?;
     let text = format!(
-        "the folder powerbox of the state belongs to user {owner} and is needed by {needed}: start the node as who made \
-         the state, or give it over with chown -R {needed}:{needed} powerbox"
+        "the folder {name} of the state belongs to user {owner} and is needed by {needed}: start the node as who made \
+         the state, or give it over with chown -R {needed}:{needed} {name}"
     );
-    if owner == needed { Ok(folder) } else { Err((REFUSED, text)) }
+    let resource = (Resource::new(ResourceKind::Folder, "state"), Rc::new(folder));
+    if owner == needed { Ok(Some(resource)) } else { Err((REFUSED, text)) }
+}
+
+/// The images that keep something, with its folder, and the user that each always has so that its files keep their owner.
+pub(crate) fn owner(image: Image) -> Option<(&'static str, u32)> {
+    let number = [Image::Powerbox, Image::Keys, Image::Storage].iter().position(|keeps| *keeps == image)?;
+    Some((["powerbox", "keys", "storage"][number], FIRST_UID + number as u32))
 }

@@ -13,6 +13,9 @@ pub struct Caveats {
     pub calls: Option<u64>,
     /// Bytes in all, both ways; none: no limit.
     pub bytes: Option<u64>,
+    /// Bytes that may be stored at once, where that can be limited; none: no limit of its own. What is stored on a child counts for
+    /// the parent as well, so a child need not be given a part.
+    pub quota: Option<u64>,
     /// Allowed methods; empty: all.
     pub methods: Vec<Method>,
 }
@@ -76,6 +79,8 @@ pub enum TooWide {
     Calls(u64),
     /// The parent has so many left.
     Bytes(u64),
+    /// The parent may store no more.
+    Quota(u64),
     /// A budget of nothing.
     Nothing,
     /// The parent does not allow this one.
@@ -91,6 +96,9 @@ impl std::fmt::Display for TooWide {
             TooWide::Rights { parent } => write!(formatter, "it can be granted with {parent} at most: ask for less"),
             TooWide::Calls(left) => write!(formatter, "{left} calls are left to give: ask for that many or fewer"),
             TooWide::Bytes(left) => write!(formatter, "{left} bytes are left to give: ask for that many or fewer"),
+            TooWide::Quota(quota) => {
+                write!(formatter, "{quota} bytes may be stored in all: ask for that quota or less")
+            }
             TooWide::Nothing => formatter.write_str("a budget of 0 gives nothing: leave it out, or say at least 1"),
             TooWide::Method(method) => {
                 let name = crate::record::method_name(*method);
@@ -112,16 +120,22 @@ pub fn narrow(parent: &Caveats, left: Left, asked: &Caveats, now_ms: u64) -> Res
     if !rights.is_subset_of(parent.rights) {
         return Err(TooWide::Rights { parent: parent.rights });
     }
-    if asked.calls == Some(0) || asked.bytes == Some(0) {
+    if [asked.calls, asked.bytes, asked.quota].contains(&Some(0)) {
         return Err(TooWide::Nothing);
     }
     let expires_at_ms = earlier(parent.expires_at_ms, asked.expires_at_ms);
     if expires_at_ms != 0 && expires_at_ms <= now_ms {
         return Err(TooWide::Expired);
     }
+    if let (Some(parent), Some(asked)) = (parent.quota, asked.quota)
+        && asked > parent
+    {
+        return Err(TooWide::Quota(parent));
+    }
     Ok(Caveats {
         rights,
         expires_at_ms,
+        quota: asked.quota,
         calls: share(left.calls, asked.calls).map_err(TooWide::Calls)?,
         bytes: share(left.bytes, asked.bytes).map_err(TooWide::Bytes)?,
         methods: methods(&parent.methods, &asked.methods)?,
@@ -166,6 +180,7 @@ mod tests {
         let bits = random.below(8);
         let budget = |random: &mut Generator| if random.below(2) == 0 { None } else { Some(random.below(100)) };
         Caveats {
+            quota: None,
             rights: Rights { read: bits & 1 != 0, append: bits & 2 != 0, write: bits & 4 != 0 }.complete(),
             expires_at_ms: random.below(4) * 1_000,
             calls: budget(random),

@@ -9,10 +9,11 @@ use vat::words::{Method, Rights};
 use crate::caveats::{Caveats, Left, narrow};
 use crate::core::Core;
 use crate::grants::Node;
-use crate::live::{Brought, FolderHold};
+use crate::live::{Brought, ServerHold};
 use crate::matching::{HOST_RESOLVER, Offer, Target, directory, folder_offer};
 use crate::problem::Problem;
-use crate::record::{Folder, Holder, Source, interface_name};
+use crate::record::{Holder, Object, Service, Source, interface_name};
+use crate::services::serves;
 use crate::words::{PATH_LIMIT, plain};
 
 /// How long a decision waits for the folder that a shell said it has sent: both take another way.
@@ -47,7 +48,7 @@ pub(crate) struct Resolved {
     pub(crate) interface: u64,
     pub(crate) caveats: Caveats,
     /// Keeps what serves it there until it is linked, where it was started for this.
-    pub(crate) hold: Option<FolderHold>,
+    pub(crate) hold: Option<ServerHold>,
 }
 
 impl Core {
@@ -68,7 +69,12 @@ impl Core {
         let unlimited = Caveats { rights: Rights::ALL, ..Caveats::default() };
         let now_ms = self.now_ms();
         let too_wide = |why: crate::caveats::TooWide| Problem::refused(why.to_string());
-        let resolved = match choice.pick {
+        // An object of a service is named in the same way whether or not anyone holds it.
+        let pick = match choice.pick {
+            Pick::Target(words) if Object::parse(&words).is_some() => Pick::Offer(words),
+            pick => pick,
+        };
+        let resolved = match pick {
             Pick::Folder(token) => {
                 let brought = self.brought(shell, token).await?;
                 if brought.kind != ResourceKind::Folder {
@@ -91,22 +97,20 @@ impl Core {
                 let (source, interface, rights) = self.offer(&name)?;
                 let within = |rights: Rights| Caveats { rights: asked.rights.intersect(rights), ..asked.clone() };
                 narrow(&unlimited, Left::default(), &within(rights), now_ms).map_err(too_wide)?;
-                let Source::Folder(folder) = &source;
-                may_use(uid, folder)?;
-                let (_, hold) = self.serve_folder(folder, None).await?;
+                may_use(uid, &source)?;
+                let (_, hold) = self.serve_source(&source).await?;
                 // That took time: it is given as it is offered now, if it still is.
                 let (still, _, rights) = self.offer(&name)?;
                 if still != source {
                     let shown = plain(&name, PATH_LIMIT);
-                    return Err(Problem::refused(format!("{shown} is another folder now. Look at it and try again")));
+                    return Err(Problem::refused(format!("{shown} is another one now. Look at it and try again")));
                 }
                 let caveats = narrow(&unlimited, Left::default(), &within(rights), self.now_ms()).map_err(too_wide)?;
                 Resolved { parent: 0, offer: name, source, interface, caveats, hold: Some(hold) }
             }
             Pick::Target(words) => {
                 let (parent, node) = self.target(&words)?;
-                let Source::Folder(folder) = &node.granted.source;
-                may_use(uid, folder)?;
+                may_use(uid, &node.granted.source)?;
                 let asked = Caveats { rights: asked.rights.intersect(node.granted.caveats.rights), ..asked };
                 let caveats = narrow(&node.granted.caveats, node.left, &asked, now_ms).map_err(too_wide)?;
                 let granted = node.granted;
@@ -120,7 +124,7 @@ impl Core {
                 }
             }
         };
-        if interface != 0 && resolved.interface != interface {
+        if !serves(resolved.interface, interface) {
             return Err(Problem::refused(format!(
                 "{} serves {}, and {} was asked for. Choose another object",
                 plain(&resolved.offer, PATH_LIMIT),
@@ -128,7 +132,19 @@ impl Core {
                 interface_name(interface)
             )));
         }
-        Ok(resolved)
+        if let Source::Object(object) = &resolved.source
+            && interface != 0
+            && !object.is_for_apps()
+        {
+            let shown = plain(&resolved.offer, PATH_LIMIT);
+            return Err(Problem::refused(format!("{shown} is for the node's operators alone. Choose another object")));
+        }
+        if resolved.caveats.quota.is_some() && !resolved.source.is_of(Service::Storage) {
+            return Err(Problem::refused("a quota can be given for objects of the store only. Leave it out"));
+        }
+        // What was asked for is what it is used as.
+        let interface = if interface == 0 { resolved.interface } else { interface };
+        Ok(Resolved { interface, ..resolved })
     }
 
     /// Takes what a shell brought, waiting for it a while.
@@ -151,6 +167,11 @@ impl Core {
     fn offer(&self, name: &str) -> Result<(Source, u64, Rights), Problem> {
         if name == HOST_RESOLVER {
             return Err(Problem::refused("name a folder in the place of PATH: host:/some/folder"));
+        }
+        if let Some(object) = Object::parse(name) {
+            let object = object?;
+            let interface = object.interface().unwrap_or_default();
+            return Ok((Source::Object(object), interface, Rights::ALL));
         }
         let none = || {
             let name = plain(name, PATH_LIMIT);
@@ -191,7 +212,9 @@ impl Core {
 }
 
 /// A folder is served with the rights of whoever offered it: those are not for other people to pass on.
-fn may_use(uid: u32, folder: &Folder) -> Result<(), Problem> {
+fn may_use(uid: u32, source: &Source) -> Result<(), Problem> {
+    // What the node's services serve is the node's, and its operators'.
+    let Source::Folder(folder) = source else { return Ok(()) };
     if uid == 0 || uid == folder.run_as {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use schema::kernel_capnp::Image;
 use schema::setup_capnp::folder_setup;
 
 use crate::core::{Core, Start, setup, spawn};
-use crate::live::{FolderHold, FolderLife, Kind};
+use crate::live::{Kind, ServerHold, ServerLife};
 use crate::matching::folder_offer;
 use crate::problem::Problem;
 use crate::record::{Folder, Source};
@@ -19,9 +19,12 @@ use crate::words::{PATH_LIMIT, plain};
 const IDLE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Core {
-    /// The process that serves a folder, for a grant that is being opened: that keeps it.
-    pub(crate) async fn folder_process(self: &Rc<Self>, folder: &Folder, claim: Option<u64>) -> Result<u64, Problem> {
-        self.serve_folder(folder, claim).await.map(|(process, _)| process)
+    /// The process that serves what comes from there, and what keeps it.
+    pub(crate) async fn serve_source(self: &Rc<Self>, source: &Source) -> Result<(u64, ServerHold), Problem> {
+        match source {
+            Source::Folder(folder) => self.serve_folder(folder, None).await,
+            Source::Object(object) => self.serve_service(object.service).await,
+        }
     }
 
     /// The process that serves a folder, and what keeps it from being stopped as idle. `claim`: the kernel's number of
@@ -30,7 +33,7 @@ impl Core {
         self: &Rc<Self>,
         folder: &Folder,
         claim: Option<u64>,
-    ) -> Result<(u64, FolderHold), Problem> {
+    ) -> Result<(u64, ServerHold), Problem> {
         let offer = plain(&folder_offer(folder), PATH_LIMIT);
         let failed = |why: String| Problem::refused(format!("{offer} cannot be served: {why}"));
         let running = self.live.borrow_mut().folders.get_mut(folder).map(|life| (life.process, life.hold()));
@@ -49,7 +52,7 @@ impl Core {
             return Err(failed(why.to_owned()));
         }
         let process = self.new_id()?;
-        let mut life = FolderLife::of(process);
+        let mut life = ServerLife::of(process);
         let hold = life.hold();
         self.live.borrow_mut().folders.insert(folder.clone(), life);
         let started = self.start_folder(process, folder, claim, &offer).await;
@@ -111,20 +114,15 @@ impl Core {
             life.ended(how);
         }
         self.forget_folder(folder, process);
-        for grant in self.take_relinks(folder) {
+        for grant in self.take_relinks(|source| source.is_folder(folder)) {
             self.open_soon(grant);
         }
     }
 
-    /// The grants that this folder's process served when it died.
-    pub(crate) fn take_relinks(&self, folder: &Folder) -> Vec<u64> {
+    /// The grants on these objects that were served when their process died.
+    pub(crate) fn take_relinks(&self, is_theirs: impl Fn(&Source) -> bool) -> Vec<u64> {
         let (state, mut live) = (self.state.borrow(), self.live.borrow_mut());
-        let is_served = |grant: &u64| {
-            state.grants.get(*grant).is_some_and(|node| {
-                let Source::Folder(source) = &node.granted.source;
-                source == folder
-            })
-        };
+        let is_served = |grant: &u64| state.grants.get(*grant).is_some_and(|node| is_theirs(&node.granted.source));
         let again: Vec<u64> = live.relink.iter().copied().filter(is_served).collect();
         again.iter().for_each(|grant| _ = live.relink.remove(grant));
         again
@@ -170,7 +168,7 @@ impl Core {
         let is_being_linked = |folder: &Folder| {
             let opening = live.opening.iter().chain(&live.relink).filter_map(|grant| state.grants.get(*grant));
             let mut sources = opening.map(|node| &node.granted.source);
-            sources.any(|Source::Folder(source)| source == folder)
+            sources.any(|source| source.is_folder(folder))
         };
         live.folders
             .iter()

@@ -34,6 +34,7 @@ pub mod record;
 mod reports;
 pub mod requests;
 mod runs;
+pub mod services;
 pub mod sessions;
 pub mod start;
 pub mod state;

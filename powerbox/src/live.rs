@@ -11,13 +11,16 @@ use vat::bounds::LAST_REPORTS_LIMIT;
 use vat::door::{Carries, Confinement, ResourceKind};
 
 use crate::pace::Pace;
-use crate::record::{Folder, Holder};
+use crate::record::{Folder, Holder, Service, Source};
 use crate::runs::is_given_up;
 use crate::usage::LinkTotals;
 
 /// Ended links that are remembered for their last report, which a service makes within milliseconds of the end. Of one that
 /// is forgotten what is left of its lease still comes back, because the lease names it.
 const ENDED_LIMIT: usize = LAST_REPORTS_LIMIT;
+
+/// The name of the powerbox as a holder; its process number is 0.
+pub(crate) const POWERBOX: &str = "powerbox";
 
 /// What a process is to the powerbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub(crate) enum Kind {
     },
     /// One host folder's service.
     Folder(Folder),
+    /// A service of the node.
+    Service(Service),
     /// A compilation.
     Compile,
     /// A person's shell.
@@ -122,9 +127,9 @@ pub(crate) struct Brought {
     pub descriptor: Option<OwnedFd>,
 }
 
-/// The process that serves one folder, and who needs it although no link goes there yet.
+/// The process that serves a folder or is a service of the node, and who needs it although no link goes there yet.
 #[derive(Debug)]
-pub(crate) struct FolderLife {
+pub(crate) struct ServerLife {
     /// Its process.
     pub process: u64,
     /// How often it was taken into use: whoever saw it idle before and after sees by this whether it was in between.
@@ -133,29 +138,29 @@ pub(crate) struct FolderLife {
     holds: Rc<OnceCell<String>>,
 }
 
-/// Keeps a folder's process from being stopped as idle.
+/// Keeps a server's process from being stopped as idle.
 #[derive(Clone, Debug)]
-pub(crate) struct FolderHold {
+pub(crate) struct ServerHold {
     holds: Rc<OnceCell<String>>,
 }
 
-impl FolderHold {
+impl ServerHold {
     /// How the process ended, if it has for good.
     pub(crate) fn end(&self) -> Option<String> {
         self.holds.get().cloned()
     }
 }
 
-impl FolderLife {
+impl ServerLife {
     /// What nobody needs yet.
     pub(crate) fn of(process: u64) -> Self {
         Self { process, uses: 0, holds: Rc::default() }
     }
 
     /// Keeps it for as long as the hold lives.
-    pub(crate) fn hold(&mut self) -> FolderHold {
+    pub(crate) fn hold(&mut self) -> ServerHold {
         self.uses += 1;
-        FolderHold { holds: self.holds.clone() }
+        ServerHold { holds: self.holds.clone() }
     }
 
     /// Its process has ended for good: whoever waits for it is told how.
@@ -208,7 +213,9 @@ pub(crate) struct Live {
     /// Whether somebody waits to stop those that nothing uses.
     pub watches_idle_folders: bool,
     /// The process for each folder.
-    pub folders: HashMap<Folder, FolderLife>,
+    pub folders: HashMap<Folder, ServerLife>,
+    /// The processes of the node's services.
+    pub services: BTreeMap<Service, ServerLife>,
     /// What shells brought, by shell and the shell's number.
     pub brought: HashMap<(u64, u64), Brought>,
     /// Instances that somebody is starting, from before anything of it is known to others.
@@ -221,6 +228,8 @@ pub(crate) struct Live {
     pub unannounced: HashMap<String, u64>,
     /// How often links were cut for what somebody did on them, by name, since this powerbox was started.
     pub misbehaved: HashMap<String, u32>,
+    /// What services said of trouble lately, and when.
+    pub troubles: HashMap<(u64, String), u64>,
     /// Failures in a row of a detached instance.
     pub failures: HashMap<String, u32>,
     /// What processes used when the kernel was last asked.
@@ -235,6 +244,11 @@ impl Live {
     pub(crate) fn process_of(&self, holder: &Holder) -> Option<u64> {
         match holder {
             Holder::Shell { process, .. } => self.processes.contains_key(process).then_some(*process),
+            Holder::Service(name) if name == POWERBOX => Some(0),
+            Holder::Service(name) => {
+                let service = Service::from_name(name)?;
+                self.services.get(&service).map(|life| life.process)
+            }
             Holder::Instance(name) => {
                 self.of_instance(name).find(|(_, process)| !process.stopping).map(|(number, _)| number)
             }
@@ -268,6 +282,16 @@ impl Live {
     pub(crate) fn is_stuck(&self, folder: &Folder) -> bool {
         let is_it = |process: &Process| matches!(&process.kind, Kind::Folder(served) if served == folder);
         self.processes.values().any(|process| process.stopping && !process.confined && is_it(process))
+    }
+
+    /// The process that serves what comes from there, if one does.
+    #[must_use]
+    pub(crate) fn server_of(&self, source: &Source) -> Option<u64> {
+        let life = match source {
+            Source::Folder(folder) => self.folders.get(folder),
+            Source::Object(object) => self.services.get(&object.service),
+        };
+        life.map(|life| life.process)
     }
 
     /// Whether a grant's link leads to this process.

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use capnp::traits::HasTypeId;
 use vat::words::Rights;
 
 use crate::grants::Tree;
-use crate::record::{Folder, Source, interface_name};
+use crate::record::{Folder, Holder, Service, Source, interface_name};
+use crate::services::serves;
 
 /// What a folder's offer begins with.
 const HOST: &str = "host:";
@@ -13,6 +15,21 @@ const HOST: &str = "host:";
 pub const HOST_RESOLVER: &str = "host:PATH";
 /// The system's words for who serves a folder.
 pub const HOST_PROVIDER: &str = "folder (this host)";
+
+/// How it is written that any folder of the store can be named.
+pub const STORE_RESOLVER: &str = "storage:/PATH";
+
+/// The system's words for who serves an object.
+#[must_use]
+pub fn provider(source: &Source) -> &'static str {
+    match source {
+        Source::Folder(_) => HOST_PROVIDER,
+        Source::Object(object) => match object.service {
+            Service::Keys => "keys (this node)",
+            Service::Storage => "storage (this node)",
+        },
+    }
+}
 
 /// Something grantable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +50,11 @@ impl Offer {
     /// The system's words for who serves it.
     #[must_use]
     pub fn provider(&self) -> &'static str {
-        HOST_PROVIDER
+        match &self.source {
+            Some(source) => provider(source),
+            None if self.name == STORE_RESOLVER => "storage (this node)",
+            None => HOST_PROVIDER,
+        }
     }
 
     /// Its interface, for people.
@@ -46,7 +67,6 @@ impl Offer {
 /// The schema id of directories.
 #[must_use]
 pub fn directory() -> u64 {
-    use capnp::traits::HasTypeId;
     schema::filesystem_capnp::directory::Client::TYPE_ID
 }
 
@@ -67,7 +87,8 @@ pub fn offers(grants: &Tree, ending: &HashSet<u64>, now_ms: u64) -> Vec<Offer> {
         let granted = &node.granted;
         let expires_at_ms = granted.caveats.expires_at_ms;
         let is_over = node.ended.is_some() || ending.contains(grant) || (1..=now_ms).contains(&expires_at_ms);
-        if is_over || granted.parent != 0 || granted.transient {
+        let own = matches!(granted.holder, Holder::Service(_));
+        if is_over || granted.parent != 0 || granted.transient || own {
             continue;
         }
         let new = || Offer {
@@ -78,6 +99,10 @@ pub fn offers(grants: &Tree, ending: &HashSet<u64>, now_ms: u64) -> Vec<Offer> {
             grants: 0,
         };
         let offer = found.entry(&granted.offer).or_insert_with(new);
+        // Whoever may have it as more than a directory may have it as one.
+        if serves(granted.interface, offer.interface) {
+            offer.interface = granted.interface;
+        }
         if offer.source.as_ref() != Some(&granted.source) {
             // The latest folder at that path is the one that counts, with what was given of that one.
             *offer = new();
@@ -86,8 +111,10 @@ pub fn offers(grants: &Tree, ending: &HashSet<u64>, now_ms: u64) -> Vec<Offer> {
         offer.rights = union(offer.rights, granted.caveats.rights);
     }
     let resolver =
-        Offer { name: HOST_RESOLVER.into(), source: None, interface: directory(), rights: Rights::ALL, grants: 0 };
-    found.into_values().chain([resolver]).collect()
+        |name: &str, interface| Offer { name: name.into(), source: None, interface, rights: Rights::ALL, grants: 0 };
+    let stored = schema::storage_capnp::stored_directory::Client::TYPE_ID;
+    let resolvers = [resolver(HOST_RESOLVER, directory()), resolver(STORE_RESOLVER, stored)];
+    found.into_values().chain(resolvers).collect()
 }
 
 fn union(one: Rights, other: Rights) -> Rights {
@@ -99,13 +126,13 @@ fn union(one: Rights, other: Rights) -> Rights {
 pub fn providers(offers: &[Offer], interface: u64) -> Vec<String> {
     let mut names: Vec<String> = offers
         .iter()
-        .filter(|offer| offer.interface == interface && offer.source.is_none())
+        .filter(|offer| serves(offer.interface, interface) && offer.source.is_none())
         .map(|offer| offer.name.clone())
         .collect();
     names.extend(
         offers
             .iter()
-            .filter(|offer| offer.interface == interface && offer.source.is_some())
+            .filter(|offer| serves(offer.interface, interface) && offer.source.is_some())
             .map(|offer| offer.name.clone()),
     );
     names
@@ -137,7 +164,9 @@ impl Target {
             return Target::Grant(number);
         }
         match words.split_once(':') {
-            Some(("host", _)) => Target::Offer(words.to_owned()),
+            Some((service, _)) if service == "host" || Service::from_name(service).is_some() => {
+                Target::Offer(words.to_owned())
+            }
             Some((instance, label)) => Target::Held { instance: instance.to_owned(), label: label.to_owned() },
             None => words.parse().map_or_else(|_| Target::Instance(words.to_owned()), Target::Grant),
         }
@@ -166,7 +195,7 @@ mod tests {
     #[test]
     fn only_what_serves_the_interface_is_proposed() {
         let offers = offers(&Tree::default(), &HashSet::new(), 0);
-        assert_eq!(providers(&offers, directory()), [HOST_RESOLVER]);
+        assert_eq!(providers(&offers, directory()), [HOST_RESOLVER, STORE_RESOLVER]);
         assert!(providers(&offers, 7).is_empty());
     }
     fn granted(grant: u64, offer: &str, rights: Rights) -> Granted {

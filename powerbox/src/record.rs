@@ -1,10 +1,12 @@
 //! The records of the log as plain values. What each means stands in `schema/internal/log.capnp`.
 
 mod codec;
+mod source;
 mod text;
 
 pub use codec::RecordError;
 pub(crate) use codec::{RECORD_LIMIT_BYTES, array, open, set_numbers, text};
+pub use source::{Folder, Holder, Object, Service, Source};
 pub use text::{Line, describe};
 pub(crate) use text::{exit_code, hexadecimal};
 
@@ -162,51 +164,6 @@ pub struct Denied {
     pub label: String,
     /// How.
     pub how: How,
-}
-
-/// Who holds a grant.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Holder {
-    /// An app's instance, running or not.
-    Instance(String),
-    /// A shell, while it lives.
-    Shell {
-        /// The kernel's number for it.
-        process: u64,
-        /// Of the person.
-        uid: u32,
-    },
-}
-
-impl std::fmt::Display for Holder {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Holder::Instance(name) => formatter.write_str(name),
-            Holder::Shell { uid, .. } => write!(formatter, "shell (uid {uid})"),
-        }
-    }
-}
-
-/// A folder of this host: by identity, not only by name, so that another one at the same path does not pass for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Folder {
-    /// Where the person's shell found it, absolute.
-    pub path: String,
-    /// `f_fsid`.
-    pub file_system: u64,
-    /// Of `name_to_handle_at`; empty where the file system has none.
-    pub handle: Vec<u8>,
-    /// Where there is no handle.
-    pub inode: u64,
-    /// Uid of the person who offered it.
-    pub run_as: u32,
-}
-
-/// What serves a granted object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A folder of this host.
-    Folder(Folder),
 }
 
 /// A grant as it was made.

@@ -6,7 +6,7 @@ use vat::words::Rights;
 
 use crate::asking::Answer;
 use crate::core::{Core, THE_NODE};
-use crate::record::{Holder, Leased, Record, Source};
+use crate::record::{Holder, Leased, Record};
 use crate::sessions::Reported;
 use crate::words::{PHRASE_LIMIT, plain};
 
@@ -55,8 +55,7 @@ impl Core {
         let Some(node) = state.grants.get(report.grant) else { return false };
         let Some(link) = live.link_mut(report.link) else {
             // One that ended while there was no powerbox is known by its lease alone, which is settled by the last report.
-            let Source::Folder(folder) = &node.granted.source;
-            let is_server = live.folders.get(folder).is_some_and(|life| life.process == process);
+            let is_server = live.server_of(&node.granted.source) == Some(process);
             return is_server && node.lease.is_some_and(|lease| lease.link == report.link);
         };
         if link.grant != report.grant || link.server != process || link.told_last {

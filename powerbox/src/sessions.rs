@@ -244,6 +244,20 @@ impl session::Server for Session {
         Ok(())
     }
 
+    async fn trouble(
+        self: Rc<Self>,
+        params: session::TroubleParams,
+        _: session::TroubleResults,
+    ) -> Result<(), capnp::Error> {
+        if self.who != Who::Service {
+            return Err(capnp::Error::failed("only services tell of trouble".into()));
+        }
+        let text = words(params.get()?.get_text()?, vat::native::TROUBLE_LIMIT_BYTES);
+        let process = self.process;
+        self.core.look(move |core| core.trouble(process, &text)).await?;
+        Ok(())
+    }
+
     async fn renew(
         self: Rc<Self>,
         params: session::RenewParams,

@@ -113,7 +113,7 @@ async fn live(core: std::rc::Rc<Core>, jobs: crate::core::Jobs) -> io::Result<Ex
             return problem;
         }
         // What shells and apps ask waits until the powerbox knows what there is.
-        tokio::join!(jobs.run(core.clone()), background);
+        tokio::join!(jobs.run(core.clone()), core.start_services(), background);
         Problem::Stopping
     };
     let ended = tokio::select! {

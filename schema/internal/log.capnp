@@ -93,17 +93,30 @@ struct Granted {
   bytes @10 :Limit;
   methods @11 :List(Common.Method);
   transient @12 :Bool;         # a shell's own use: ends with the shell
+  quota @13 :Limit;            # what may be stored at once, where that can be limited
 }
 
 struct Holder {
   union {
     instance @0 :Text;
     shell @1 :UInt64;          # its process number
+    service @3 :Text;          # a part of the node: "storage", "powerbox"
   }
   uid @2 :UInt32;              # of a shell
 }
 
-struct Source { folder @0 :Folder; }
+struct Source {
+  union {
+    folder @0 :Folder;
+    object @1 :Object;
+  }
+}
+
+struct Object {
+  # What a service of the node serves.
+  service @0 :Text;            # "keys", "storage"
+  name @1 :Text;               # in its own words: "log", "/notes"
+}
 
 struct FolderIdentity {
   # See Resource in door.capnp.

@@ -7,7 +7,7 @@
 # text says what, why and what to do next. Times are milliseconds since 1970-01-01T00:00:00Z; 0: never, or not yet.
 #
 # A *target* names an object for a person: an offer ("host:/abs/path", with the resource number of the folder that
-# the shell opened), or what an instance holds ("instance:label"), or a grant ("#12").
+# the shell opened; "storage:/notes"; "keys:author"), or what an instance holds ("instance:label"), or a grant ("#12").
 
 using Common = import "../common.capnp";
 using Session = import "../session.capnp";
@@ -85,6 +85,7 @@ struct Choice {
   calls @5 :Budget;
   bytes @6 :Budget;
   methods @7 :List(Common.Method);
+  quota @8 :Budget;            # bytes that may be stored at once; for objects of the store
 }
 
 struct Budget { limited @0 :Bool; amount @1 :UInt64; }
@@ -195,6 +196,7 @@ struct Grant {
   refused @22 :UInt64;         # calls that a caveat forbade: none of those that were used
   selfReported @23 :Bool;
   depth @24 :UInt16;
+  quota @25 :Budget;
 }
 
 struct WhyLine { depth @0 :UInt16; text @1 :Text; atMs @2 :UInt64; grant @3 :UInt64; appWords @4 :Bool; }

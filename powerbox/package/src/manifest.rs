@@ -72,7 +72,8 @@ pub struct Limits {
 }
 
 /// Names that the system says of itself: an app or an instance of that name would speak in its place.
-const RESERVED: [&str; 7] = ["latch", "shell", "kernel", "powerbox", "node", "host", "system"];
+const RESERVED: [&str; 12] =
+    ["latch", "shell", "kernel", "powerbox", "node", "host", "system", "keys", "storage", "network", "chain", "http"];
 
 /// Whether this can name an app: 1 to 64 bytes of `[a-z0-9-]`, beginning with a letter, and no name of the system's own.
 #[must_use]

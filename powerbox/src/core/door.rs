@@ -7,6 +7,7 @@ use vat::native::{Arrived, Delivery};
 
 use super::Core;
 use crate::live::Kind;
+use crate::problem::Problem;
 use crate::record::Record;
 use crate::sessions::{Incoming, Who};
 use crate::words::{REASON_LIMIT, plain};
@@ -14,6 +15,11 @@ use crate::words::{REASON_LIMIT, plain};
 /// What one name is accused of this often is known well enough: whoever asks for a link again and again to misbehave on
 /// it must not fill the log.
 const ACCUSATIONS_LIMIT: u32 = 16;
+
+/// Words of trouble that were said are not said again for so long.
+const TROUBLE_SPAN_MS: u64 = 60_000;
+/// Different words of trouble within that time: a disk that fails says the same of many places.
+const TROUBLES_LIMIT: usize = 64;
 
 impl Core {
     /// Takes what comes, until the kernel says stop or is gone.
@@ -36,7 +42,7 @@ impl Core {
         let Some(known) = live.processes.get(&process) else { return };
         let (who, to) = match &known.kind {
             Kind::App { instance } => (Who::App { instance: instance.clone() }, &self.sessions),
-            Kind::Folder(_) => (Who::Service, &self.sessions),
+            Kind::Folder(_) | Kind::Service(_) => (Who::Service, &self.sessions),
             Kind::Shell => (Who::Shell { uid: known.uid }, &self.operators),
             Kind::Compile | Kind::Unknown => return,
         };
@@ -55,6 +61,24 @@ impl Core {
     pub(crate) fn session_is_made_to_wait(&self, process: u64, who: &Who) {
         let name = self.name_of(process, who);
         self.warn_about(&name, format!("{name} sends more on its session than is read at once: it is made to wait"));
+    }
+
+    /// A service tells of trouble. The same words again within a while are known already, and of many that are new the
+    /// first ones tell enough.
+    pub(crate) fn trouble(&self, process: u64, text: &str) -> Result<(), Problem> {
+        let name = self.name_of(process, &Who::Service);
+        let text = plain(text, REASON_LIMIT);
+        let now_ms = self.now_ms();
+        {
+            let mut live = self.live.borrow_mut();
+            live.troubles.retain(|_, at_ms| at_ms.saturating_add(TROUBLE_SPAN_MS) > now_ms);
+            if live.troubles.len() >= TROUBLES_LIMIT || live.troubles.contains_key(&(process, text.clone())) {
+                return Ok(());
+            }
+            live.troubles.insert((process, text.clone()), now_ms);
+        }
+        self.warn_about(&name, format!("{name}: {text}"));
+        self.record(super::THE_NODE, Record::Note(format!("{name}: {text}"))).map(drop)
     }
 
     /// Who a session is with, for people.

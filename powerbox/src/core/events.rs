@@ -10,7 +10,7 @@ use super::{Core, THE_NODE, spawn};
 use crate::control::Event;
 use crate::grants::Node;
 use crate::live::{Brought, Kind, Process};
-use crate::record::{Folder, Leased, Record};
+use crate::record::{Folder, Leased, Record, Source};
 use crate::words::{REASON_LIMIT, plain, quoted};
 
 /// The exit code of a process that could not become its image. What it said last is why.
@@ -121,10 +121,10 @@ impl Core {
         // Whoever is started in its place did not serve them.
         live.ended.retain(|_, link| link.server != process);
         drop(live);
-        if let Kind::Folder(folder) = &kind
-            && served
-        {
-            self.lose_leases(folder);
+        match &kind {
+            Kind::Folder(folder) if served => self.lose_leases(|source| source.is_folder(folder)),
+            Kind::Service(service) if served => self.lose_leases(|source| source.is_of(*service)),
+            _ => {}
         }
         match kind {
             Kind::App { instance } => self.app_exited(&instance, process, code, last),
@@ -133,7 +133,8 @@ impl Core {
                 let how = if begun { how } else { plain(last, REASON_LIMIT) };
                 self.folder_ended(&folder, process, how);
             }
-            Kind::Folder(_) => {
+            Kind::Service(service) if !will_restart => self.service_ended(service, process, how),
+            Kind::Folder(_) | Kind::Service(_) => {
                 let how = crate::record::exit_code(code);
                 self.warn_about(&name, format!("{name} ended with {how} and is started again"));
             }
@@ -160,15 +161,14 @@ impl Core {
         self.release_idle_folders();
     }
 
-    /// A folder's process is dead, its links have ended, and it will not report them: what they had of their leases counts
+    /// What served these objects is dead, its links have ended, and it will not report them: what they had of their leases counts
     /// as used. One that ended in order has reported before.
-    fn lose_leases(self: &Rc<Self>, folder: &Folder) {
+    fn lose_leases(self: &Rc<Self>, is_theirs: impl Fn(&Source) -> bool) {
         let lost: Vec<Leased> = {
             let (state, live) = (self.state.borrow(), self.live.borrow());
             let is_lost = |node: &&Node| {
-                let crate::record::Source::Folder(source) = &node.granted.source;
                 let grant = node.granted.grant;
-                source == folder && !live.open.contains_key(&grant) && !live.opening.contains(&grant)
+                is_theirs(&node.granted.source) && !live.open.contains_key(&grant) && !live.opening.contains(&grant)
             };
             state.grants.iter().map(|(_, node)| node).filter(is_lost).filter_map(|node| node.lease).collect()
         };
@@ -205,8 +205,11 @@ impl Core {
     /// A service runs again: its session and the grants that it served are linked anew.
     fn serve_again(self: &Rc<Self>, process: u64) {
         let kind = self.live.borrow().processes.get(&process).map(|known| known.kind.clone());
-        let Some(Kind::Folder(folder)) = kind else { return };
-        let again = self.take_relinks(&folder);
+        let again = match kind {
+            Some(Kind::Folder(folder)) => self.take_relinks(|source| source.is_folder(&folder)),
+            Some(Kind::Service(service)) => self.take_relinks(|source| source.is_of(service)),
+            _ => return,
+        };
         let core = self.clone();
         spawn(async move {
             let _ = core.link_session(process).await;

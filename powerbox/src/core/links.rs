@@ -4,15 +4,16 @@ use std::rc::Rc;
 
 use capnp::traits::HasTypeId;
 use schema::kernel_capnp::Outcome;
-use vat::door::{Badge, Carries, LABEL_LIMIT_BYTES, Lease, Peer};
+use vat::door::{Account, Badge, Carries, LABEL_LIMIT_BYTES, Lease, Peer};
 use vat::words::{Rights, clip};
 
 use super::{Core, THE_NODE};
 use crate::caveats::Left;
 use crate::fault;
+use crate::grants::Node;
 use crate::live::{Kind, Link};
 use crate::problem::Problem;
-use crate::record::{Granted, Holder, Leased, Record, Source};
+use crate::record::{Granted, Holder, Leased, Record};
 
 /// What a server asks for one of its links.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +93,8 @@ impl Core {
 
     async fn open_now(self: &Rc<Self>, grant: u64) -> Result<(), Problem> {
         let Some((granted, client)) = self.may_open(grant)? else { return Ok(()) };
-        let Source::Folder(folder) = &granted.source;
-        let server = self.folder_process(folder, None).await?;
+        // What opens a grant keeps what serves it, so that no hold is needed.
+        let (server, _) = self.serve_source(&granted.source).await?;
         // The lease of the link before, if there was one, comes back first.
         self.lease_settled(grant).await?;
         let link = self.new_id()?;
@@ -223,6 +224,8 @@ impl Core {
         let peer = match self.live.borrow().processes.get(&other).map(|process| &process.kind) {
             Some(Kind::App { .. }) => Peer::App,
             Some(Kind::Shell) => Peer::Shell,
+            // The powerbox itself is in no table.
+            None if other == 0 => Peer::Powerbox,
             _ => Peer::Service,
         };
         encode(Badge {
@@ -235,9 +238,20 @@ impl Core {
             methods: caveats.methods.clone(),
             peer,
             holder: holder_name(&granted.holder),
-            object: String::new(),
-            accounts: Vec::new(),
+            object: granted.source.object().to_owned(),
+            accounts: self.accounts(grant),
         })
+    }
+
+    /// Whose room is taken by what is stored over a grant: every grant from there upwards that has a quota.
+    fn accounts(&self, grant: u64) -> Vec<Account> {
+        let state = self.state.borrow();
+        let above = std::iter::successors(state.grants.get(grant), |node| state.grants.get(node.granted.parent));
+        let quota = |node: &Node| {
+            let quota_bytes = node.granted.caveats.quota?;
+            Some(Account { grant: node.granted.grant, quota_bytes })
+        };
+        above.filter_map(quota).collect()
     }
 
     /// Has the kernel make a link. It counts as open from before the kernel hears of it, so that whatever the kernel
@@ -296,7 +310,7 @@ fn encode(mut badge: Badge) -> Result<Vec<u8>, Problem> {
 /// For people, at both ends of a link.
 fn holder_name(holder: &Holder) -> String {
     match holder {
-        Holder::Instance(name) => name.clone(),
+        Holder::Instance(name) | Holder::Service(name) => name.clone(),
         Holder::Shell { .. } => "shell".into(),
     }
 }

@@ -8,7 +8,7 @@ use schema::kernel_capnp::{Image, Outcome};
 use vat::door::{Resource, ResourceKind};
 
 use super::Core;
-use crate::live::{FolderHold, Kind, Process};
+use crate::live::{Kind, Process, ServerHold};
 use crate::problem::Problem;
 use crate::record::Folder;
 
@@ -98,7 +98,7 @@ impl Core {
 
     /// Waits until a folder's process is behind its walls; else says why it is not. It finds its folder itself, and a file
     /// system may not answer it: then nobody waits for that longer than a while.
-    pub(crate) async fn confined_or_dead(&self, process: u64, hold: &FolderHold) -> Result<(), String> {
+    pub(crate) async fn confined_or_dead(&self, process: u64, hold: &ServerHold) -> Result<(), String> {
         let confined = self.bells.processes.until(|| {
             let live = self.live.borrow();
             match live.processes.get(&process) {

@@ -10,9 +10,9 @@ use vat::words::EndReason;
 
 use super::{Core, THE_NODE, spawn};
 use crate::fault;
-use crate::live::{FolderLife, Kind, Link, Process};
+use crate::live::{Kind, Link, Process, ServerLife};
 use crate::problem::Problem;
-use crate::record::{Holder, Record, Source};
+use crate::record::{Holder, Record, Service, Source};
 
 /// What the kernel has: pages that came since they were asked for.
 #[derive(Debug, Default)]
@@ -91,6 +91,9 @@ impl Core {
             (known.pid, known.uid) = (process.get_pid(), process.get_uid());
             known.confined = process.get_confined() || process.get_shell();
             known.restarts = process.get_restarts();
+            if let Kind::Service(service) = &known.kind {
+                live.services.insert(*service, ServerLife::of(number));
+            }
             live.processes.insert(number, known);
         }
         for link in page.get_links()? {
@@ -112,7 +115,7 @@ impl Core {
                 let instance = state.instances.iter().find(runs).map(|(name, _)| name.clone());
                 instance.map_or(Kind::Unknown, |instance| Kind::App { instance })
             }
-            _ => Kind::Unknown,
+            image => Service::of_image(image).map_or(Kind::Unknown, Kind::Service),
         }
     }
 
@@ -176,10 +179,11 @@ impl Core {
                         continue;
                     }
                     live.open.insert(link.grant, *number);
-                    let Source::Folder(folder) = &node.granted.source;
-                    if let Some(process) = live.processes.get_mut(&link.server) {
+                    if let Source::Folder(folder) = &node.granted.source
+                        && let Some(process) = live.processes.get_mut(&link.server)
+                    {
                         process.kind = Kind::Folder(folder.clone());
-                        live.folders.insert(folder.clone(), FolderLife::of(link.server));
+                        live.folders.insert(folder.clone(), ServerLife::of(link.server));
                     }
                 }
                 // Sessions ended with the powerbox that served them.
@@ -202,7 +206,7 @@ impl Core {
             state.grants.iter().filter_map(|(_, node)| node.lease).filter(|lease| is_gone(lease.link)).collect()
         };
         let anyone_to_report =
-            self.live.borrow().processes.values().any(|process| process.image == Some(Image::Folder));
+            self.live.borrow().processes.values().any(|known| matches!(known.kind, Kind::Folder(_) | Kind::Service(_)));
         if anyone_to_report {
             // `open_grant` waits for the report, and gives up on it in time.
             return Ok(());
@@ -262,7 +266,7 @@ impl Core {
             let (state, live) = (self.state.borrow(), self.live.borrow());
             let is_gone = |node: &crate::grants::Node| match &node.granted.holder {
                 Holder::Shell { process, .. } => !live.processes.contains_key(process),
-                Holder::Instance(_) => false,
+                Holder::Instance(_) | Holder::Service(_) => false,
             };
             state
                 .grants
@@ -277,7 +281,7 @@ impl Core {
     async fn remake_sessions(self: &Rc<Self>) {
         let processes: Vec<u64> = {
             let live = self.live.borrow();
-            let has_session = |known: &Process| matches!(known.kind, Kind::App { .. } | Kind::Folder(_) | Kind::Shell);
+            let has_session = |known: &Process| !matches!(known.kind, Kind::Compile | Kind::Unknown);
             live.processes.iter().filter(|(_, known)| has_session(known)).map(|(number, _)| *number).collect()
         };
         for process in processes {
@@ -292,9 +296,9 @@ impl Core {
         let closed: Vec<u64> = {
             let (state, live) = (self.state.borrow(), self.live.borrow());
             let is_closed = |grant: u64, node: &crate::grants::Node| {
-                let of_app = matches!(node.granted.holder, Holder::Instance(_));
+                let of_shell = matches!(node.granted.holder, Holder::Shell { .. });
                 node.ended.is_none()
-                    && of_app
+                    && !of_shell
                     && !live.open.contains_key(&grant)
                     && live.process_of(&node.granted.holder).is_some()
             };

@@ -8,7 +8,7 @@ use crate::caveats::Caveats;
 use crate::choosing::{Choice, Pick, methods as bounded};
 use crate::core::Core;
 use crate::grants::Node;
-use crate::matching::{HOST_PROVIDER, providers};
+use crate::matching::{provider, providers};
 use crate::record::{Asked, interface_name};
 use crate::words::{PATH_LIMIT, PHRASE_LIMIT, REASON_LIMIT, phrase, plain};
 
@@ -24,6 +24,7 @@ pub(super) fn read_choice(reader: choice::Reader<'_>) -> Result<Choice, capnp::E
         expires_at_ms: reader.get_expires_at_ms(),
         calls: read_budget(reader.get_calls()?),
         bytes: read_budget(reader.get_bytes()?),
+        quota: read_budget(reader.get_quota()?),
         methods: bounded(reader.get_methods()?.iter().map(Method::read_from)),
     };
     Ok(Choice { pick, caveats })
@@ -229,12 +230,13 @@ fn write_grant(row: &Row, mut builder: grant::Builder<'_>) {
     builder.set_holder(granted.holder.to_string());
     builder.set_label(plain(&granted.label, PHRASE_LIMIT));
     builder.set_offer(plain(&granted.offer, PATH_LIMIT));
-    builder.set_provider(HOST_PROVIDER);
+    builder.set_provider(provider(&row.node.granted.source));
     builder.set_interface_name(interface_name(granted.interface));
     caveats.rights.write_to(builder.reborrow().init_rights());
     builder.set_expires_at_ms(caveats.expires_at_ms);
     write_budget(caveats.calls, builder.reborrow().init_calls());
     write_budget(caveats.bytes, builder.reborrow().init_bytes());
+    write_budget(caveats.quota, builder.reborrow().init_quota());
     builder.set_calls_left(row.calls_left);
     builder.set_bytes_left(row.bytes_left);
     builder.set_open(row.open);

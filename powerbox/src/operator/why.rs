@@ -7,7 +7,7 @@ use vat::words::reason_name;
 use super::{Operator, count, text};
 use crate::core::Core;
 use crate::grants::Node;
-use crate::matching::{HOST_PROVIDER, Target};
+use crate::matching::{Target, provider};
 use crate::problem::Problem;
 use crate::record::{Holder, Source, method_name};
 use crate::usage::Totals;
@@ -94,13 +94,13 @@ fn chain(core: &Core, grant: u64, lines: &mut Vec<Line>) {
     }
     path.reverse();
     let Some(node) = state.grants.get(grant) else { return };
-    let Source::Folder(folder) = &node.granted.source;
+    let rights = match &node.granted.source {
+        Source::Folder(folder) => format!(", with the rights of uid {}", folder.run_as),
+        Source::Object(_) => String::new(),
+    };
+    let offer = plain(&node.granted.offer, PATH_LIMIT);
     lines.push(Line {
-        text: format!(
-            "{}, served by {HOST_PROVIDER}, with the rights of uid {}",
-            plain(&node.granted.offer, PATH_LIMIT),
-            folder.run_as
-        ),
+        text: format!("{offer}, served by {}{rights}", provider(&node.granted.source)),
         ..Line::default()
     });
     let mut depth = 1;

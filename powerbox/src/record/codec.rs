@@ -8,8 +8,8 @@ use vat::door::{Identity, Resource, ResourceKind};
 use vat::words::{Method, Rights};
 
 use super::{
-    Asked, Author, Checkpoint, Denied, Ended, Entry, Exited, Folder, Granted, Holder, Installed, Leased, Ran, Record,
-    Source,
+    Asked, Author, Checkpoint, Denied, Ended, Entry, Exited, Folder, Granted, Holder, Installed, Leased, Object, Ran,
+    Record, Service, Source,
 };
 use crate::caveats::Caveats;
 
@@ -323,15 +323,26 @@ impl Granted {
                 holder.set_shell(*process);
                 holder.set_uid(*uid);
             }
+            Holder::Service(name) => holder.set_service(name),
         }
-        let Source::Folder(folder) = &self.source;
-        let mut source = builder.reborrow().init_source().init_folder();
-        source.set_run_as(folder.run_as);
-        folder.write_identity(source.init_identity());
+        let source = builder.reborrow().init_source();
+        match &self.source {
+            Source::Folder(folder) => {
+                let mut source = source.init_folder();
+                source.set_run_as(folder.run_as);
+                folder.write_identity(source.init_identity());
+            }
+            Source::Object(object) => {
+                let mut source = source.init_object();
+                source.set_service(object.service.name());
+                source.set_name(&object.name);
+            }
+        }
         self.caveats.rights.write_to(builder.reborrow().init_rights());
         builder.set_expires_at_ms(self.caveats.expires_at_ms);
         write_limit(self.caveats.calls, builder.reborrow().init_calls());
         write_limit(self.caveats.bytes, builder.reborrow().init_bytes());
+        write_limit(self.caveats.quota, builder.reborrow().init_quota());
         let mut methods = builder.init_methods(count(self.caveats.methods.len()));
         for (index, method) in (0..).zip(&self.caveats.methods) {
             method.write_to(methods.reborrow().get(index));
@@ -340,13 +351,26 @@ impl Granted {
 
     pub(crate) fn read_from(reader: wire::granted::Reader<'_>) -> Decoded<Self> {
         use wire::holder::Which as HolderKind;
+        use wire::source::Which as SourceKind;
         let holder = reader.get_holder()?;
         let holder = match holder.which()? {
             HolderKind::Instance(name) => Holder::Instance(text(name?)?),
             HolderKind::Shell(process) => Holder::Shell { process, uid: holder.get_uid() },
+            HolderKind::Service(name) => Holder::Service(text(name?)?),
         };
-        let folder = reader.get_source()?.get_folder()?;
-        let source = Source::Folder(Folder::read_identity(folder.get_identity()?, folder.get_run_as())?);
+        let source = match reader.get_source()?.which()? {
+            SourceKind::Folder(folder) => {
+                let folder = folder?;
+                Source::Folder(Folder::read_identity(folder.get_identity()?, folder.get_run_as())?)
+            }
+            SourceKind::Object(object) => {
+                let object = object?;
+                let service = text(object.get_service()?)?;
+                let unknown = || RecordError(format!("the service {service}"));
+                let service = Service::from_name(&service).ok_or_else(unknown)?;
+                Source::Object(Object { service, name: text(object.get_name()?)? })
+            }
+        };
         Ok(Self {
             grant: reader.get_grant(),
             parent: reader.get_parent(),
@@ -360,6 +384,7 @@ impl Granted {
                 expires_at_ms: reader.get_expires_at_ms(),
                 calls: read_limit(reader.get_calls()?),
                 bytes: read_limit(reader.get_bytes()?),
+                quota: read_limit(reader.get_quota()?),
                 methods: reader.get_methods()?.iter().map(Method::read_from).collect(),
             },
             transient: reader.get_transient(),

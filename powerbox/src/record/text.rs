@@ -129,7 +129,6 @@ fn describe_request(record: &Record) -> Line {
 fn describe_grant(record: &Record) -> Line {
     match record {
         Record::Granted(granted) => {
-            let Source::Folder(folder) = &granted.source;
             let caveats = &granted.caveats;
             let verb = if granted.transient { "uses" } else { "was granted" };
             let kind = if granted.transient { "use" } else { "grant" };
@@ -149,15 +148,17 @@ fn describe_grant(record: &Record) -> Line {
                 .with("holder", &granted.holder)
                 .with("label", &granted.label)
                 .with("offer", plain(&granted.offer, PATH_LIMIT))
-                .with("path", plain(&folder.path, PATH_LIMIT))
                 .with("rights", caveats.rights);
+            if let Source::Folder(folder) = &granted.source {
+                line = line.with("path", plain(&folder.path, PATH_LIMIT));
+            }
             if granted.parent != 0 {
                 line = line.with("parent", granted.parent);
             }
             if caveats.expires_at_ms != 0 {
                 line = line.with("expiresAtMs", caveats.expires_at_ms);
             }
-            for (name, limit) in [("calls", caveats.calls), ("bytes", caveats.bytes)] {
+            for (name, limit) in [("calls", caveats.calls), ("bytes", caveats.bytes), ("quota", caveats.quota)] {
                 if let Some(limit) = limit {
                     line = line.with(name, limit);
                 }

@@ -6,7 +6,7 @@ use crate::bounds::Bounds;
 use crate::door::{Badge, Notice};
 use crate::link::{Connected, Ending, OnLink, Root, connect};
 use crate::words::clip;
-use capnp::capability::{Client, FromClientHook};
+use capnp::capability::Client;
 use schema::session_capnp::session;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

@@ -24,6 +24,8 @@ fn speak(node: &Node, who: Who) -> Client {
     spawn(async move { jobs.run(core).await });
     let (ours, theirs) = UnixStream::pair().unwrap();
     let badge = Badge {
+        object: String::new(),
+        accounts: Vec::new(),
         grant: 0,
         interface: 0,
         rights: Rights::ALL,
