@@ -18,6 +18,7 @@ The node       up, down, status, doctor
 Apps           new, build, install, run, ps, stop, logs, uninstall, trust
 Deciding       offers, requests, approve, deny, grants, grant, revoke, why, log
 Your own hands ls, cat, put, get, rm
+Secrets        keys
 
 Begin with:
   latch up
@@ -77,6 +78,8 @@ pub(crate) enum Command {
     Revoke(c::revoke::Revoke),
     Why(c::why::Why),
     Log(c::log::Log),
+
+    Keys(c::keys::Keys),
 
     Ls(c::files::ls::Ls),
     Cat(c::files::cat::Cat),

@@ -12,6 +12,7 @@ mod failure;
 mod folder;
 mod guarded;
 mod json;
+mod keys;
 mod node;
 mod output;
 mod rows;

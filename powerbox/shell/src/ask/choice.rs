@@ -12,6 +12,9 @@ use crate::spec::target::Target;
 use crate::text::escape;
 use crate::text::time::now_ms;
 
+/// What objects of the node's services begin with: any of them can be named, whether or not it is listed.
+const SERVICES: [&str; 2] = ["storage:", "keys:"];
+
 /// An object that a person named, found and not given yet.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -40,13 +43,14 @@ pub(crate) struct Choice {
     pub(crate) expires_at_ms: u64,
     pub(crate) calls: Option<u64>,
     pub(crate) bytes: Option<u64>,
+    pub(crate) quota: Option<u64>,
     pub(crate) methods: Vec<Method>,
 }
 
 impl Choice {
     /// That object, with those rights and nothing else.
     pub(crate) fn plain(object: Object, rights: Rights) -> Self {
-        Self { object, rights, expires_at_ms: 0, calls: None, bytes: None, methods: Vec::new() }
+        Self { object, rights, expires_at_ms: 0, calls: None, bytes: None, quota: None, methods: Vec::new() }
     }
 
     /// What was given, of what was found for it, with these rights, which are those of [`Found::share`]. A folder is sent to
@@ -58,6 +62,7 @@ impl Choice {
             expires_at_ms: given.expires_in_ms.map_or(0, |span| now_ms().saturating_add(span)),
             calls: given.calls,
             bytes: given.bytes,
+            quota: given.quota,
             methods: given.methods.clone(),
         })
     }
@@ -72,6 +77,7 @@ impl Choice {
         builder.set_expires_at_ms(self.expires_at_ms);
         write_budget(self.calls, builder.reborrow().init_calls());
         write_budget(self.bytes, builder.reborrow().init_bytes());
+        write_budget(self.quota, builder.reborrow().init_quota());
         let mut methods = builder.init_methods(self.methods.len() as u32);
         for (index, method) in (0..).zip(&self.methods) {
             method.write_to(methods.reborrow().get(index));
@@ -93,7 +99,8 @@ impl Found {
             Target::Host(path) => Self::Folder(Folder::open(path, guarded)?),
             Target::Grant(grant) => Self::Known(Object::Target(format!("#{grant}"))),
             Target::Named(name) => {
-                let listed = node.offers().await?.iter().any(|offer| offer.name == *name);
+                let of_service = SERVICES.iter().any(|service| name.starts_with(service));
+                let listed = of_service || node.offers().await?.iter().any(|offer| offer.name == *name);
                 Self::Known(if listed { Object::Offer(name.clone()) } else { Object::Target(name.clone()) })
             }
         })

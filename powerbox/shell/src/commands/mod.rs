@@ -9,6 +9,7 @@ pub(crate) mod files;
 pub(crate) mod grant;
 pub(crate) mod grants;
 pub(crate) mod install;
+pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod logs;
 pub(crate) mod offers;
@@ -90,6 +91,7 @@ async fn with_node(context: &Context, command: Command) -> Outcome<u8> {
         Command::Revoke(command) => Box::pin(revoke::run(context, node, command)),
         Command::Why(command) => Box::pin(why::run(context, node, command)),
         Command::Log(command) => Box::pin(log::run(context, node, command)),
+        Command::Keys(command) => Box::pin(keys::run(context, node, command)),
         Command::Ls(command) => Box::pin(files::ls::run(context, node, command)),
         Command::Cat(command) => Box::pin(files::cat::run(context, node, command)),
         Command::Put(command) => Box::pin(files::put::run(context, node, command)),

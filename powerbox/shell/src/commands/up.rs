@@ -16,8 +16,9 @@ use crate::node::{self, Node, run_on_node};
 use crate::rows::Warning;
 use crate::state::{Holder, State, wait_readable};
 use crate::supervise::{Supervise, kernel_command};
+use crate::terminal::passphrase;
 use crate::text::escape;
-use crate::{json, output};
+use crate::{json, keys, output};
 
 /// A node that recovers a long log still answers within this.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,6 +50,9 @@ pub(crate) struct Up {
     /// Starts even where this machine cannot confine processes fully; `latch doctor` says what is missing
     #[arg(long)]
     reduced: bool,
+    /// Opens the node's keys with the first line of a file, where a passphrase protects them [default: asks, on a terminal]
+    #[arg(long, value_name = "FILE", conflicts_with = "foreground")]
+    passphrase_file: Option<PathBuf>,
 }
 
 pub(crate) fn run(state: &State, json: bool, command: Up) -> Outcome {
@@ -59,7 +63,9 @@ pub(crate) fn run(state: &State, json: bool, command: Up) -> Outcome {
         ready_fd: None,
     };
     state.prepare()?;
+    let passphrase_file = command.passphrase_file.as_deref();
     if run_on_node(node::is_up(state))? {
+        run_on_node(open_keys(state, passphrase_file))??;
         return tell(state, json, "the node is up already", false);
     }
     if command.foreground {
@@ -67,10 +73,29 @@ pub(crate) fn run(state: &State, json: bool, command: Up) -> Outcome {
         return Err(Failure::new(format!("cannot start {}", options.kernel.display())).because(error));
     }
     start(state, &options)?;
+    // The node is up whatever becomes of its keys.
+    let opened = run_on_node(open_keys(state, passphrase_file))?;
     for warning in warnings(state) {
         output::error(&state.told(&format!("latch: warning: {}", escape::line(&warning.text))));
     }
-    tell(state, json, "the node is up", true)
+    tell(state, json, "the node is up", true)?;
+    opened
+}
+
+/// Opens the keys of a node that is up: with the passphrase of a file, else with one that is asked for, where there is a
+/// terminal and something to open.
+async fn open_keys(state: &State, passphrase_file: Option<&Path>) -> Outcome {
+    if passphrase_file.is_none() && !passphrase::can_ask() {
+        return Ok(());
+    }
+    let node = Node::connect(state).await?;
+    let ring = keys::keyring(&node).await?;
+    let status = keys::status(&ring).await?;
+    if status.unlocked || status.protection != "passphrase" {
+        return Ok(());
+    }
+    let passphrase = passphrase::known(passphrase_file, keys::CUE, "latch keys unlock --passphrase-file").await?;
+    keys::unlock(&ring, &passphrase).await
 }
 
 fn tell(state: &State, json: bool, words: &str, started: bool) -> Outcome {

@@ -1,5 +1,5 @@
 //! A grant as a person writes it:
-//! `label=offer[,ro|,append|,rw][,expires=1h][,calls=N][,bytes=N][,methods=Directory.list+File.read][,force]`.
+//! `label=offer[,ro|,append|,rw][,expires=1h][,calls=N][,bytes=N][,quota=N][,methods=Directory.list+File.read][,force]`.
 //!
 //! A comma that belongs to a path is written `\,` and a backslash `\\`. Where no rights are named, the app gets what
 //! it asked for, and never more.
@@ -28,6 +28,8 @@ pub(crate) struct Given {
     pub(crate) calls: Option<u64>,
     /// Bytes in all, both ways.
     pub(crate) bytes: Option<u64>,
+    /// Bytes that may be stored at once.
+    pub(crate) quota: Option<u64>,
     /// The methods allowed; none named: all.
     pub(crate) methods: Vec<Method>,
     /// Given although the node itself or the author's key is in it, or a symbolic link on the way leads elsewhere.
@@ -37,7 +39,16 @@ pub(crate) struct Given {
 impl Given {
     /// That object with nothing else said.
     pub(crate) fn plain(target: Target) -> Self {
-        Self { target, rights: None, expires_in_ms: None, calls: None, bytes: None, methods: Vec::new(), force: false }
+        Self {
+            target,
+            rights: None,
+            expires_in_ms: None,
+            calls: None,
+            bytes: None,
+            quota: None,
+            methods: Vec::new(),
+            force: false,
+        }
     }
 
     /// Reads `offer[,option]…`; a relative path counts from `current`.
@@ -68,6 +79,7 @@ impl Given {
             }
             ("calls", Some(value)) => set(&mut self.calls, amount("calls", value)?, "calls"),
             ("bytes", Some(value)) => set(&mut self.bytes, amount("bytes", value)?, "bytes"),
+            ("quota", Some(value)) => set(&mut self.quota, amount("quota", value)?, "quota"),
             ("methods", Some(value)) if self.methods.is_empty() => {
                 for method in value.split('+') {
                     self.methods.extend(methods::parse(method)?);
@@ -78,9 +90,11 @@ impl Given {
             }
             ("methods", Some(_)) => Err("methods is given twice".to_owned()),
             ("ro" | "append" | "rw" | "force", Some(_)) => Err(format!("`{name}` takes no value")),
-            ("expires" | "calls" | "bytes" | "methods", None) => Err(format!("`{name}` needs a value: {name}=…")),
+            ("expires" | "calls" | "bytes" | "quota" | "methods", None) => {
+                Err(format!("`{name}` needs a value: {name}=…"))
+            }
             _ => Err(format!(
-                "`{piece}` is no option of a grant: ro, append, rw, expires=1h, calls=N, bytes=N, \
+                "`{piece}` is no option of a grant: ro, append, rw, expires=1h, calls=N, bytes=N, quota=N, \
                  methods=Directory.list+File.read, force (a comma within a path is written \\,)"
             )),
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod confirm;
 pub(crate) mod gate;
+pub(crate) mod passphrase;
 pub(crate) mod prompt;
 pub(crate) mod pump;
 pub(crate) mod questions;

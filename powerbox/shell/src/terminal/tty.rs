@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::termios::QueueSelector;
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios};
 
 /// A longer answer than this is none: a path of 4,096 bytes, with options.
 const ANSWER_MAX_BYTES: usize = 8 * 1024;
@@ -86,6 +86,33 @@ impl Tty {
         let line = tokio::task::spawn_blocking(move || read_line(&terminal, &asked)).await;
         drop(asking);
         line.map_err(io::Error::other)?
+    }
+
+    /// The same without showing what is typed.
+    pub(crate) async fn ask_hidden(&self, cue: &str) -> io::Result<Option<String>> {
+        let before = rustix::termios::tcgetattr(&self.terminal)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        let shown_again = Hidden { terminal: &self.terminal, before };
+        rustix::termios::tcsetattr(&self.terminal, OptionalActions::Flush, &hidden)?;
+        let answer = self.ask(cue).await;
+        drop(shown_again);
+        // The end of the line was not shown either.
+        self.write(b"\n")?;
+        answer
+    }
+}
+
+/// Shows again what is typed, whatever becomes of who asked.
+struct Hidden<'a> {
+    terminal: &'a OwnedFd,
+    before: Termios,
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        // A terminal that has gone shows nothing either way.
+        let _ = rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before);
     }
 }
 
