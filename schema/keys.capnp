@@ -17,6 +17,10 @@ interface Signer {
 
   sign @1 (message :Data) -> (signature :Data);
   # 64 bytes. The message has at most 64 KiB.
+
+  history @2 () -> (keys :List(Data));
+  # Every public key that this purpose has had, the latest last: what was signed before a rotation is checked by these.
+  # Answered while the keys are locked, too.
 }
 
 interface Unsealer {
@@ -88,5 +92,5 @@ interface Keyring {
   # Takes the keys of a backup. Fails with exists where this node has keys.
 
   history @8 (purpose :Purpose) -> (keys :List(Key));
-  # Every public key that the purpose has had, the latest last: signatures of before are checked by these.
+  # Every key that the purpose has had, the latest last.
 }

@@ -55,4 +55,8 @@ pub struct Bells {
     pub resources: Bell,
     /// A lease came back.
     pub leases: Bell,
+    /// So much of the log is not signed that it should be.
+    pub unsigned: Bell,
+    /// The log was signed, or could not be.
+    pub signed: Bell,
 }

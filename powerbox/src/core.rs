@@ -11,6 +11,7 @@ mod links;
 mod processes;
 mod recovery;
 mod revoke;
+mod sign;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use handle::{Handle, Jobs};
 pub(crate) use links::Renewal;
 pub(crate) use processes::{Start, setup};
 pub use revoke::{Cut, QUIET_PATIENCE};
+pub(crate) use sign::SIGNER_LABEL;
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
@@ -116,6 +118,7 @@ pub struct Core {
     pub(crate) recovering: Cell<bool>,
     inventory: RefCell<recovery::Inventory>,
     pub(crate) stopping: Cell<bool>,
+    pub(crate) signing: sign::Signing,
     log: RefCell<Log>,
     index: RefCell<Option<Index>>,
     reached: watch::Receiver<Reached>,
@@ -145,6 +148,7 @@ impl Core {
             recovering: Cell::new(true),
             inventory: RefCell::default(),
             stopping: Cell::new(false),
+            signing: sign::Signing::default(),
             log: RefCell::new(parts.log),
             index: RefCell::new(Some(parts.index)),
             reached,
@@ -178,7 +182,7 @@ impl Core {
         })?;
         self.apply(&entry)?;
         if self.log.borrow().unsigned() >= crate::log::CHECKPOINT_EVERY {
-            self.checkpoint();
+            self.bells.unsigned.ring();
         }
         Ok(entry.position)
     }

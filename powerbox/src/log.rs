@@ -1,6 +1,6 @@
 //! The log: what was decided, in order, for good. It is the truth of a node; everything else is rebuilt from it.
 //!
-//! One file, `log/records`. It begins with a header (magic, format, the node's public log key); then records, each
+//! One file, `log/records`. It begins with a header (magic, format, an identity of its own made of chance); then records, each
 //! framed and bound to all before it:
 //!
 //! ```text
@@ -12,19 +12,18 @@
 //! has it. That note tells a torn tail from damage: bytes that are wrong *before* it were once whole on the disk, so
 //! somebody or something changed them, and the log is refused; wrong bytes after it were never acknowledged to anyone,
 //! and are cut off at the next start. The note itself is not synced: losing it leaves an older one, which is true as well.
-//! Checkpoints, records themselves, are signed with the node's log key: who keeps one elsewhere can prove later that
-//! nothing before it was changed.
+//! Checkpoints, records themselves, are signed by the node's keys, in their own process: who keeps one elsewhere can prove
+//! later that nothing before it was changed. The log goes on while a signature is waited for, so that a checkpoint is of a
+//! record a little before it.
 
 mod files;
 mod frame;
-mod keys;
 mod scan;
 mod verify;
 mod writer;
 
 use std::path::Path;
 
-use ed25519_dalek::{Signer, SigningKey};
 use tokio::sync::watch;
 
 use files::{Files, OnDisk};
@@ -35,14 +34,16 @@ pub use scan::{LogError, Scanned};
 pub use verify::{Known, Verification, verify};
 pub use writer::{RESERVE_BYTES, Reached};
 
-use crate::record::{Checkpoint, Entry, RECORD_LIMIT_BYTES, Record};
+use crate::record::{Entry, RECORD_LIMIT_BYTES, Record};
 
 /// Where the records are, in the powerbox's folder.
 pub const RECORDS: &str = "log/records";
 /// How far the disk is known to have it: an offset, 8 bytes, little endian.
 pub const SYNCED: &str = "log/synced";
-/// Keeps checkpoints apart from every other use of the log key.
-const CHECKPOINT_CONTEXT: &str = "latchkey 2026 log checkpoint v1";
+/// A checkpoint is of a record at most so far before it: many more than are written while a signature is waited for.
+pub const CHECKPOINT_REACH: u64 = 4_096;
+/// What the keys sign checkpoints for, see `keys.capnp`.
+pub const LOG_PURPOSE: &str = "log";
 /// A checkpoint after so many records at most: at about 200 bytes each, a removed tail of 50 kB goes unsigned.
 pub const CHECKPOINT_EVERY: u64 = 256;
 /// The place of every so-many-th record is remembered, to begin reading near any position.
@@ -51,7 +52,6 @@ const PLACES_EVERY: u64 = 64;
 /// The log, open for appending.
 pub struct Log {
     writer: writer::Writer,
-    key: SigningKey,
     head: Hash,
     position: u64,
     signed: u64,
@@ -101,8 +101,7 @@ impl Log {
         files: &dyn Files,
         each: impl FnMut(u64, &Hash, &[u8]) -> Result<(), LogError>,
     ) -> Result<(Opened, writer::Turns), LogError> {
-        let key = keys::load_or_create(files)?;
-        let (file, scanned) = scan::open(files, &key.verifying_key().to_bytes(), each)?;
+        let (file, scanned) = scan::open(files, each)?;
         let (writer, turns) = writer::Writer::new(files, file, scanned.records, scanned.end_offset)?;
         let log = Log {
             head: scanned.head,
@@ -112,7 +111,6 @@ impl Log {
             places: scanned.places.clone(),
             end_offset: scanned.end_offset,
             writer,
-            key,
         };
         Ok((Opened { log, scanned }, turns))
     }
@@ -138,13 +136,6 @@ impl Log {
         self.head = hash;
         self.writer.append(self.position, frame);
         Ok(entry)
-    }
-
-    /// The record that signs everything before it.
-    #[must_use]
-    pub fn checkpoint(&self) -> Record {
-        let signature = self.key.sign(&checkpoint_digest(self.position, &self.head)).to_bytes();
-        Record::Checkpoint(Checkpoint { position: self.position, head: self.head, signature })
     }
 
     /// How many records are not signed yet.
@@ -184,12 +175,6 @@ impl Log {
         self.head
     }
 
-    /// The public half of the key that signs checkpoints.
-    #[must_use]
-    pub fn public_key(&self) -> [u8; 32] {
-        self.key.verifying_key().to_bytes()
-    }
-
     /// An offset at or before the record after `position`, and which record is there.
     #[must_use]
     pub fn place_after(&self, position: u64) -> (u64, u64) {
@@ -201,12 +186,11 @@ impl Log {
     }
 }
 
-/// What a checkpoint signs.
-fn checkpoint_digest(position: u64, head: &Hash) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key(CHECKPOINT_CONTEXT);
-    hasher.update(&position.to_le_bytes());
-    hasher.update(head);
-    *hasher.finalize().as_bytes()
+/// What is signed of the log up to a record: its position (8 bytes, little endian), and its hash, which binds the log's
+/// identity and all before it.
+#[must_use]
+pub fn checkpoint_message(position: u64, head: &Hash) -> Vec<u8> {
+    [&position.to_le_bytes()[..], head].concat()
 }
 
 /// Reads up to `limit` records after `after`, from a place that [`Log::place_after`] gave. `reached` bounds what is
@@ -231,7 +215,7 @@ pub fn replay(
     let file = OnDisk(folder.to_path_buf()).open(RECORDS).map_err(LogError::Io)?;
     let mut seen =
         |position: u64, _: &Hash, payload: &[u8]| if position <= reached { each(position, payload) } else { Ok(()) };
-    scan::whole(&*file, None, 0, &mut seen).map(drop)
+    scan::whole(&*file, 0, &mut seen).map(drop)
 }
 
 #[cfg(test)]

@@ -216,11 +216,13 @@ pub struct Leased {
 /// A signature over the log up to a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Of the record before this one.
+    /// Of the record that it is of, a little before this one.
     pub position: u64,
-    /// Its hash.
+    /// That record's hash.
     pub head: [u8; 32],
-    /// By the node's log key.
+    /// The public half of the key that signed.
+    pub key: [u8; 32],
+    /// By that key.
     pub signature: [u8; 64],
 }
 

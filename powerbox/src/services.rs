@@ -10,8 +10,8 @@ use schema::storage_capnp::{store, stored_directory};
 use vat::words::Rights;
 
 use crate::caveats::Caveats;
-use crate::core::{Core, Start, THE_NODE};
-use crate::live::{Kind, ServerHold, ServerLife};
+use crate::core::{Core, SIGNER_LABEL, Start, THE_NODE};
+use crate::live::{Kind, POWERBOX, ServerHold, ServerLife};
 use crate::matching::directory;
 use crate::problem::Problem;
 use crate::record::{Granted, Holder, Object, Record, Service, Source};
@@ -21,7 +21,8 @@ use crate::words::{PATH_LIMIT, plain};
 const NAME_LIMIT_BYTES: usize = vat::door::OBJECT_LIMIT_BYTES;
 
 /// What parts of the node hold from the first start on: who, under which label, which object of the keys.
-const OWN_GRANTS: [(&str, &str, &str); 2] = [("storage", "store", "store"), ("storage", "commits", "commits")];
+const OWN_GRANTS: [(&str, &str, &str); 3] =
+    [(POWERBOX, SIGNER_LABEL, "log"), ("storage", "store", "store"), ("storage", "commits", "commits")];
 
 impl Service {
     const fn image(self) -> Image {

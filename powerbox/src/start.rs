@@ -23,7 +23,7 @@ const UNUSABLE: u8 = 78;
 /// Something failed that a new start may get over.
 const FAILED: u8 = 1;
 /// Folders of the powerbox's own.
-const FOLDERS: [&str; 6] = ["log", "keys", "packages", "compiled", "output", "usage"];
+const FOLDERS: [&str; 5] = ["log", "packages", "compiled", "output", "usage"];
 
 /// Runs the powerbox to its end.
 #[must_use]

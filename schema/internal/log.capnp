@@ -142,9 +142,10 @@ struct Ended {
 struct Leased { grant @0 :UInt64; link @1 :UInt64; calls @2 :UInt64; bytes @3 :UInt64; }
 
 struct Checkpoint {
-  position @0 :UInt64;         # of the record before this one
-  head @1 :Data;               # its hash, which binds all before it
-  signature @2 :Data;          # Ed25519, by the node's log key
+  position @0 :UInt64;         # of the record that it is of, at most 4,096 before this one
+  head @1 :Data;               # that record's hash, which binds all before it
+  signature @2 :Data;          # Ed25519, by the node's keys, of position (8 bytes, little endian) and head
+  key @3 :Data;                # the public half of the key that signed
 }
 
 # --- the index ---

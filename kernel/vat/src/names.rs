@@ -46,7 +46,7 @@ pub const INTERFACES: &[Interface] = &[
     },
     Interface { id: reservation::Client::TYPE_ID, name: "Reservation", methods: &["left"] },
     Interface { id: store::Client::TYPE_ID, name: "Store", methods: &["status", "check", "compact", "root"] },
-    Interface { id: signer::Client::TYPE_ID, name: "Signer", methods: &["publicKey", "sign"] },
+    Interface { id: signer::Client::TYPE_ID, name: "Signer", methods: &["publicKey", "sign", "history"] },
     Interface { id: unsealer::Client::TYPE_ID, name: "Unsealer", methods: &["seal", "unseal"] },
     Interface {
         id: keyring::Client::TYPE_ID,

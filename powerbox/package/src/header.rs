@@ -7,13 +7,15 @@ use crate::verify::COMPONENT_LIMIT_BYTES;
 /// What a package begins with.
 pub const MAGIC: [u8; 8] = *b"\x89LATCH\r\n";
 /// The format that this version writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Magic, format, two lengths, key, signature: 8 + 4 + 4 + 8 + 32 + 64.
 pub const HEADER_BYTES: usize = 120;
 /// What of the header the signature covers: everything before it.
 const SIGNED_BYTES: usize = HEADER_BYTES - 64;
-/// Keeps this digest apart from every other use of BLAKE3 and of the author's key.
-pub const DIGEST_CONTEXT: &str = "latchkey 2026 package signature v1";
+/// Keeps this digest apart from every other use of BLAKE3.
+pub const DIGEST_CONTEXT: &str = "latchkey 2026 package digest v2";
+/// What an author's key signs packages for, see `keys.capnp`.
+pub const PURPOSE: &str = "author";
 
 /// The header of a package, within bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]

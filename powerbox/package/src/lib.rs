@@ -3,11 +3,11 @@
 //! ```text
 //! offset  bytes  what
 //!      0      8  magic: 89 'L' 'A' 'T' 'C' 'H' 0d 0a (a file that went through a text conversion does not begin so)
-//!      8      4  format, 1                                    (numbers are little endian)
+//!      8      4  format, 2                                    (numbers are little endian)
 //!     12      4  length of the manifest, m: at most 64 KiB
 //!     16      8  length of the component, c: at most 64 MiB
 //!     24     32  the author's Ed25519 public key
-//!     56     64  Ed25519 signature of the digest (below)
+//!     56     64  the author's signature of the digest (below), for the purpose "author" (module `signature`)
 //!    120      m  manifest: schema/package.capnp, a canonical message of one segment
 //!  120+m      c  component: a WebAssembly component; nothing follows it
 //! ```
@@ -23,12 +23,13 @@ mod header;
 mod manifest;
 mod refusal;
 mod sign;
+pub mod signature;
 mod verify;
 
-pub use header::{DIGEST_CONTEXT, FORMAT, HEADER_BYTES, Header, MAGIC};
+pub use header::{DIGEST_CONTEXT, FORMAT, HEADER_BYTES, Header, MAGIC, PURPOSE};
 pub use manifest::{
     Announced, Limits, MANIFEST_LIMIT_BYTES, Manifest, REQUESTS_LIMIT, WORLD, is_app_name, is_instance_name, is_label,
 };
 pub use refusal::Refusal;
-pub use sign::{component_hash, sign};
+pub use sign::{Draft, component_hash, sign};
 pub use verify::{COMPONENT_LIMIT_BYTES, Signed, copy_component, is_component, read_signed, verify};

@@ -3,11 +3,10 @@
 use std::fs::File;
 use std::io::{Read, Write};
 
-use ed25519_dalek::{Signature, VerifyingKey};
-
-use crate::header::{HEADER_BYTES, Header};
+use crate::header::{HEADER_BYTES, Header, PURPOSE};
 use crate::manifest::Manifest;
 use crate::refusal::Refusal;
+use crate::signature;
 
 /// The largest component. The search app, with a regular expression engine, has about one hundredth of it; a
 /// compiler needs memory in proportion.
@@ -69,9 +68,9 @@ pub fn read_signed(source: &mut impl Read, file_bytes: u64) -> Result<Signed, Re
     }
     let digest = header.digest(&manifest_bytes);
     // Strict: neither weak keys nor a second encoding of a signature is taken.
-    VerifyingKey::from_bytes(&header.author)
-        .and_then(|key| key.verify_strict(&digest, &Signature::from_bytes(&header.signature)))
-        .map_err(|_| Refusal::Signature)?;
+    if !signature::verify(PURPOSE, &header.author, &digest, &header.signature) {
+        return Err(Refusal::Signature);
+    }
     let manifest = Manifest::decode(&manifest_bytes)?;
     if manifest.author != header.author {
         return Err(Refusal::Manifest("it names another author than the one who signed it".into()));

@@ -5,7 +5,7 @@
 #[path = "../../../kernel/vat/tests/common/mutate.rs"]
 mod mutate;
 
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::SigningKey;
 use mutate::Mutator;
 use package::{Announced, HEADER_BYTES, Header, Manifest, WORLD};
 
@@ -59,7 +59,7 @@ fn any_manifest_that_is_signed_is_one_or_is_refused() {
             author: key().verifying_key().to_bytes(),
             signature: [0; 64],
         };
-        header.signature = key().sign(&header.digest(&manifest)).to_bytes();
+        header.signature = package::signature::sign(package::PURPOSE, &key(), &header.digest(&manifest));
         let bytes = [&header.encode()[..], &manifest, COMPONENT].concat();
         if let Ok(signed) = package::read_signed(&mut &bytes[..], bytes.len() as u64) {
             // What is taken holds to every rule of a manifest.

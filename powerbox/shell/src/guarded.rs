@@ -1,5 +1,4 @@
-//! Folders that are not given to an app unless the person insists: those that hold the node itself, or the key that
-//! packages are signed with. Whoever writes there is no app any more: it decides what every app may do. Folders are
+//! Folders that are not given to an app unless the person insists: those that hold the node itself. Whoever writes there is no app any more: it decides what every app may do. Folders are
 //! compared by what they are, never by how they are written.
 
 use std::fs::File;
@@ -8,7 +7,6 @@ use std::path::Path;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
-use crate::author;
 use crate::failure::{Failure, Outcome};
 
 /// A folder that apps have no business in.
@@ -16,8 +14,6 @@ use crate::failure::{Failure, Outcome};
 pub(crate) struct Guarded {
     /// It and all above it, up to the root.
     above: Vec<Identity>,
-    /// Whether what is below it is guarded too.
-    below: bool,
     /// What is there, for people.
     what: &'static str,
 }
@@ -28,22 +24,18 @@ struct Identity(u64, u64);
 
 /// What is guarded where the node keeps its state in that folder.
 pub(crate) fn all(state: &Path) -> Vec<Guarded> {
-    let state = Guarded::at(state, true, "the state of this node: its record, its keys, its packages");
-    // The folder that the key is really in; other things of the person's may be there too.
-    let key = author::own_key().and_then(|key| std::fs::canonicalize(key).ok());
-    let key = key.and_then(|key| Guarded::at(key.parent()?, false, "the key that your packages are signed with"));
-    state.into_iter().chain(key).collect()
+    Guarded::at(state, "the state of this node: its record, its keys, its packages").into_iter().collect()
 }
 
 impl Guarded {
     /// Nothing is guarded that is not there.
-    fn at(path: &Path, below: bool, what: &'static str) -> Option<Guarded> {
+    fn at(path: &Path, what: &'static str) -> Option<Guarded> {
         let folder = File::open(path).ok()?;
-        Some(Guarded { above: ancestors(folder.as_fd().try_clone_to_owned().ok()?).ok()?, below, what })
+        Some(Guarded { above: ancestors(folder.as_fd().try_clone_to_owned().ok()?).ok()?, what })
     }
 }
 
-/// Refuses a folder that is one of those guarded, or holds one, or is within one that is guarded with what is below it.
+/// Refuses a folder that is one of those guarded, or holds one, or is within one.
 pub(crate) fn check(folder: &OwnedFd, path: &Path, guarded: &[Guarded]) -> Outcome {
     if guarded.is_empty() {
         return Ok(());
@@ -53,7 +45,7 @@ pub(crate) fn check(folder: &OwnedFd, path: &Path, guarded: &[Guarded]) -> Outco
     let found = ancestors(found).map_err(|error| refused().because(error))?;
     let meets = |guarded: &&Guarded| {
         let holds_it = found.first().is_some_and(|folder| guarded.above.contains(folder));
-        let within_it = guarded.below && guarded.above.first().is_some_and(|place| found.contains(place));
+        let within_it = guarded.above.first().is_some_and(|place| found.contains(place));
         holds_it || within_it
     };
     match guarded.iter().find(meets) {
@@ -87,13 +79,10 @@ fn ancestors(folder: OwnedFd) -> rustix::io::Result<Vec<Identity>> {
 mod tests {
     use super::*;
 
-    /// The answer for each of these folders, `state` being guarded with what is below it, and `config` alone.
+    /// The answer for each of these folders, `state` being guarded.
     fn refused(base: &Path, path: &str) -> bool {
-        let guarded: Vec<Guarded> = [("home/state", true), ("home/config", false)]
-            .into_iter()
-            .filter_map(|(path, below)| Guarded::at(&base.join(path), below, "a secret"))
-            .collect();
-        assert_eq!(guarded.len(), 2);
+        let guarded: Vec<Guarded> = Guarded::at(&base.join("home/state"), "a secret").into_iter().collect();
+        assert_eq!(guarded.len(), 1);
         let folder = OwnedFd::from(File::open(base.join(path)).unwrap());
         let checked = check(&folder, Path::new(path), &guarded);
         assert_eq!(check(&folder, Path::new(path), &[]), Ok(()), "who insists is heard");
@@ -105,10 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_the_node_or_the_key_is_refused_by_whatever_name() {
+    fn what_holds_the_node_is_refused_by_whatever_name() {
         let base = std::env::temp_dir().join(format!("latch-guarded-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&base);
-        for path in ["home/state/keys/deep", "home/config/other", "home/docs/state"] {
+        for path in ["home/state/keys/deep", "home/docs/state"] {
             std::fs::create_dir_all(base.join(path)).unwrap();
         }
         std::os::unix::fs::symlink("../state/keys", base.join("home/docs/link")).unwrap();
@@ -120,11 +109,10 @@ mod tests {
             "home/state/keys/deep",
             "home/docs/link",
             "home/docs/../state",
-            "home/config",
         ] {
             assert!(refused(&base, path), "{path}");
         }
-        for path in ["home/docs", "home/docs/state", "home/config/other"] {
+        for path in ["home/docs", "home/docs/state"] {
             assert!(!refused(&base, path), "{path}");
         }
         std::fs::remove_dir_all(base).unwrap();

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use vat::door::{Carries, Role};
+use vat::door::{Carries, Peer, Role};
 use vat::native::{Arrived, Delivery};
 
 use super::Core;
@@ -26,10 +26,16 @@ impl Core {
     pub async fn attend_door(self: Rc<Self>) -> std::io::Result<()> {
         loop {
             match self.door.next().await? {
+                // What it holds of the keys is the one thing that the powerbox itself uses.
+                Some(Delivery::Link(arrived)) if arrived.role == Role::Client && arrived.carries == Carries::Grant => {
+                    let peer = arrived.badge.as_ref().map_or(Peer::Service, |badge| badge.peer);
+                    self.signing.held.take(arrived, peer)?;
+                }
                 Some(Delivery::Link(arrived)) => self.arrived(arrived),
                 Some(Delivery::Stop) | None => return Ok(()),
-                // Sessions have no labels, and nobody gives the powerbox things.
-                Some(Delivery::Resource(..) | Delivery::Notice(_)) => {}
+                Some(Delivery::Notice(notice)) => self.signing.held.noticed(notice),
+                // Nobody gives the powerbox things.
+                Some(Delivery::Resource(..)) => {}
             }
         }
     }

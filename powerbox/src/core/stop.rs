@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Core, THE_NODE};
+use super::Core;
 use crate::problem::Problem;
 
 impl Core {
@@ -16,16 +16,17 @@ impl Core {
     /// Has the kernel stop everything.
     pub(crate) async fn shut_down(self: &Rc<Self>, by: &str) -> Result<(), Problem> {
         self.commit(by, crate::record::Record::Note("the node is being stopped".into())).await?;
+        // The keys stop before this process does.
+        self.signed().await;
         self.stop_soon();
         // Its answer may come after the door has closed.
         drop(self.control.send(&[], |mut command| command.set_shutdown(()))?);
         Ok(())
     }
 
-    /// The last thing: everything on the disk, signed, and the index up to date.
+    /// The last thing: everything on the disk, and the index up to date.
     pub async fn finish(self: Rc<Self>) {
         self.stopping.set(true);
-        self.checkpoint();
         let position = self.with_log(crate::log::Log::position);
         if let Err(problem) = self.durable(position).await {
             self.last_word(&problem.to_string()).await;
@@ -36,16 +37,5 @@ impl Core {
             index.stop();
         }
         self.usage.borrow_mut().flush(&self.state.borrow(), self.now_ms());
-    }
-
-    /// Signs the log as it is, if there is anything new in it.
-    pub(crate) fn checkpoint(&self) {
-        if self.log.borrow().unsigned() == 0 {
-            return;
-        }
-        let signed = self.with_log(crate::log::Log::checkpoint);
-        if let Err(problem) = self.record(THE_NODE, signed) {
-            self.warn(problem.to_string());
-        }
     }
 }

@@ -18,7 +18,9 @@ impl Core {
     pub async fn keep_up(self: Rc<Self>) {
         let mut index_trouble = None;
         loop {
-            tokio::time::sleep(PERIOD).await;
+            let many = self.bells.unsigned.count();
+            let unsigned = self.bells.unsigned.until(|| (self.bells.unsigned.count() > many).then_some(()));
+            let _ = tokio::time::timeout(PERIOD, unsigned).await;
             self.checkpoint();
             self.write_index().await;
             self.usage.borrow_mut().flush(&self.state.borrow(), self.now_ms());

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,8 +24,6 @@ pub(super) trait Files {
 pub(super) trait LogFile: Send + Sync {
     /// How long it is, in bytes.
     fn length(&self) -> io::Result<u64>;
-    /// Who may do what with it.
-    fn mode(&self) -> io::Result<u32>;
     /// Reads up to so many bytes; fewer only at the end.
     fn read_at(&self, offset: u64, limit: usize) -> io::Result<Vec<u8>>;
     /// Writes all of these bytes.
@@ -75,10 +73,6 @@ impl Files for OnDisk {
 impl LogFile for File {
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
-    }
-
-    fn mode(&self) -> io::Result<u32> {
-        Ok(self.metadata()?.mode() & 0o777)
     }
 
     fn read_at(&self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {

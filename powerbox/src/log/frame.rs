@@ -8,8 +8,8 @@ pub type Hash = [u8; 32];
 /// What the file begins with.
 const MAGIC: [u8; 8] = *b"\x89LKLOG\r\n";
 /// The format that this version writes and reads.
-pub(super) const FORMAT: u32 = 1;
-/// Magic, format, four zero bytes, the node's public log key: 8 + 4 + 4 + 32.
+pub(super) const FORMAT: u32 = 2;
+/// Magic, format, four zero bytes, the log's identity: 8 + 4 + 4 + 32.
 pub(super) const HEADER_BYTES: usize = 48;
 
 const RECORD_MAGIC: [u8; 4] = *b"LKRD";
@@ -21,20 +21,19 @@ pub(super) const FRAME_LIMIT_BYTES: usize = RECORD_HEAD_BYTES + RECORD_LIMIT_BYT
 const RECORD_CONTEXT: &str = "latchkey 2026 log record v1";
 const HEADER_CONTEXT: &str = "latchkey 2026 log header v1";
 
-/// The header of a log with this key.
-pub(super) fn header(key: &[u8; 32]) -> [u8; HEADER_BYTES] {
+/// The header of a log with this identity.
+pub(super) fn header(identity: &[u8; 32]) -> [u8; HEADER_BYTES] {
     let mut bytes = [0; HEADER_BYTES];
     bytes[..8].copy_from_slice(&MAGIC);
     bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
-    bytes[16..].copy_from_slice(key);
+    bytes[16..].copy_from_slice(identity);
     bytes
 }
 
-/// What a header says: format and key; nothing where it is no header.
-pub(super) fn read_header(bytes: &[u8; HEADER_BYTES]) -> Option<(u32, [u8; 32])> {
+/// The format that a header says; nothing where it is no header.
+pub(super) fn read_header(bytes: &[u8; HEADER_BYTES]) -> Option<u32> {
     let format = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-    let key = bytes[16..].try_into().ok()?;
-    bytes.starts_with(&MAGIC).then_some((format, key))
+    bytes.starts_with(&MAGIC).then_some(format)
 }
 
 /// The hash before the first record.

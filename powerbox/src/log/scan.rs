@@ -34,17 +34,6 @@ pub enum LogError {
         /// Why.
         why: String,
     },
-    /// The key in `keys/log` is not the one that the log was begun with.
-    OtherKey,
-    /// The key file is shorter than a key.
-    KeyDamaged,
-    /// There is a log, and no key.
-    KeyMissing,
-    /// The key file can be read by others.
-    KeyReadable {
-        /// Its mode.
-        mode: u32,
-    },
     /// The file system refused.
     Io(std::io::Error),
 }
@@ -68,16 +57,6 @@ impl std::fmt::Display for LogError {
             LogError::Record { position, why } => {
                 write!(formatter, "record {position} of the log is {why}. Use the version that wrote it")
             }
-            LogError::OtherKey => {
-                write!(formatter, "the log was begun with another key than the one in keys/log. {RESTORE}")
-            }
-            LogError::KeyDamaged => write!(formatter, "keys/log is not a key. {RESTORE}"),
-            LogError::KeyMissing => write!(formatter, "there is a log but no keys/log to sign it with. {RESTORE}"),
-            LogError::KeyReadable { mode } => write!(
-                formatter,
-                "keys/log can be read by others (mode {mode:o}), so its signatures prove nothing. Find out who could \
-                 read it, then `chmod 600` it"
-            ),
             LogError::Io(error) => write!(
                 formatter,
                 "the log could not be read or written: {error}. Look at the disk and at the state folder's permissions"
@@ -109,20 +88,21 @@ pub struct Scanned {
 /// Opens or makes the log, for reading all of it and then appending.
 pub(super) fn open(
     files: &dyn Files,
-    key: &[u8; 32],
     mut each: impl FnMut(u64, &Hash, &[u8]) -> Result<(), LogError>,
 ) -> Result<(Arc<dyn LogFile>, Scanned), LogError> {
     match files.open(RECORDS) {
         // A half of a header would be no log at any later start.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_whole(files, RECORDS, &frame::header(key)).map_err(LogError::Io)?;
+            let mut identity = [0; 32];
+            getrandom::fill(&mut identity).map_err(|error| LogError::Io(io::Error::other(error.to_string())))?;
+            create_whole(files, RECORDS, &frame::header(&identity)).map_err(LogError::Io)?;
         }
         Err(error) => return Err(LogError::Io(error)),
         // Whoever made it may have been killed before its name was for good.
         Ok(_) => files.sync_folder_of(RECORDS).map_err(LogError::Io)?,
     }
     let file = files.open_or_create(RECORDS).map_err(LogError::Io)?;
-    let scanned = whole(&*file, Some(key), synced(files), &mut each)?;
+    let scanned = whole(&*file, synced(files), &mut each)?;
     if scanned.torn_bytes > 0 {
         file.set_length(scanned.end_offset).and_then(|()| file.sync()).map_err(LogError::Io)?;
     }
@@ -135,16 +115,11 @@ pub(super) fn synced(files: &dyn Files) -> u64 {
     bytes.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Reads all of the log. `key`: what the header must say, where that is known.
-pub(super) fn whole(
-    file: &dyn LogFile,
-    key: Option<&[u8; 32]>,
-    synced: u64,
-    each: &mut Each<'_>,
-) -> Result<Scanned, LogError> {
+/// Reads all of the log.
+pub(super) fn whole(file: &dyn LogFile, synced: u64, each: &mut Each<'_>) -> Result<Scanned, LogError> {
     let total = file.length().map_err(LogError::Io)?;
     let mut window = Window::at(file, 0);
-    let head = read_head(&mut window, key, synced)?;
+    let head = read_head(&mut window, synced)?;
     let mut scanned = Scanned { records: 0, head, end_offset: HEADER_BYTES as u64, torn_bytes: 0, places: Vec::new() };
     loop {
         let (position, offset) = (scanned.records + 1, scanned.end_offset);
@@ -177,18 +152,15 @@ pub(super) fn whole(
 }
 
 /// Checks the header; the hash before the first record.
-fn read_head(window: &mut Window<'_>, key: Option<&[u8; 32]>, synced: u64) -> Result<Hash, LogError> {
+fn read_head(window: &mut Window<'_>, synced: u64) -> Result<Hash, LogError> {
     let Some(header) = window.look()?.first_chunk::<HEADER_BYTES>().copied() else {
         let what = "the file is shorter than its header";
         return Err(if synced > 0 { LogError::Damaged { position: 0, offset: 0, what } } else { LogError::NotALog });
     };
     window.pass(HEADER_BYTES);
-    let (format, begun_with) = frame::read_header(&header).ok_or(LogError::NotALog)?;
+    let format = frame::read_header(&header).ok_or(LogError::NotALog)?;
     if format > frame::FORMAT {
         return Err(LogError::Newer { format });
-    }
-    if key.is_some_and(|key| *key != begun_with) {
-        return Err(LogError::OtherKey);
     }
     Ok(frame::genesis(&header))
 }

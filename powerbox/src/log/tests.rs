@@ -5,8 +5,10 @@ mod power;
 
 use std::path::PathBuf;
 
+use ed25519_dalek::SigningKey;
+
 use super::*;
-use crate::record::Record;
+use crate::record::{Checkpoint, Record};
 
 struct Made {
     folder: tempfile::TempDir,
@@ -41,9 +43,7 @@ impl Made {
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["log", "keys"] {
-        std::fs::create_dir(folder.path().join(name)).unwrap();
-    }
+    std::fs::create_dir(folder.path().join("log")).unwrap();
     folder
 }
 
@@ -55,6 +55,20 @@ fn open(folder: &Path) -> Result<(Opened, Vec<u64>), LogError> {
         Ok(())
     })?;
     Ok((opened, seen))
+}
+
+/// What the keys would make.
+fn checkpoint(log: &Log) -> Record {
+    let key = SigningKey::from_bytes(&[3; 32]);
+    let signature = package::signature::sign(LOG_PURPOSE, &key, &checkpoint_message(log.position(), &log.head()));
+    let key = key.verifying_key().to_bytes();
+    Record::Checkpoint(Checkpoint { position: log.position(), head: log.head(), key, signature })
+}
+
+/// What is known of a log elsewhere.
+fn known(log: &Log) -> Known {
+    let key = SigningKey::from_bytes(&[3; 32]).verifying_key().to_bytes();
+    Known { keys: vec![key], position: log.position(), head: log.head() }
 }
 
 /// Waits until all of it is on the disk.
@@ -71,12 +85,12 @@ fn make() -> Made {
     let (Opened { mut log, .. }, seen) = open(folder.path()).unwrap();
     assert!(seen.is_empty());
     for number in 0..11 {
-        let record = if number == 5 { log.checkpoint() } else { Record::Note(format!("note {number}")) };
+        let record = if number == 5 { checkpoint(&log) } else { Record::Note(format!("note {number}")) };
         log.append(1_000 + number, "test", record).unwrap();
         settle(&log);
         offsets.push(log.end_offset);
     }
-    let known = Known { key: log.public_key(), position: log.position(), head: log.head() };
+    let known = known(&log);
     Made { folder, offsets, known }
 }
 
@@ -144,17 +158,38 @@ fn a_removed_tail_is_found_by_what_is_known_elsewhere() {
 fn a_chain_that_was_made_anew_is_found_by_its_checkpoint() {
     let made = make();
     let forged = folder();
-    std::fs::copy(made.folder.path().join("keys/log"), forged.path().join("keys/log")).unwrap();
-    let stolen = make();
+    std::fs::write(forged.path().join(RECORDS), &made.bytes()[..HEADER_BYTES]).unwrap();
     // Somebody writes another history with the same header, but cannot sign: the old checkpoint is put in.
     let (Opened { mut log, .. }, _) = open(forged.path()).unwrap();
     for number in 0..11 {
-        let record = if number == 5 { stolen_checkpoint(&stolen) } else { Record::Note(format!("forged {number}")) };
+        let record = if number == 5 { stolen_checkpoint(&made) } else { Record::Note(format!("forged {number}")) };
         log.append(1_000 + number, "test", record).unwrap();
     }
     settle(&log);
     let known = Known { position: 0, ..made.known };
-    assert!(verify(forged.path(), &known).problem.unwrap().contains("signature"));
+    assert!(verify(forged.path(), &known).problem.unwrap().contains("another log"));
+}
+
+#[test]
+fn a_checkpoint_holds_only_by_a_key_that_the_node_has_had() {
+    let made = make();
+    let known = Known { keys: vec![[7; 32]], ..made.known.clone() };
+    assert!(verify(made.folder.path(), &known).problem.unwrap().contains("never had"));
+    let several = Known { keys: [vec![[7; 32]], made.known.keys.clone()].concat(), ..made.known.clone() };
+    assert_eq!(verify(made.folder.path(), &several).problem, None);
+}
+
+#[test]
+fn a_checkpoint_may_come_a_little_late() {
+    let folder = folder();
+    let (Opened { mut log, .. }, _) = open(folder.path()).unwrap();
+    log.append(1, "test", Record::Note("signed".into())).unwrap();
+    let signed = checkpoint(&log);
+    log.append(2, "test", Record::Note("meanwhile".into())).unwrap();
+    log.append(3, "test", signed).unwrap();
+    settle(&log);
+    let found = verify(folder.path(), &known(&log));
+    assert_eq!((found.problem, found.checkpoints, found.tail_unsigned), (None, 1, 1));
 }
 
 fn stolen_checkpoint(made: &Made) -> Record {
@@ -193,26 +228,11 @@ fn what_the_disk_had_is_never_cut_off_as_torn() {
 fn a_newer_format_is_refused_with_a_clear_word() {
     let made = make();
     let mut newer = made.bytes();
-    newer[8] = 2;
+    newer[8] = 3;
     made.replace(&newer);
     let error = open(made.folder.path()).err().unwrap();
-    assert!(matches!(error, LogError::Newer { format: 2 }));
+    assert!(matches!(error, LogError::Newer { format: 3 }));
     assert!(error.to_string().contains("newer version"));
-}
-
-#[test]
-fn a_log_and_its_key_belong_together() {
-    use std::os::unix::fs::PermissionsExt;
-    let made = make();
-    let key = made.folder.path().join("keys/log");
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(matches!(open(made.folder.path()), Err(LogError::KeyReadable { mode: 0o644 })));
-    std::fs::remove_file(&key).unwrap();
-    assert!(matches!(open(made.folder.path()), Err(LogError::KeyMissing)));
-    let other = make();
-    std::fs::copy(other.folder.path().join("keys/log"), &key).unwrap();
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(matches!(open(made.folder.path()), Err(LogError::OtherKey)));
 }
 
 #[test]

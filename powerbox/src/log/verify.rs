@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use ed25519_dalek::{Signature, VerifyingKey};
+use std::collections::VecDeque;
 
 use super::files::{Files, OnDisk};
 use super::frame::Hash;
 use super::scan::{self, LogError};
-use super::{RECORDS, checkpoint_digest};
-use crate::record::Record;
+use super::{CHECKPOINT_REACH, LOG_PURPOSE, RECORDS, checkpoint_message};
+use crate::record::{Checkpoint, Record};
 
 /// What verification found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub struct Verification {
 /// What the running powerbox knows to be on the disk.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// The public log key.
-    pub key: [u8; 32],
+    /// Every public key that the node has signed its log with.
+    pub keys: Vec<[u8; 32]>,
     /// A record and its hash.
     pub position: u64,
     /// That record's hash.
@@ -47,38 +47,40 @@ pub fn verify(folder: &Path, known: &Known) -> Verification {
 /// The same, of the log in these files.
 pub(super) fn verify_in(files: &dyn Files, known: &Known) -> Verification {
     let mut found = Verification { records: 0, checkpoints: 0, tail_unsigned: 0, head: [0; 32], problem: None };
-    let mut before = None;
+    let mut lately: VecDeque<(u64, Hash)> = VecDeque::new();
     let mut at_known = None;
     let mut each = |position: u64, hash: &Hash, payload: &[u8]| {
         let entry = scan::decode(position, payload)?;
         if let Record::Checkpoint(checkpoint) = &entry.record {
-            let digest = checkpoint_digest(position - 1, before.as_ref().unwrap_or(&checkpoint.head));
-            let holds = checkpoint.position == position - 1
-                && before.is_none_or(|before| before == checkpoint.head)
-                && VerifyingKey::from_bytes(&known.key)
-                    .and_then(|key| key.verify_strict(&digest, &Signature::from_bytes(&checkpoint.signature)))
-                    .is_ok();
-            if !holds {
-                let why = "a checkpoint whose signature does not hold".to_owned();
-                return Err(LogError::Record { position, why });
+            let why = match () {
+                () if !lately.contains(&(checkpoint.position, checkpoint.head)) => "a checkpoint of another log",
+                () if !known.keys.contains(&checkpoint.key) => {
+                    "a checkpoint that was signed with a key that this node never had"
+                }
+                () if !holds(checkpoint) => "a checkpoint whose signature does not hold",
+                () => "",
+            };
+            if !why.is_empty() {
+                return Err(LogError::Record { position, why: why.to_owned() });
             }
             found.checkpoints += 1;
-            found.tail_unsigned = 0;
+            found.tail_unsigned = position - checkpoint.position - 1;
         } else {
             found.tail_unsigned += 1;
         }
         if position == known.position {
             at_known = Some(*hash);
         }
-        before = Some(*hash);
+        if lately.len() as u64 == CHECKPOINT_REACH {
+            lately.pop_front();
+        }
+        lately.push_back((position, *hash));
         found.records = position;
         found.head = *hash;
         Ok(())
     };
-    let read = files
-        .open(RECORDS)
-        .map_err(LogError::Io)
-        .and_then(|file| scan::whole(&*file, Some(&known.key), scan::synced(files), &mut each));
+    let read =
+        files.open(RECORDS).map_err(LogError::Io).and_then(|file| scan::whole(&*file, scan::synced(files), &mut each));
     found.problem = match read {
         Err(error) => Some(error.to_string()),
         Ok(_) if known.position > 0 && at_known.is_none() => Some(format!(
@@ -91,4 +93,10 @@ pub(super) fn verify_in(files: &dyn Files, known: &Known) -> Verification {
         Ok(_) => None,
     };
     found
+}
+
+/// Whether its key signed it.
+fn holds(checkpoint: &Checkpoint) -> bool {
+    let message = checkpoint_message(checkpoint.position, &checkpoint.head);
+    package::signature::verify(LOG_PURPOSE, &checkpoint.key, &message, &checkpoint.signature)
 }

@@ -5,6 +5,7 @@ use schema::operator_capnp::operator;
 use super::{Operator, PAGE_ROWS, count};
 use crate::compile::blocking;
 use crate::log::{self, Known};
+use crate::problem::Problem;
 use crate::record::describe;
 
 pub(super) async fn log(
@@ -63,11 +64,13 @@ pub(super) async fn verify_log(
         .core
         .act(|core| async move {
             // Signed and on the disk, so that all of it can be checked.
-            core.checkpoint();
-            let known =
-                core.with_log(|log| Known { key: log.public_key(), position: log.position(), head: log.head() });
+            core.signed().await;
+            let unknown =
+                |why| Problem::refused(format!("the log cannot be verified: {why}. `latch status` shows what runs"));
+            let keys = core.log_keys().await.map_err(unknown)?;
+            let key = keys.last().copied().unwrap_or_default();
+            let known = core.with_log(|log| Known { keys, position: log.position(), head: log.head() });
             core.durable(known.position).await?;
-            let key = known.key;
             let folder = core.folder.clone();
             let found = blocking(move || Ok(log::verify(&folder, &known))).await?;
             Ok((found, key))

@@ -159,6 +159,7 @@ fn noted(core: &Core) -> Vec<Warning> {
     };
     let mut noted = core.warnings.borrow().shown(core.now_ms(), lasts);
     noted.extend(core.index_trouble().map(Warning::now));
+    noted.extend(core.signing_trouble().map(Warning::now));
     noted
 }
 

@@ -112,6 +112,7 @@ fn write_record(record: &Record, mut entry: wire::entry::Builder<'_>) {
             let mut builder = entry.init_checkpoint();
             builder.set_position(checkpoint.position);
             builder.set_head(&checkpoint.head);
+            builder.set_key(&checkpoint.key);
             builder.set_signature(&checkpoint.signature);
         }
         Record::Note(note) => entry.set_note(note),
@@ -160,6 +161,7 @@ fn read_record(entry: wire::entry::Reader<'_>) -> Decoded<Record> {
             Record::Checkpoint(Checkpoint {
                 position: checkpoint.get_position(),
                 head: array(checkpoint.get_head()?)?,
+                key: array(checkpoint.get_key()?)?,
                 signature: array(checkpoint.get_signature()?)?,
             })
         }

@@ -1,6 +1,6 @@
 //! The hostile package under other words.
 
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::SigningKey;
 use package::Manifest;
 use std::fs::File;
 
@@ -28,8 +28,8 @@ pub(crate) fn exchanged(mut package: Vec<u8>, old: &str, new: &str) -> Vec<u8> {
     package[at..at + new.len()].copy_from_slice(new.as_bytes());
     let mut digest = blake3::Hasher::new_derive_key(package::DIGEST_CONTEXT);
     digest.update(&package[..SIGNED_HEADER_BYTES]).update(&package[manifest]);
-    let signature = key().sign(digest.finalize().as_bytes());
-    package[SIGNED_HEADER_BYTES..SIGNED_HEADER_BYTES + SIGNATURE_BYTES].copy_from_slice(&signature.to_bytes());
+    let signature = package::signature::sign(package::PURPOSE, &key(), digest.finalize().as_bytes());
+    package[SIGNED_HEADER_BYTES..SIGNED_HEADER_BYTES + SIGNATURE_BYTES].copy_from_slice(&signature);
     package
 }
 

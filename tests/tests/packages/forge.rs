@@ -1,6 +1,6 @@
 //! Makes bad packages out of a good one.
 
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::SigningKey;
 use package::{HEADER_BYTES, Header, Manifest};
 use std::fs::File;
 use std::path::Path;
@@ -39,7 +39,7 @@ impl Forge {
             author: self.key.verifying_key().to_bytes(),
             signature: [0; 64],
         };
-        header.signature = self.key.sign(&header.digest(&manifest)).to_bytes();
+        header.signature = package::signature::sign(package::PURPOSE, &self.key, &header.digest(&manifest));
         [&header.encode()[..], &manifest, component].concat()
     }
 

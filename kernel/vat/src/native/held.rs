@@ -3,7 +3,7 @@
 use super::clock::SystemClock;
 use super::door::Arrived;
 use crate::bounds::Bounds;
-use crate::door::{Badge, Notice};
+use crate::door::{Notice, Peer};
 use crate::link::{Connected, Ending, OnLink, Root, connect};
 use crate::words::clip;
 use capnp::capability::Client;
@@ -76,11 +76,14 @@ impl Held {
         waiting.into_iter().for_each(|text| self.tell(session.clone(), text));
     }
 
-    /// A link brings an object.
-    pub(super) fn take(&self, arrived: Arrived, badge: &Badge, clock: Rc<SystemClock>) -> io::Result<()> {
+    /// A link brings an object. Within a `LocalSet`.
+    ///
+    /// # Errors
+    /// The runtime cannot watch it.
+    pub fn take(&self, arrived: Arrived, peer: Peer) -> io::Result<()> {
         let root = self.root(&arrived.label);
         let Connected { root: object, driving, .. } =
-            connect(arrived.into_stream()?, Bounds::for_peer(badge.peer), clock);
+            connect(arrived.into_stream()?, Bounds::for_peer(peer), Rc::new(SystemClock::new()));
         let link: OnLink = root.arrived(Client::new(object.hook));
         tokio::task::spawn_local(async move {
             let ended = driving.await;
@@ -90,7 +93,7 @@ impl Held {
     }
 
     /// Something is told about an object.
-    pub(super) fn noticed(&self, notice: Notice) {
+    pub fn noticed(&self, notice: Notice) {
         // whether its link is still open shows by itself, soon
         self.root(&notice.label).noticed(Ending { reason: notice.reason, detail: notice.detail }, |_| true);
     }

@@ -175,7 +175,7 @@ impl Shared {
         match (arrived.role, arrived.carries, arrived.badge.clone()) {
             (Role::Server, Carries::Grant, Some(badge)) => self.serve(arrived, &badge, root),
             (Role::Client, Carries::Session, Some(badge)) => self.join(arrived, &badge),
-            (Role::Client, Carries::Grant, Some(badge)) => self.held.take(arrived, &badge, self.clock.clone()),
+            (Role::Client, Carries::Grant, Some(badge)) => self.held.take(arrived, badge.peer),
             // nothing else is for a service; letting go of it tells the other end
             _ => Ok(()),
         }

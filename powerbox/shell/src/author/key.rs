@@ -1,9 +1,10 @@
-//! The author's key: what packages are signed with.
+//! An author's key in a file that the person named, for where no node is: a build machine's, or a checkout's own. It lies
+//! there as it is, for whoever can read it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ed25519_dalek::SigningKey;
 
@@ -17,45 +18,23 @@ const FOLDER_MODE: u32 = 0o700;
 /// Any right of the group or of others.
 const OTHERS: u32 = 0o077;
 
-/// A key and where it is.
+/// A key.
 pub(super) struct AuthorKey {
     pub(super) signing: SigningKey,
-    pub(super) path: PathBuf,
     /// It was made just now.
     pub(super) made: bool,
 }
 
-/// The key at that path, else the person's own; made where there is none yet.
+/// The key in that file; made where there is none yet.
 ///
 /// # Errors
 /// It cannot be read or made, is not a key, or others may read it.
-pub(super) fn load_or_make(path: Option<&Path>) -> Outcome<AuthorKey> {
-    let path = match path {
-        Some(path) => path.to_path_buf(),
-        None => own().ok_or_else(|| {
-            Failure::new("there is no place for the author's key")
-                .because("$HOME is not set")
-                .next("latch build --key FILE")
-        })?,
-    };
-    match File::open(&path) {
-        Ok(file) => Ok(AuthorKey { signing: load(file, &path)?, path, made: false }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(AuthorKey { signing: make(&path)?, path, made: true })
-        }
+pub(super) fn load_or_make(path: &Path) -> Outcome<AuthorKey> {
+    match File::open(path) {
+        Ok(file) => Ok(AuthorKey { signing: load(file, path)?, made: false }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(AuthorKey { signing: make(path)?, made: true }),
         Err(error) => Err(Failure::new(format!("cannot read {}", path.display())).because(error)),
     }
-}
-
-/// Where the person's own key is, or would be.
-pub(crate) fn own() -> Option<PathBuf> {
-    own_path(|name| std::env::var_os(name).map(PathBuf::from))
-}
-
-fn own_path(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    let given = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
-    let config = given.or_else(|| Some(variable("HOME").filter(|path| path.is_absolute())?.join(".config")))?;
-    Some(config.join("latch/author.key"))
 }
 
 fn load(file: File, path: &Path) -> Outcome<SigningKey> {
@@ -102,6 +81,7 @@ fn make(path: &Path) -> Outcome<SigningKey> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("latch-key-{}-{name}", std::process::id()));
@@ -113,8 +93,8 @@ mod tests {
     fn a_key_is_made_once_and_only_its_owner_reads_it() {
         let folder = folder("once");
         let path = folder.join("deep/author.key");
-        let first = load_or_make(Some(&path)).unwrap();
-        let second = load_or_make(Some(&path)).unwrap();
+        let first = load_or_make(&path).unwrap();
+        let second = load_or_make(&path).unwrap();
         assert!(first.made && !second.made);
         assert_eq!(first.signing.to_bytes(), second.signing.to_bytes());
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
@@ -126,22 +106,12 @@ mod tests {
     fn a_key_that_others_may_read_or_that_is_none_is_refused() {
         let folder = folder("refused");
         let path = folder.join("author.key");
-        load_or_make(Some(&path)).unwrap();
+        load_or_make(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(load_or_make(Some(&path)).is_err_and(|failure| failure.to_string().contains("others may read")));
+        assert!(load_or_make(&path).is_err_and(|failure| failure.to_string().contains("others may read")));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, [7; 31]).unwrap();
-        assert!(load_or_make(Some(&path)).is_err_and(|failure| failure.to_string().contains("not an author's key")));
+        assert!(load_or_make(&path).is_err_and(|failure| failure.to_string().contains("not an author's key")));
         fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn it_is_where_a_persons_configuration_is() {
-        let of = |config: Option<&str>, home: Option<&str>| {
-            own_path(|name| if name == "HOME" { home } else { config }.map(PathBuf::from))
-        };
-        assert_eq!(of(Some("/c"), Some("/h")), Some("/c/latch/author.key".into()));
-        assert_eq!(of(Some("relative"), Some("/h")), Some("/h/.config/latch/author.key".into()));
-        assert_eq!(of(None, None), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Making apps: `latch new` and `latch build`. Nothing here talks to a node.
+//! Making apps: `latch new` and `latch build`.
 
 mod checkout;
 mod compile;
@@ -6,6 +6,7 @@ mod component;
 mod key;
 mod manifest_file;
 pub(crate) mod person;
+mod signing;
 mod template;
 mod wasm;
 
@@ -13,8 +14,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Doing as _, Failure, Outcome};
+use crate::state::State;
 
-pub(crate) use key::own as own_key;
+use signing::Signing;
 pub(crate) use template::new;
 
 /// How an app is built, as its author said.
@@ -24,7 +26,7 @@ pub(crate) struct BuildOptions {
     pub(crate) folder: PathBuf,
     /// Where the package goes; nothing: the app's folder.
     pub(crate) out: Option<PathBuf>,
-    /// The author's key; nothing: the person's own, made when it is first needed.
+    /// A file with the author's key, made where there is none; nothing: the keys of the person's node sign.
     pub(crate) key: Option<PathBuf>,
     /// A component, or a core module for WASI 0.1, that is built already; nothing: cargo builds it.
     pub(crate) component: Option<PathBuf>,
@@ -48,16 +50,20 @@ pub(crate) struct Built {
 ///
 /// # Errors
 /// In an author's words: what in the app, or on this machine, is missing or wrong.
-pub(crate) fn build(options: &BuildOptions) -> Outcome<Built> {
+pub(crate) async fn build(state: &Outcome<State>, options: &BuildOptions) -> Outcome<Built> {
+    // First: nobody waits for a compiler in vain.
+    let signing = Signing::of(state, options.key.as_deref()).await?;
     let manifest = manifest_file::read(&options.folder)?;
     let code = match &options.component {
         Some(path) => fs::read(path).doing(|| format!("cannot read {}", path.display()))?,
         None => compile::module(&options.folder)?,
     };
     let component = component::from_module(code)?;
-    let key = key::load_or_make(options.key.as_deref())?;
-    let package = package::sign(&manifest, &component, &key.signing)
+    let author = signing.author();
+    let draft = package::Draft::new(&manifest, &component, author)
         .map_err(|refusal| Failure::new(format!("cannot sign {}", manifest.name)).because(refusal))?;
+    let signature = signing.sign(&draft.message()).await?;
+    let package = draft.signed(signature);
     let folder = options.out.as_deref().unwrap_or(&options.folder);
     let path = folder.join(format!("{}.latch", manifest.name));
     write_whole(&path, &package)?;
@@ -66,8 +72,8 @@ pub(crate) fn build(options: &BuildOptions) -> Outcome<Built> {
         name: manifest.name,
         version: manifest.version,
         bytes: package.len(),
-        author: key.signing.verifying_key().to_bytes(),
-        new_key: key.made.then_some(key.path),
+        author,
+        new_key: signing.made(),
     })
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::author::{self, BuildOptions};
 use crate::failure::Outcome;
+use crate::node::run_on_node;
 use crate::state::{State, told};
 use crate::text::escape;
 use crate::text::words::hex;
@@ -35,7 +36,7 @@ pub(crate) struct New {
 /// Builds and signs an app: makes its .latch package
 ///
 /// Compiles an app to a component, and signs it with its manifest into `<name>.latch`.
-/// Your author's key is made when it is first needed.
+/// The keys of your node sign: `latch keys create` makes them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,7 +49,7 @@ pub(crate) struct Build {
     /// Where the package goes [default: the app's folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The author's key [default: $XDG_CONFIG_HOME/latch/author.key, else ~/.config/latch/author.key]
+    /// Signs with the key in a file, which is made if need be, instead of your node's
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// A component that is built already
@@ -70,10 +71,11 @@ pub(crate) fn new(state: &Outcome<State>, json: bool, command: New) -> Outcome {
 pub(crate) fn build(state: &Outcome<State>, json: bool, command: Build) -> Outcome {
     let Build { folder, out, key, component } = command;
     let folder: PathBuf = folder.components().collect();
-    let built = author::build(&BuildOptions { folder, out, key, component })?;
+    let options = BuildOptions { folder, out, key, component };
+    let built = run_on_node(author::build(state, &options))??;
     if let Some(key) = built.new_key.as_deref().filter(|_| !json) {
         let key = escape::path(key);
-        output::line(&format!("made your author's key, {key}: keep it, it is how others know your apps"))?;
+        output::line(&format!("made an author's key, {key}: keep it, it is how others know your apps"))?;
     }
     let author = hex(&built.author);
     let words = format!(

@@ -32,7 +32,7 @@ pub(crate) struct Given {
     pub(crate) quota: Option<u64>,
     /// The methods allowed; none named: all.
     pub(crate) methods: Vec<Method>,
-    /// Given although the node itself or the author's key is in it, or a symbolic link on the way leads elsewhere.
+    /// Given although the node itself is in it, or a symbolic link on the way leads elsewhere.
     pub(crate) force: bool,
 }
 

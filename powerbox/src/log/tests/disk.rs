@@ -237,10 +237,6 @@ impl LogFile for OpenFile {
         Ok(self.disk.with(|inner| inner.now.files[self.file].len() as u64))
     }
 
-    fn mode(&self) -> io::Result<u32> {
-        Ok(0o600)
-    }
-
     fn read_at(&self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
         let offset = usize::try_from(offset).unwrap();
         let rest = |inner: &mut Inner| inner.now.files[self.file].iter().skip(offset).take(limit).copied().collect();

@@ -60,7 +60,7 @@ fn live(disk: &Disk, draw: &mut Draw, before: &Life, failed_after: usize) -> Res
         for _ in 0..1 + draw.below(3) {
             let note = || Record::Note("n".into());
             let record = match draw.below(4) {
-                0 => log.checkpoint(),
+                0 => checkpoint(&log),
                 1 => Record::Note("long ".repeat(draw.below(400))),
                 _ => note(),
             };
@@ -73,7 +73,7 @@ fn live(disk: &Disk, draw: &mut Draw, before: &Life, failed_after: usize) -> Res
         assert_eq!(*log.reached().borrow(), Reached::Position(log.position()));
         life.acknowledged.push((disk.operations(), life.written.len()));
     }
-    let known = Known { key: log.public_key(), position: log.position(), head: log.head() };
+    let known = known(&log);
     let verified = verify::verify_in(disk, &known);
     match verified.problem {
         None if verified.records == life.written.len() as u64 => Ok(life),

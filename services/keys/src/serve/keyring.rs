@@ -13,9 +13,9 @@ use schema::keys_capnp::keyring::{
 use schema::keys_capnp::{self, status};
 use zeroize::Zeroizing;
 
-use super::{SlowOfLink, within};
+use super::{SlowOfLink, count, within};
 use crate::keeper::{Asked, Keeper, Protected, Protection, Status};
-use crate::limits::{FILE_LIMIT_BYTES, GENERATIONS_LIMIT, PASSPHRASE_LIMIT_BYTES};
+use crate::limits::{FILE_LIMIT_BYTES, PASSPHRASE_LIMIT_BYTES};
 use crate::passphrase::{Passphrase, check_length};
 use crate::problem::Problem;
 use crate::public::PublicKey;
@@ -146,10 +146,4 @@ fn write_key(purpose: Purpose, key: &PublicKey, mut builder: key::Builder<'_>) {
     }
     builder.set_generation(key.generation);
     builder.set_made_at_ms(key.made_at_ms);
-}
-
-/// A number of keys, as messages count.
-fn count(keys: usize) -> u32 {
-    const _: () = assert!(GENERATIONS_LIMIT <= u32::MAX as usize && Purpose::ALL.len() <= GENERATIONS_LIMIT);
-    u32::try_from(keys).unwrap_or(u32::MAX)
 }

@@ -14,6 +14,7 @@ use vat::link::Work;
 use vat::{Badge, Exports, Peer};
 
 use crate::keeper::Keeper;
+use crate::limits::GENERATIONS_LIMIT;
 use crate::problem::{Problem, Word};
 use crate::purpose::{Purpose, Signing};
 
@@ -121,4 +122,10 @@ fn within<'a>(bytes: &'a [u8], limit: usize, what: &str) -> Result<&'a [u8], Pro
         return Err(Problem::bad_input(format!("{what} has at most {limit} bytes")));
     }
     Ok(bytes)
+}
+
+/// A number of keys, as messages count.
+fn count(keys: usize) -> u32 {
+    const _: () = assert!(GENERATIONS_LIMIT <= u32::MAX as usize && Purpose::ALL.len() <= GENERATIONS_LIMIT);
+    u32::try_from(keys).unwrap_or(u32::MAX)
 }

@@ -4,12 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use capnp::Error;
-use schema::keys_capnp::signer::{PublicKeyParams, PublicKeyResults, Server, SignParams, SignResults};
+use schema::keys_capnp::signer::{
+    HistoryParams, HistoryResults, PublicKeyParams, PublicKeyResults, Server, SignParams, SignResults,
+};
 
-use super::within;
+use super::{count, within};
 use crate::keeper::Keeper;
 use crate::limits::MESSAGE_LIMIT_BYTES;
-use crate::purpose::Signing;
+use crate::purpose::{Purpose, Signing};
 
 /// Signs for one purpose, with the key that it has at each call.
 pub(super) struct Signer {
@@ -36,6 +38,15 @@ impl Server for Signer {
     async fn sign(self: Rc<Self>, params: SignParams, mut results: SignResults) -> Result<(), Error> {
         let message = within(params.get()?.get_message()?, MESSAGE_LIMIT_BYTES, "a message")?;
         results.get().set_signature(&self.keeper.sign(self.purpose, message)?);
+        Ok(())
+    }
+
+    async fn history(self: Rc<Self>, _: HistoryParams, mut results: HistoryResults) -> Result<(), Error> {
+        let history = self.keeper.history(Purpose::Signing(self.purpose))?;
+        let mut keys = results.get().init_keys(count(history.len()));
+        for (index, key) in (0..).zip(&history) {
+            keys.set(index, &key.public.unwrap_or_default());
+        }
         Ok(())
     }
 }
