@@ -22,6 +22,8 @@ use crate::secret::Key;
 use crate::tpm::Tpm;
 use crate::whole::{self, Folder};
 
+const TPM_NOT_ASKED: &str = "it has not answered yet";
+
 /// How keys are to be protected.
 pub enum Protection {
     /// By a passphrase.
@@ -82,6 +84,8 @@ struct State {
     trouble: Option<Problem>,
     /// How often it was locked.
     locks: u64,
+    /// What of a TPM there is.
+    tpm: String,
 }
 
 /// What only one piece of work uses at a time.
@@ -94,8 +98,6 @@ struct Means {
 pub struct Keeper {
     state: Mutex<State>,
     means: Mutex<Means>,
-    /// What of a TPM there is, as it was at the start.
-    tpm: String,
     /// What a passphrase costs from now on.
     cost: Cost,
 }
@@ -113,15 +115,20 @@ impl Keeper {
                 Err(problem) => Stored::Unusable(problem),
             },
         };
-        let state = Mutex::new(State { stored, unlocked: None, trouble: None, locks: 0 });
-        Ok(Keeper { state, tpm: tpm.describe(), means: Mutex::new(Means { folder, tpm }), cost })
+        let state =
+            Mutex::new(State { stored, unlocked: None, trouble: None, locks: 0, tpm: TPM_NOT_ASKED.to_owned() });
+        Ok(Keeper { state, means: Mutex::new(Means { folder, tpm }), cost })
     }
 
-    /// Unlocks what needs nobody for it: keys that the TPM protects. What it fails by is in the status. It may wait for a TPM.
+    /// Looks what of a TPM there is, and unlocks what needs nobody for it: keys that the TPM protects. What it fails by is in
+    /// the status. It may wait for the TPM.
     pub fn start(&self) {
+        let asked = self.asked();
+        let described = self.means().tpm.describe();
+        self.state().tpm = described;
         if matches!(&self.state().stored, Stored::Keys(envelope) if matches!(envelope.lock, Lock::Tpm(_))) {
             // It is kept as trouble.
-            let _ = self.unlock(self.asked(), &[]);
+            let _ = self.unlock(asked, &[]);
         }
     }
 
@@ -153,7 +160,7 @@ impl Keeper {
             unlocked: state.unlocked.is_some(),
             trouble,
             keys: keys.unwrap_or_default(),
-            tpm: self.tpm.clone(),
+            tpm: state.tpm.clone(),
         }
     }
 

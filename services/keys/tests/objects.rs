@@ -44,7 +44,7 @@ fn a_node_tells_of_its_keys() {
         let locked = status(&keyring).await;
         assert_eq!((locked.protection, locked.unlocked), (Protection::Passphrase, false));
         assert_eq!(locked.trouble, "");
-        assert!(locked.tpm.contains("without TPM support"), "{}", locked.tpm);
+        assert!(locked.tpm.contains("given no TPM"), "{}", locked.tpm);
         let purposes: Vec<_> = locked.keys.iter().map(|key| (key.purpose as u16, key.public.len())).collect();
         assert_eq!(purposes, [(0, 32), (1, 32), (2, 32), (3, 32), (4, 0)]);
         assert!(locked.keys.iter().all(|key| key.generation == 1 && key.made_at_ms > 1_600_000_000_000));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use capnp::Error;
 use schema::keys_capnp::signer::{PublicKeyParams, PublicKeyResults, Server, SignParams, SignResults};
 
-use super::within;
+use super::{Started, within};
 use crate::keeper::Keeper;
 use crate::limits::MESSAGE_LIMIT_BYTES;
 use crate::purpose::Signing;
@@ -14,17 +14,19 @@ use crate::purpose::Signing;
 /// Signs for one purpose, with the key that it has at each call.
 pub(super) struct Signer {
     keeper: Arc<Keeper>,
+    started: Started,
     purpose: Signing,
 }
 
 impl Signer {
-    pub(super) fn new(keeper: Arc<Keeper>, purpose: Signing) -> Signer {
-        Signer { keeper, purpose }
+    pub(super) fn new(keeper: Arc<Keeper>, started: Started, purpose: Signing) -> Signer {
+        Signer { keeper, started, purpose }
     }
 }
 
 impl Server for Signer {
     async fn public_key(self: Rc<Self>, _: PublicKeyParams, mut results: PublicKeyResults) -> Result<(), Error> {
+        self.started.wait().await;
         let key = self.keeper.public_key(self.purpose)?;
         let mut results = results.get();
         results.set_key(&key.public.unwrap_or_default());
@@ -34,6 +36,7 @@ impl Server for Signer {
 
     /// A signature takes some 50 µs and the hash of the longest message as long again: less than another thread would.
     async fn sign(self: Rc<Self>, params: SignParams, mut results: SignResults) -> Result<(), Error> {
+        self.started.wait().await;
         let message = within(params.get()?.get_message()?, MESSAGE_LIMIT_BYTES, "a message")?;
         results.get().set_signature(&self.keeper.sign(self.purpose, message)?);
         Ok(())

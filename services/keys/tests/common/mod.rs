@@ -28,7 +28,9 @@ pub const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 /// A node whose keys are in that folder.
 pub fn node(folder: &Path) -> Keys {
     let folder = OnDisk::new(File::open(folder).unwrap()).unwrap();
-    Keys::new(Arc::new(Keeper::new(Box::new(folder), Box::new(NoTpm::not_built()), CHEAP).unwrap()))
+    let keys = Keys::new(Arc::new(Keeper::new(Box::new(folder), Box::new(NoTpm), CHEAP).unwrap()));
+    keys.start();
+    keys
 }
 
 /// A folder on the disk, in which the next file that is made waits for the test. So something slow is certainly under way.
@@ -84,8 +86,12 @@ pub fn with_gate<F: AsyncFnOnce(&Keys, &Gate)>(test: F) {
     let folder = tempfile::tempdir().unwrap();
     let gate = Gate::default();
     let gated = Gated { folder: OnDisk::new(File::open(folder.path()).unwrap()).unwrap(), gate: gate.clone() };
-    let keys = Keys::new(Arc::new(Keeper::new(Box::new(gated), Box::new(NoTpm::not_built()), CHEAP).unwrap()));
-    vat::native::run(async { test(&keys, &gate).await }).unwrap();
+    let keys = Keys::new(Arc::new(Keeper::new(Box::new(gated), Box::new(NoTpm), CHEAP).unwrap()));
+    let run = async {
+        keys.start();
+        test(&keys, &gate).await;
+    };
+    vat::native::run(run).unwrap();
 }
 
 pub fn badge<C: HasTypeId>(object: &str, peer: Peer) -> Badge {
