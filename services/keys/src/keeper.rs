@@ -86,6 +86,8 @@ struct State {
     locks: u64,
     /// What of a TPM there is.
     tpm: String,
+    /// The generation of the key that seals for which the store has shown, since this start, that it kept what that sealed.
+    taken_up: u32,
 }
 
 /// What only one piece of work uses at a time.
@@ -115,8 +117,14 @@ impl Keeper {
                 Err(problem) => Stored::Unusable(problem),
             },
         };
-        let state =
-            Mutex::new(State { stored, unlocked: None, trouble: None, locks: 0, tpm: TPM_NOT_ASKED.to_owned() });
+        let state = Mutex::new(State {
+            stored,
+            unlocked: None,
+            trouble: None,
+            locks: 0,
+            tpm: TPM_NOT_ASKED.to_owned(),
+            taken_up: 0,
+        });
         Ok(Keeper { state, means: Mutex::new(Means { folder, tpm }), cost })
     }
 
@@ -202,7 +210,12 @@ impl Keeper {
     /// # Errors
     /// Nothing is unlocked: why. Otherwise as for [`Keyring::unseal`].
     pub fn unseal(&self, sealed: &[u8], context: &[u8]) -> Result<(Zeroizing<Vec<u8>>, bool), Problem> {
-        self.unlocked()?.keyring.unseal(sealed, context)
+        let unlocked = self.unlocked()?;
+        let (secret, current) = unlocked.keyring.unseal(sealed, context)?;
+        if current {
+            self.state().taken_up = unlocked.keyring.public().current(Purpose::Store).generation;
+        }
+        Ok((secret, current))
     }
 
     /// Makes every key.
@@ -261,13 +274,16 @@ impl Keeper {
         self.put(&mut means, asked, protection, unlocked.keyring.clone())
     }
 
-    /// Makes a new key in the place of the one in use.
+    /// Makes a new key in the place of the one in use. That of the store only where nothing can be lost by it.
     ///
     /// # Errors
-    /// Nothing is unlocked: why. As for [`Keyring::rotate`], or the file cannot be written (`io`).
+    /// Nothing is unlocked: why. The store may still need the key that would be forgotten (`badInput`). As for [`Keyring::rotate`], or the file cannot be written (`io`).
     pub fn rotate(&self, asked: Asked, purpose: Purpose) -> Result<PublicKey, Problem> {
         let means = self.means();
         let unlocked = self.unlocked()?;
+        if purpose == Purpose::Store {
+            self.check_that_the_store_needs_no_older_key(&unlocked)?;
+        }
         let lock = self.state().envelope()?.lock.clone();
         let mut keyring = unlocked.keyring.clone();
         let key = keyring.rotate(purpose, now_ms())?;
@@ -311,7 +327,22 @@ impl Keeper {
             whole::set_aside(&*means.folder)?;
             self.state().stored = Stored::Nothing;
         }
+        // A number of the keys of before says nothing of these.
+        self.state().taken_up = 0;
         self.write(&means, asked, &lock, unlocked)
+    }
+
+    /// A rotation forgets the key before the one in use. What that has sealed is lost then, if the store did not come back with
+    /// something that the one in use has sealed.
+    fn check_that_the_store_needs_no_older_key(&self, unlocked: &Unlocked) -> Result<(), Problem> {
+        let generation = unlocked.keyring.public().current(Purpose::Store).generation;
+        if generation == 1 || self.state().taken_up == generation {
+            return Ok(());
+        }
+        Err(Problem::bad_input(format!(
+            "the store has not shown yet that it took up key {generation}, and a rotation would forget the one before: \
+             restart the storage service, then rotate"
+        )))
     }
 
     /// Writes a keyring under a new protection and takes it as the node's.

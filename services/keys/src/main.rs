@@ -35,8 +35,13 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let tpm = born.take_resource("tpm");
     born.confine(Profile::Keys, Some((state.descriptor.as_fd(), Rights::ALL)))?;
     let keys = open(&state, tpm).inspect_err(|error| born.last(&error.to_string()))?;
-    Ok(Service::run_holding(born, move |_| {
-        keys.start();
+    Ok(Service::run_holding(born, move |held| {
+        let started = keys.start();
+        tokio::task::spawn_local(async move {
+            if let Some(trouble) = started.await {
+                held.trouble(&format!("the node's keys cannot be used: {trouble}"));
+            }
+        });
         move |badge, exports| Ok(keys.root(badge, exports)?)
     })?)
 }

@@ -4,8 +4,9 @@
 //! template ([`commands`]); no password and no state of the machine is bound to it. So it keeps the keys from who
 //! has the disk, or a copy of it, and not the machine; not from who can start another system on the machine itself.
 //!
-//! This process speaks to the TPM over a descriptor that it was given ([`descriptor`]), and without TCG's own software stack: that
-//! one loads libraries and connects anew for each command, which no confined process can. Five commands are all that it takes.
+//! This process speaks to the TPM over a descriptor that it was given ([`descriptor`]), and without TCG's software stack. That
+//! one opens devices by path and connects to everything else by itself, for each command anew, which no confined process can; and
+//! six commands are all that it takes.
 //!
 //! # Encoding
 //!

@@ -84,7 +84,11 @@ fn secrets_of_the_store_are_opened_until_the_rotation_after_the_next() {
         assert_eq!(word(unseal(&unsealer, &sealed, b"other").await), Word::Damaged);
         rotate(&keyring, Purpose::Store).await.unwrap();
         assert_eq!(unseal(&unsealer, &sealed, b"context").await.unwrap(), (b"secret".to_vec(), false));
+        assert_eq!(word(rotate(&keyring, Purpose::Store).await), Word::BadInput, "it is still needed");
+        let anew = seal(&unsealer, b"secret", b"context").await.unwrap();
+        assert_eq!(unseal(&unsealer, &anew, b"context").await.unwrap(), (b"secret".to_vec(), true));
         rotate(&keyring, Purpose::Store).await.unwrap();
+        assert!(!unseal(&unsealer, &anew, b"context").await.unwrap().1);
         assert_eq!(word(unseal(&unsealer, &sealed, b"context").await), Word::Damaged);
     });
 }

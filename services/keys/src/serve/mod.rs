@@ -37,12 +37,21 @@ impl Keys {
 
     /// Unlocks what needs nobody for it, on another thread. Whoever uses a key waits until that has been tried, so that a
     /// node whose TPM opens its keys is not locked for a moment at each start. Within a runtime.
-    pub fn start(&self) {
+    ///
+    /// The future is ready when that was tried: with why the keys cannot be used, if there is more to it than that
+    /// somebody has to unlock them.
+    pub fn start(&self) -> impl Future<Output = Option<Problem>> + 'static {
         let (keeper, started) = (self.keeper.clone(), self.started.clone());
-        tokio::task::spawn_blocking(move || {
+        let starting = tokio::task::spawn_blocking(move || {
             let _told_at_the_end = Telling(started);
             keeper.start();
+            keeper.status().trouble
         });
+        async {
+            starting
+                .await
+                .unwrap_or_else(|_| Some(Problem::new(Word::Io, "the start failed by a fault of this service")))
+        }
     }
 
     /// The root object of a link: the one that its badge names.

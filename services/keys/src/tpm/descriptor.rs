@@ -18,15 +18,15 @@ const PATIENCE_SECONDS: i64 = 120;
 #[derive(Debug)]
 pub struct Descriptor {
     descriptor: OwnedFd,
-    /// An exchange came to no end: what is read next would belong to that one.
-    broken: bool,
+    /// Why an exchange came to no end: what is read next would belong to that one.
+    broken: Option<String>,
 }
 
 impl Descriptor {
     /// Takes it.
     #[must_use]
     pub fn new(descriptor: OwnedFd) -> Descriptor {
-        Descriptor { descriptor, broken: false }
+        Descriptor { descriptor, broken: None }
     }
 
     fn exchange(&self, command: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -74,11 +74,12 @@ impl Descriptor {
 
 impl Carrier for Descriptor {
     fn carry(&mut self, command: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
-        if self.broken {
-            return Err(io::Error::other("it stopped in the middle of an earlier command: restart the keys service"));
+        if let Some(why) = &self.broken {
+            let text = format!("it stopped in the middle of an earlier command ({why}): restart the keys service");
+            return Err(io::Error::other(text));
         }
         let answered = self.exchange(command);
-        self.broken = answered.is_err();
+        self.broken = answered.as_ref().err().map(ToString::to_string);
         answered
     }
 }

@@ -29,7 +29,7 @@ pub const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 pub fn node(folder: &Path) -> Keys {
     let folder = OnDisk::new(File::open(folder).unwrap()).unwrap();
     let keys = Keys::new(Arc::new(Keeper::new(Box::new(folder), Box::new(NoTpm), CHEAP).unwrap()));
-    keys.start();
+    drop(keys.start());
     keys
 }
 
@@ -88,7 +88,7 @@ pub fn with_gate<F: AsyncFnOnce(&Keys, &Gate)>(test: F) {
     let gated = Gated { folder: OnDisk::new(File::open(folder.path()).unwrap()).unwrap(), gate: gate.clone() };
     let keys = Keys::new(Arc::new(Keeper::new(Box::new(gated), Box::new(NoTpm), CHEAP).unwrap()));
     let run = async {
-        keys.start();
+        drop(keys.start());
         test(&keys, &gate).await;
     };
     vat::native::run(run).unwrap();
