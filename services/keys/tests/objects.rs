@@ -222,6 +222,24 @@ fn what_is_slow_holds_up_nobody_and_a_lock_does_not_wait_for_it() {
 }
 
 #[test]
+fn who_uses_a_key_waits_for_the_start_and_who_looks_does_not() {
+    with_slow_start(async |keys, let_go| {
+        let (keyring, signer) = (operator(keys), signer(keys, "log"));
+        let mut signing = signer.sign_request().send().promise;
+        let mut creating = Box::pin(create(&keyring, b"right"));
+        assert!(futures::poll!(&mut creating).is_pending());
+        assert_eq!(status(&keyring).await.tpm, "it has not answered yet");
+        lock(&keyring).await.unwrap();
+        assert!(futures::poll!(&mut signing).is_pending() && futures::poll!(&mut creating).is_pending());
+        drop(let_go);
+        assert_eq!(word(signing.await), Word::None);
+        creating.await.unwrap();
+        let after = status(&keyring).await;
+        assert_eq!((after.protection, after.unlocked), (Protection::Passphrase, false), "the lock came later");
+    });
+}
+
+#[test]
 fn work_of_a_link_that_was_cut_does_not_begin() {
     with_gate(async |keys, gate| {
         let keyring = operator(keys);
@@ -259,15 +277,4 @@ fn operators_that_change_keys_at_once_change_them_in_turn() {
         assert_eq!(generations, (2..10).collect::<Vec<_>>());
         assert_eq!(history(&keyring, Purpose::Author).await.unwrap().len(), 9);
     });
-}
-
-#[test]
-fn two_processes_do_not_have_one_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    vat::native::run(async {
-        let _first = node(folder.path());
-        let again = keys_service::whole::OnDisk::new(std::fs::File::open(folder.path()).unwrap());
-        assert!(again.unwrap_err().to_string().contains("another process"));
-    })
-    .unwrap();
 }

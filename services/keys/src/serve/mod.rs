@@ -35,7 +35,7 @@ impl Keys {
         Keys { keeper, slow: Slow::new(), started: Started::default() }
     }
 
-    /// Unlocks what needs nobody for it, on another thread. Whoever uses a key waits until that has been tried, so that a
+    /// Unlocks what needs nobody for it, on another thread. Whoever uses or changes a key waits until that has been tried, so that a
     /// node whose TPM opens its keys is not locked for a moment at each start. Within a runtime.
     ///
     /// The future is ready when that was tried: with why the keys cannot be used, if there is more to it than that
@@ -65,7 +65,7 @@ impl Keys {
                 return Err(Problem::bad_input("the keyring is for the node's operators only"));
             }
             let slow = self.slow.of_link(exports.work());
-            let keyring = keyring::Keyring::new(self.keeper.clone(), slow);
+            let keyring = keyring::Keyring::new(self.keeper.clone(), self.started.clone(), slow);
             exports.export::<keyring_schema::Client, _>(keyring).into_client_hook()
         } else if badge.object == Purpose::Store.name() {
             interface::<unsealer_schema::Client>(badge)?;

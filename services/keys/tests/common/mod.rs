@@ -13,9 +13,10 @@ use capnp::traits::HasTypeId;
 use futures::channel::oneshot;
 use keys_service::keeper::Keeper;
 use keys_service::passphrase::Cost;
-use keys_service::problem::Word;
+use keys_service::problem::{Problem, Word};
+use keys_service::secret;
 use keys_service::serve::Keys;
-use keys_service::tpm::NoTpm;
+use keys_service::tpm::{NoTpm, Tpm, TpmLock};
 use keys_service::whole::{Folder, NewFile, OnDisk};
 use schema::keys_capnp::{Protection, Purpose, keyring, signer, unsealer};
 use vat::door::Lease;
@@ -90,6 +91,37 @@ pub fn with_gate<F: AsyncFnOnce(&Keys, &Gate)>(test: F) {
     let run = async {
         drop(keys.start());
         test(&keys, &gate).await;
+    };
+    vat::native::run(run).unwrap();
+}
+
+/// No TPM, and it takes until the test lets go to say so.
+struct SlowTpm(mpsc::Receiver<()>);
+
+impl Tpm for SlowTpm {
+    fn describe(&mut self) -> String {
+        _ = self.0.recv();
+        NoTpm.describe()
+    }
+
+    fn seal(&mut self, file_key: &secret::Key) -> Result<TpmLock, Problem> {
+        NoTpm.seal(file_key)
+    }
+
+    fn open(&mut self, lock: &TpmLock) -> Result<secret::Key, Problem> {
+        NoTpm.open(lock)
+    }
+}
+
+/// Runs a test with a node without keys, whose start takes until the sender is dropped.
+pub fn with_slow_start<F: AsyncFnOnce(&Keys, mpsc::Sender<()>)>(test: F) {
+    let folder = tempfile::tempdir().unwrap();
+    let (let_go, held) = mpsc::channel();
+    let disk = OnDisk::new(File::open(folder.path()).unwrap()).unwrap();
+    let keys = Keys::new(Arc::new(Keeper::new(Box::new(disk), Box::new(SlowTpm(held)), CHEAP).unwrap()));
+    let run = async {
+        drop(keys.start());
+        test(&keys, let_go).await;
     };
     vat::native::run(run).unwrap();
 }
