@@ -3,6 +3,7 @@ mod life;
 mod power;
 
 use super::*;
+use crate::problem::Word;
 use crate::tpm::NoTpm;
 use disk::Disk;
 
