@@ -31,7 +31,8 @@ interface Unsealer {
 
   unseal @1 (sealed :Data, context :Data) -> (secret :Data, current :Bool);
   # Fails with damaged where the bytes, the context or the key is another. current: it was sealed by the key that `seal`
-  # uses now; seal it anew where not, before that key is forgotten at the rotation after the next.
+  # uses now. Seal it anew where not, keep that, and unseal that once: only who has come back with something that the present
+  # key sealed lets the next rotation forget the key before.
 }
 
 enum Purpose {
@@ -65,7 +66,7 @@ struct Key {
 }
 
 interface Keyring {
-  # All keys of a node, for its operators.
+  # All keys of a node, for its operators: anybody else's calls fail with badInput.
 
   status @0 () -> (status :Status);
 
@@ -74,22 +75,26 @@ interface Keyring {
 
   unlock @2 (passphrase :Data) -> ();
   # Does nothing where it is unlocked already, after looking whether the passphrase is right. Keys in a TPM need none and
-  # are unlocked by themselves at each start.
+  # are unlocked by themselves at each start. Fails with locked where `lock` was called after this and before it was done.
 
   lock @3 () -> ();
-  # Forgets everything secret until it is unlocked again. Signers and unsealers fail with locked meanwhile.
+  # Forgets everything secret until it is unlocked again. Signers and unsealers fail with locked meanwhile. It waits for
+  # no other call: what changes the keys at that moment is done, and they stay locked.
 
   protect @4 (protection :Protection, passphrase :Data) -> ();
   # Protects the same keys in another way from now on: another passphrase, or a TPM. Needs to be unlocked.
 
   rotate @5 (purpose :Purpose) -> (key :Key);
-  # Makes a new key in the place of the old one. Of `store` the one before is kept to open what it sealed.
+  # Makes a new key in the place of the old one, at most 999 times. Of `store` the one before is kept to open what it sealed; and
+  # a second rotation, which would forget that one, fails with badInput until something that the present key sealed was unsealed
+  # since the service started.
 
   backup @6 (passphrase :Data) -> (backup :Data);
   # All keys, sealed under a passphrase of its own, whatever protects them here.
 
   restore @7 (backup :Data, backupPassphrase :Data, protection :Protection, passphrase :Data) -> ();
-  # Takes the keys of a backup. Fails with exists where this node has keys.
+  # Takes the keys of a backup. Fails with exists where this node has keys; but where those cannot be used for good (damaged,
+  # protectionGone), they are put aside, as a file beside the new one. The passphrases are as for `backup` and `create`.
 
   history @8 (purpose :Purpose) -> (keys :List(Key));
   # Every key that the purpose has had, the latest last.

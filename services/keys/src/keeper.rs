@@ -5,22 +5,26 @@
 //! and what is unlocked is exchanged after the file has been. `lock` waits for nobody: whatever works meanwhile finds that
 //! it came, and leaves the keys locked.
 
+mod change;
+mod state;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
-use crate::envelope::{self, Envelope, Kind};
-use crate::keyring::Keyring;
+pub use self::state::Asked;
+use self::state::{State, Stored, Unlocked};
+use crate::envelope::{self, Kind};
 use crate::limits::FILE_LIMIT_BYTES;
 use crate::lock::Lock;
-use crate::passphrase::{Cost, PassphraseLock};
-use crate::problem::{Problem, Word};
-use crate::public::{Public, PublicKey};
+use crate::passphrase::Cost;
+use crate::problem::Problem;
+use crate::public::PublicKey;
 use crate::purpose::{Purpose, Signing};
-use crate::secret::Key;
 use crate::tpm::Tpm;
 use crate::whole::{self, Folder};
+
+const TPM_NOT_ASKED: &str = "it has not answered yet";
 
 /// How keys are to be protected.
 pub enum Protection {
@@ -41,11 +45,6 @@ pub enum Protected {
     Tpm,
 }
 
-/// When something was asked for, as far as it matters here: how often the keys had been locked. A lock that comes later
-/// counts, however late what was asked for is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked(u64);
-
 /// What people see.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -61,29 +60,6 @@ pub struct Status {
     pub tpm: String,
 }
 
-/// What is in the file.
-enum Stored {
-    Nothing,
-    Keys(Arc<Envelope>),
-    /// There is a file, and it cannot be read as one.
-    Unusable(Problem),
-}
-
-/// What nobody else may know.
-struct Unlocked {
-    keyring: Keyring,
-    file_key: Key,
-}
-
-struct State {
-    stored: Stored,
-    unlocked: Option<Arc<Unlocked>>,
-    /// Why it could not be unlocked though it should have been.
-    trouble: Option<Problem>,
-    /// How often it was locked.
-    locks: u64,
-}
-
 /// What only one piece of work uses at a time.
 struct Means {
     folder: Box<dyn Folder>,
@@ -94,8 +70,6 @@ struct Means {
 pub struct Keeper {
     state: Mutex<State>,
     means: Mutex<Means>,
-    /// What of a TPM there is, as it was at the start.
-    tpm: String,
     /// What a passphrase costs from now on.
     cost: Cost,
 }
@@ -113,15 +87,26 @@ impl Keeper {
                 Err(problem) => Stored::Unusable(problem),
             },
         };
-        let state = Mutex::new(State { stored, unlocked: None, trouble: None, locks: 0 });
-        Ok(Keeper { state, tpm: tpm.describe(), means: Mutex::new(Means { folder, tpm }), cost })
+        let state = Mutex::new(State {
+            stored,
+            unlocked: None,
+            trouble: None,
+            locks: 0,
+            tpm: TPM_NOT_ASKED.to_owned(),
+            taken_up: 0,
+        });
+        Ok(Keeper { state, means: Mutex::new(Means { folder, tpm }), cost })
     }
 
-    /// Unlocks what needs nobody for it: keys that the TPM protects. What it fails by is in the status. It may wait for a TPM.
+    /// Looks what of a TPM there is, and unlocks what needs nobody for it: keys that the TPM protects. What it fails by is in
+    /// the status. It may wait for the TPM.
     pub fn start(&self) {
+        let asked = self.asked();
+        let described = self.means().tpm.describe();
+        self.state().tpm = described;
         if matches!(&self.state().stored, Stored::Keys(envelope) if matches!(envelope.lock, Lock::Tpm(_))) {
             // It is kept as trouble.
-            let _ = self.unlock(self.asked(), &[]);
+            let _ = self.unlock(asked, &[]);
         }
     }
 
@@ -153,7 +138,7 @@ impl Keeper {
             unlocked: state.unlocked.is_some(),
             trouble,
             keys: keys.unwrap_or_default(),
-            tpm: self.tpm.clone(),
+            tpm: state.tpm.clone(),
         }
     }
 
@@ -195,45 +180,12 @@ impl Keeper {
     /// # Errors
     /// Nothing is unlocked: why. Otherwise as for [`Keyring::unseal`].
     pub fn unseal(&self, sealed: &[u8], context: &[u8]) -> Result<(Zeroizing<Vec<u8>>, bool), Problem> {
-        self.unlocked()?.keyring.unseal(sealed, context)
-    }
-
-    /// Makes every key.
-    ///
-    /// # Errors
-    /// There are keys (`exists`), or as for [`Keeper::protect`].
-    pub fn create(&self, asked: Asked, protection: &Protection) -> Result<(), Problem> {
-        let mut means = self.means();
-        if !matches!(self.state().stored, Stored::Nothing) {
-            return Err(Problem::new(Word::Exists, "this node has keys already"));
+        let unlocked = self.unlocked()?;
+        let (secret, current) = unlocked.keyring.unseal(sealed, context)?;
+        if current {
+            self.state().taken_up = unlocked.keyring.public().current(Purpose::Store).generation;
         }
-        let keyring = Keyring::generate(now_ms())?;
-        self.put(&mut means, asked, protection, keyring)
-    }
-
-    /// Unlocks; where it is unlocked already, looks only whether the passphrase is right.
-    ///
-    /// # Errors
-    /// It is another passphrase (`wrongPassphrase`), the TPM is another one or was cleared (`protectionGone`), there are no
-    /// keys (`none`), or they were locked again meanwhile (`locked`).
-    pub fn unlock(&self, asked: Asked, passphrase: &[u8]) -> Result<(), Problem> {
-        let mut means = self.means();
-        let envelope = self.state().envelope()?;
-        let opened = open(&mut means, &envelope, passphrase);
-        let mut state = self.state();
-        match opened {
-            Ok(unlocked) => {
-                state.trouble = None;
-                state.install(asked, unlocked)
-            }
-            Err(problem) => {
-                // A passphrase that is mistyped is no trouble of the keys.
-                if !matches!(problem.word(), Word::WrongPassphrase | Word::BadInput) {
-                    state.trouble = Some(problem.clone());
-                }
-                Err(problem)
-            }
-        }
+        Ok((secret, current))
     }
 
     /// Forgets everything secret. It waits for nobody.
@@ -241,111 +193,6 @@ impl Keeper {
         let mut state = self.state();
         state.locks += 1;
         state.unlocked = None;
-    }
-
-    /// Protects the same keys in another way from now on.
-    ///
-    /// # Errors
-    /// Nothing is unlocked: why. The passphrase can be none (`badInput`), there is no TPM (`notSupported`), or the file cannot
-    /// be written (`io`).
-    pub fn protect(&self, asked: Asked, protection: &Protection) -> Result<(), Problem> {
-        let mut means = self.means();
-        let unlocked = self.unlocked()?;
-        self.put(&mut means, asked, protection, unlocked.keyring.clone())
-    }
-
-    /// Makes a new key in the place of the one in use.
-    ///
-    /// # Errors
-    /// Nothing is unlocked: why. As for [`Keyring::rotate`], or the file cannot be written (`io`).
-    pub fn rotate(&self, asked: Asked, purpose: Purpose) -> Result<PublicKey, Problem> {
-        let means = self.means();
-        let unlocked = self.unlocked()?;
-        let lock = self.state().envelope()?.lock.clone();
-        let mut keyring = unlocked.keyring.clone();
-        let key = keyring.rotate(purpose, now_ms())?;
-        let file_key = unlocked.file_key.clone();
-        self.write(&means, asked, &lock, Unlocked { keyring, file_key })?;
-        Ok(key)
-    }
-
-    /// All keys, sealed under a passphrase of its own.
-    ///
-    /// # Errors
-    /// Nothing is unlocked: why. The passphrase can be none (`badInput`).
-    pub fn backup(&self, passphrase: &[u8]) -> Result<Vec<u8>, Problem> {
-        let _one_at_a_time = self.means();
-        let unlocked = self.unlocked()?;
-        let file_key = Key::random()?;
-        let lock = Lock::Passphrase(PassphraseLock::make(passphrase, self.cost, &file_key)?);
-        envelope::write(Kind::Backup, &lock, &file_key, &unlocked.keyring)
-    }
-
-    /// Takes the keys of a backup. Keys that are here and cannot be used for good are put aside.
-    ///
-    /// # Errors
-    /// There are keys that can be used (`exists`); the backup was changed (`damaged`) or is under another passphrase
-    /// (`wrongPassphrase`); otherwise as for [`Keeper::protect`].
-    pub fn restore(
-        &self,
-        asked: Asked,
-        backup: &[u8],
-        backup_passphrase: &[u8],
-        protection: &Protection,
-    ) -> Result<(), Problem> {
-        let mut means = self.means();
-        if self.state().has_usable_keys() {
-            return Err(Problem::new(Word::Exists, "this node has keys already"));
-        }
-        let envelope = envelope::read(Kind::Backup, backup)?;
-        let keyring = open(&mut means, &envelope, backup_passphrase)?.keyring;
-        let (lock, unlocked) = self.protected(&mut means, protection, keyring)?;
-        if !matches!(self.state().stored, Stored::Nothing) {
-            whole::set_aside(&*means.folder)?;
-            self.state().stored = Stored::Nothing;
-        }
-        self.write(&means, asked, &lock, unlocked)
-    }
-
-    /// Writes a keyring under a new protection and takes it as the node's.
-    fn put(&self, means: &mut Means, asked: Asked, protection: &Protection, keyring: Keyring) -> Result<(), Problem> {
-        let (lock, unlocked) = self.protected(means, protection, keyring)?;
-        self.write(means, asked, &lock, unlocked)
-    }
-
-    /// A keyring with a new key for its file, and what that is locked with.
-    fn protected(
-        &self,
-        means: &mut Means,
-        protection: &Protection,
-        keyring: Keyring,
-    ) -> Result<(Lock, Unlocked), Problem> {
-        let file_key = Key::random()?;
-        let lock = match protection {
-            Protection::Passphrase(passphrase) => {
-                Lock::Passphrase(PassphraseLock::make(passphrase, self.cost, &file_key)?)
-            }
-            Protection::Tpm => Lock::Tpm(means.tpm.seal(&file_key)?),
-        };
-        Ok((lock, Unlocked { keyring, file_key }))
-    }
-
-    /// Writes the file, and only then works with what is in it.
-    fn write(&self, means: &Means, asked: Asked, lock: &Lock, unlocked: Unlocked) -> Result<(), Problem> {
-        let bytes = envelope::write(Kind::Node, lock, &unlocked.file_key, &unlocked.keyring)?;
-        // What was written is what will be read.
-        let envelope = envelope::read(Kind::Node, &bytes)?;
-        whole::replace(&*means.folder, &bytes).map_err(|error| {
-            let text =
-                format!("the file of keys could not be written: {error}. Until it can, a restart may find either");
-            Problem::new(Word::Io, text)
-        })?;
-        let mut state = self.state();
-        state.stored = Stored::Keys(Arc::new(envelope));
-        state.trouble = None;
-        // What was locked meanwhile stays locked. What was asked for is done all the same.
-        let _ = state.install(asked, unlocked);
-        Ok(())
     }
 
     fn unlocked(&self) -> Result<Arc<Unlocked>, Problem> {
@@ -361,69 +208,6 @@ impl Keeper {
     fn means(&self) -> MutexGuard<'_, Means> {
         self.means.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl State {
-    fn public(&self) -> Option<&Public> {
-        match (&self.unlocked, &self.stored) {
-            (Some(unlocked), _) => Some(unlocked.keyring.public()),
-            (None, Stored::Keys(envelope)) => Some(&envelope.public),
-            (None, _) => None,
-        }
-    }
-
-    fn envelope(&self) -> Result<Arc<Envelope>, Problem> {
-        match &self.stored {
-            Stored::Keys(envelope) => Ok(envelope.clone()),
-            _ => Err(self.why_not()),
-        }
-    }
-
-    /// Why the keys cannot be used.
-    fn why_not(&self) -> Problem {
-        match (&self.stored, &self.trouble) {
-            (Stored::Nothing, _) => {
-                Problem::new(Word::None, "this node has no keys yet: create some, or restore a backup")
-            }
-            (Stored::Unusable(problem), _) | (_, Some(problem)) => problem.clone(),
-            (Stored::Keys(_), None) => Problem::new(Word::Locked, "unlock the keys first"),
-        }
-    }
-
-    /// Keys that are here and may still be used one day. What is from a newer version is as good as any.
-    fn has_usable_keys(&self) -> bool {
-        let gone = |problem: &Problem| matches!(problem.word(), Word::Damaged | Word::ProtectionGone);
-        match &self.stored {
-            Stored::Nothing => false,
-            Stored::Unusable(problem) => !gone(problem),
-            Stored::Keys(_) => self.unlocked.is_some() || !self.trouble.as_ref().is_some_and(gone),
-        }
-    }
-
-    /// Takes what was unlocked, unless it was locked since that was asked for.
-    fn install(&mut self, asked: Asked, unlocked: Unlocked) -> Result<(), Problem> {
-        if self.locks != asked.0 {
-            return Err(Problem::new(Word::Locked, "the keys were locked meanwhile"));
-        }
-        self.unlocked = Some(Arc::new(unlocked));
-        Ok(())
-    }
-}
-
-fn open(means: &mut Means, envelope: &Envelope, passphrase: &[u8]) -> Result<Unlocked, Problem> {
-    let file_key = match &envelope.lock {
-        Lock::Passphrase(lock) => lock.open(passphrase)?,
-        Lock::Tpm(_) if !passphrase.is_empty() => {
-            return Err(Problem::bad_input("these keys are in a TPM and have no passphrase"));
-        }
-        Lock::Tpm(lock) => means.tpm.open(lock)?,
-    };
-    Ok(Unlocked { keyring: envelope.open(&file_key)?, file_key })
-}
-
-/// Milliseconds since 1970; 0 where the clock stands before that.
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

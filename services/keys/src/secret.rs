@@ -1,6 +1,6 @@
 //! Bytes that nobody else may know: erased when they are let go of, and never shown.
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::problem::{Problem, Word};
 
@@ -45,8 +45,10 @@ impl Key {
         let mut hasher = blake3::Hasher::new_derive_key(context);
         hasher.update(self.as_bytes());
         let mut derived = Key::zeros();
-        hasher.finalize_xof().fill(derived.as_mut());
-        zeroize::Zeroize::zeroize(&mut hasher);
+        let mut output = hasher.finalize_xof();
+        output.fill(derived.as_mut());
+        output.zeroize();
+        hasher.zeroize();
         derived
     }
 

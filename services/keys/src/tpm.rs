@@ -1,5 +1,13 @@
 //! A file's key under this machine's TPM 2.0: a sealed data object, which that TPM alone opens.
 //!
+//! The object stands under a primary key of the owner hierarchy, which the TPM makes anew each time from its own seed and one
+//! template ([`commands`]); no password and no state of the machine is bound to it. So it keeps the keys from who
+//! has the disk, or a copy of it, and not the machine; not from who can start another system on the machine itself.
+//!
+//! This process speaks to the TPM over a descriptor that it was given ([`descriptor`]), and without TCG's software stack. That
+//! one opens devices by path and connects to everything else by itself, for each command anew, which no confined process can; and
+//! six commands are all that it takes.
+//!
 //! # Encoding
 //!
 //! | bytes | |
@@ -8,6 +16,10 @@
 //! | 4 + n | its private area (the contents of TPM2B_PRIVATE), with its length before it |
 //!
 //! Lengths are 32 bits, little endian.
+
+pub mod commands;
+pub mod descriptor;
+mod wire;
 
 use crate::bytes::{Malformed, Reader, put_counted};
 use crate::problem::{Problem, Word};
@@ -69,7 +81,7 @@ impl TpmLock {
 /// What of a TPM there is. Every call may wait for it.
 pub trait Tpm: Send {
     /// Its maker's words, or why there is none to use.
-    fn describe(&self) -> String;
+    fn describe(&mut self) -> String;
 
     /// Seals a file's key.
     ///
@@ -80,37 +92,27 @@ pub trait Tpm: Send {
     /// Opens it again.
     ///
     /// # Errors
-    /// It is another TPM, or it was cleared (`protectionGone`); there is none to use (`notSupported`); it fails (`io`).
+    /// It is another TPM, it was cleared, or there is none (`protectionGone`); it cannot be used (`notSupported`) or
+    /// fails (`io`); the object was changed (`damaged`).
     fn open(&mut self, lock: &TpmLock) -> Result<Key, Problem>;
 }
 
-/// No TPM, and why.
-#[derive(Clone, Debug)]
-pub struct NoTpm(pub String);
-
-impl NoTpm {
-    /// This program was built without what speaks to one.
-    #[must_use]
-    pub fn not_built() -> NoTpm {
-        NoTpm("this program was built without TPM support".to_owned())
-    }
-
-    fn problem(&self) -> Problem {
-        Problem::new(Word::NotSupported, format!("no TPM can be used: {}", self.0))
-    }
-}
+/// This process was given no TPM.
+#[derive(Clone, Copy, Debug)]
+pub struct NoTpm;
 
 impl Tpm for NoTpm {
-    fn describe(&self) -> String {
-        format!("none: {}", self.0)
+    fn describe(&mut self) -> String {
+        "none: the keys service was given no TPM".to_owned()
     }
 
     fn seal(&mut self, _: &Key) -> Result<TpmLock, Problem> {
-        Err(self.problem())
+        Err(Problem::new(Word::NotSupported, "the keys service was given no TPM: use a passphrase"))
     }
 
     fn open(&mut self, _: &TpmLock) -> Result<Key, Problem> {
-        Err(self.problem())
+        let text = "these keys are in a TPM, and the keys service was given none: give it one, or restore a backup";
+        Err(Problem::new(Word::ProtectionGone, text))
     }
 }
 
@@ -136,9 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_none_it_says_why() {
-        let mut none = NoTpm::not_built();
-        assert!(none.describe().contains("without TPM support"));
-        assert_eq!(none.seal(&Key::random().unwrap()).unwrap_err().word(), Word::NotSupported);
+    fn where_there_is_none_it_says_so() {
+        assert!(NoTpm.describe().starts_with("none: "));
+        assert_eq!(NoTpm.seal(&Key::random().unwrap()).unwrap_err().word(), Word::NotSupported);
+        let lock = TpmLock::new(vec![1], vec![2]).unwrap();
+        assert_eq!(NoTpm.open(&lock).unwrap_err().word(), Word::ProtectionGone);
     }
 }

@@ -177,3 +177,79 @@ impl NewFile for File {
         self.sync_all()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    use super::*;
+
+    fn opened(folder: &Path) -> OnDisk {
+        OnDisk::new(File::open(folder).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_file_is_its_owners_alone_and_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = opened(folder.path());
+        assert_eq!(load(&disk, 10).unwrap(), None);
+        for content in [b"first".as_slice(), b"second"] {
+            replace(&disk, content).unwrap();
+            assert_eq!(load(&disk, 10).unwrap().unwrap(), content);
+        }
+        let file = folder.path().join(FILE).metadata().unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn no_more_is_read_than_tells_that_it_is_too_long() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), [7; 100]).unwrap();
+        assert_eq!(opened(folder.path()).read(FILE, 10).unwrap().unwrap(), [7; 11]);
+    }
+
+    #[test]
+    fn what_was_put_in_the_place_of_a_file_is_neither_followed_nor_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = opened(folder.path());
+        std::fs::write(folder.path().join("other"), b"other").unwrap();
+        symlink("other", folder.path().join("link")).unwrap();
+        std::fs::create_dir(folder.path().join("folder")).unwrap();
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(&disk.0, "fifo", rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for name in ["link", "folder", "fifo"] {
+            disk.read(name, 10).unwrap_err();
+            disk.create(name).err().unwrap();
+        }
+        assert_eq!(std::fs::read(folder.path().join("other")).unwrap(), b"other");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_put_aside_and_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = opened(folder.path());
+        for number in 1..=ASIDE_LIMIT {
+            replace(&disk, &[u8::try_from(number).unwrap()]).unwrap();
+            set_aside(&disk).unwrap();
+        }
+        replace(&disk, b"last").unwrap();
+        assert!(set_aside(&disk).unwrap_err().to_string().contains("remove some"));
+        assert_eq!(load(&disk, 10).unwrap().unwrap(), b"last");
+        for number in 1..=ASIDE_LIMIT {
+            let aside = disk.read(&format!("{ASIDE}.{number}"), 10).unwrap().unwrap();
+            assert_eq!(aside, [u8::try_from(number).unwrap()]);
+        }
+    }
+
+    #[test]
+    fn a_folder_is_one_processs_until_that_lets_go_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = opened(folder.path());
+        let again = OnDisk::new(File::open(folder.path()).unwrap()).unwrap_err();
+        assert!(again.to_string().contains("another process"));
+        drop(first);
+        opened(folder.path());
+    }
+}

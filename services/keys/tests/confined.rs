@@ -9,6 +9,7 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use common::*;
+use keys_service::passphrase::Cost;
 use keys_service::problem::Word;
 use keys_service::whole::{BESIDE, FILE};
 use process::{OWNER, Process, is_root, state_folder};
@@ -101,6 +102,37 @@ fn an_app_that_is_linked_to_the_keyring_by_mistake_gets_nothing() {
     .unwrap();
     process.stop();
     assert!(!folder.path().join(FILE).exists());
+}
+
+/// What a node should give it: the usual cost of a passphrase, and half as much for all else.
+const ENOUGH_KIB: u64 = Cost::USUAL.memory_kib as u64 * 3 / 2;
+
+#[test]
+fn a_passphrase_takes_no_more_memory_than_a_node_gives() {
+    let folder = state_folder();
+    let mut process = Process::start_within(folder.path(), ENOUGH_KIB);
+    vat::native::run(async {
+        let keyring: keyring::Client = process.connect("keyring", Peer::Shell);
+        create(&keyring, b"right").await.unwrap();
+        // One at a time, however many ask.
+        let asking: Vec<_> = (0..4).map(|_| unlock(&keyring, b"right")).collect();
+        assert!(futures::future::join_all(asking).await.iter().all(Result::is_ok));
+    })
+    .unwrap();
+    process.stop();
+}
+
+#[test]
+fn where_memory_is_short_a_call_fails_and_the_process_goes_on() {
+    let folder = state_folder();
+    let mut process = Process::start_within(folder.path(), Cost::USUAL.memory_kib.into());
+    vat::native::run(async {
+        let keyring: keyring::Client = process.connect("keyring", Peer::Shell);
+        assert_eq!(word(create(&keyring, b"right").await), Word::Io);
+        assert_eq!(status(&keyring).await.protection, Protection::None);
+    })
+    .unwrap();
+    process.stop();
 }
 
 #[test]

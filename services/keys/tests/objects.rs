@@ -44,7 +44,7 @@ fn a_node_tells_of_its_keys() {
         let locked = status(&keyring).await;
         assert_eq!((locked.protection, locked.unlocked), (Protection::Passphrase, false));
         assert_eq!(locked.trouble, "");
-        assert!(locked.tpm.contains("without TPM support"), "{}", locked.tpm);
+        assert!(locked.tpm.contains("given no TPM"), "{}", locked.tpm);
         let purposes: Vec<_> = locked.keys.iter().map(|key| (key.purpose as u16, key.public.len())).collect();
         assert_eq!(purposes, [(0, 32), (1, 32), (2, 32), (3, 32), (4, 0)]);
         assert!(locked.keys.iter().all(|key| key.generation == 1 && key.made_at_ms > 1_600_000_000_000));
@@ -84,7 +84,11 @@ fn secrets_of_the_store_are_opened_until_the_rotation_after_the_next() {
         assert_eq!(word(unseal(&unsealer, &sealed, b"other").await), Word::Damaged);
         rotate(&keyring, Purpose::Store).await.unwrap();
         assert_eq!(unseal(&unsealer, &sealed, b"context").await.unwrap(), (b"secret".to_vec(), false));
+        assert_eq!(word(rotate(&keyring, Purpose::Store).await), Word::BadInput, "it is still needed");
+        let anew = seal(&unsealer, b"secret", b"context").await.unwrap();
+        assert_eq!(unseal(&unsealer, &anew, b"context").await.unwrap(), (b"secret".to_vec(), true));
         rotate(&keyring, Purpose::Store).await.unwrap();
+        assert!(!unseal(&unsealer, &anew, b"context").await.unwrap().1);
         assert_eq!(word(unseal(&unsealer, &sealed, b"context").await), Word::Damaged);
     });
 }
@@ -218,6 +222,24 @@ fn what_is_slow_holds_up_nobody_and_a_lock_does_not_wait_for_it() {
 }
 
 #[test]
+fn who_uses_a_key_waits_for_the_start_and_who_looks_does_not() {
+    with_slow_start(async |keys, let_go| {
+        let (keyring, signer) = (operator(keys), signer(keys, "log"));
+        let mut signing = signer.sign_request().send().promise;
+        let mut creating = Box::pin(create(&keyring, b"right"));
+        assert!(futures::poll!(&mut creating).is_pending());
+        assert_eq!(status(&keyring).await.tpm, "it has not answered yet");
+        lock(&keyring).await.unwrap();
+        assert!(futures::poll!(&mut signing).is_pending() && futures::poll!(&mut creating).is_pending());
+        drop(let_go);
+        assert_eq!(word(signing.await), Word::None);
+        creating.await.unwrap();
+        let after = status(&keyring).await;
+        assert_eq!((after.protection, after.unlocked), (Protection::Passphrase, false), "the lock came later");
+    });
+}
+
+#[test]
 fn work_of_a_link_that_was_cut_does_not_begin() {
     with_gate(async |keys, gate| {
         let keyring = operator(keys);
@@ -255,15 +277,4 @@ fn operators_that_change_keys_at_once_change_them_in_turn() {
         assert_eq!(generations, (2..10).collect::<Vec<_>>());
         assert_eq!(history(&keyring, Purpose::Author).await.unwrap().len(), 9);
     });
-}
-
-#[test]
-fn two_processes_do_not_have_one_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    vat::native::run(async {
-        let _first = node(folder.path());
-        let again = keys_service::whole::OnDisk::new(std::fs::File::open(folder.path()).unwrap());
-        assert!(again.unwrap_err().to_string().contains("another process"));
-    })
-    .unwrap();
 }

@@ -3,6 +3,7 @@ mod life;
 mod power;
 
 use super::*;
+use crate::problem::Word;
 use crate::tpm::NoTpm;
 use disk::Disk;
 
@@ -14,7 +15,9 @@ fn passphrase(text: &str) -> Protection {
 
 /// A node that finds this disk at its start.
 fn keeper(disk: &Disk) -> Keeper {
-    Keeper::new(Box::new(disk.clone()), Box::new(NoTpm::not_built()), CHEAP).unwrap()
+    let keeper = Keeper::new(Box::new(disk.clone()), Box::new(NoTpm), CHEAP).unwrap();
+    keeper.start();
+    keeper
 }
 
 fn word<T>(result: Result<T, Problem>) -> Word {

@@ -13,7 +13,7 @@ use schema::keys_capnp::keyring::{
 use schema::keys_capnp::{self, status};
 use zeroize::Zeroizing;
 
-use super::{SlowOfLink, count, within};
+use super::{SlowOfLink, Started, count, within};
 use crate::keeper::{Asked, Keeper, Protected, Protection, Status};
 use crate::limits::{FILE_LIMIT_BYTES, PASSPHRASE_LIMIT_BYTES};
 use crate::passphrase::{Passphrase, check_length};
@@ -24,12 +24,13 @@ use crate::purpose::Purpose;
 /// All keys, for one operator.
 pub(super) struct Keyring {
     keeper: Arc<Keeper>,
+    started: Started,
     slow: SlowOfLink,
 }
 
 impl Keyring {
-    pub(super) fn new(keeper: Arc<Keeper>, slow: SlowOfLink) -> Keyring {
-        Keyring { keeper, slow }
+    pub(super) fn new(keeper: Arc<Keeper>, started: Started, slow: SlowOfLink) -> Keyring {
+        Keyring { keeper, started, slow }
     }
 
     /// Does what is slow with the keys.
@@ -39,6 +40,8 @@ impl Keyring {
         W: FnOnce(&Keeper, Asked) -> Result<T, Problem> + Send + 'static,
     {
         let (keeper, asked) = (self.keeper.clone(), self.keeper.asked());
+        // Whether a TPM opens the keys must be known: what takes the place of others depends on it.
+        self.started.wait().await;
         self.slow.run(move || work(&keeper, asked)).await
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use capnp::capability::{Client, FromClientHook};
 use capnp::traits::HasTypeId;
 use schema::keys_capnp::{keyring as keyring_schema, signer as signer_schema, unsealer as unsealer_schema};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use vat::link::Work;
 use vat::{Badge, Exports, Peer};
 
@@ -26,19 +26,33 @@ const KEYRING: &str = "keyring";
 pub struct Keys {
     keeper: Arc<Keeper>,
     slow: Slow,
+    started: Started,
 }
 
 impl Keys {
-    /// Serves them.
+    /// Serves them, see [`Keys::start`].
     #[must_use]
     pub fn new(keeper: Arc<Keeper>) -> Keys {
-        Keys { keeper, slow: Slow::new() }
+        Keys { keeper, slow: Slow::new(), started: Started::default() }
     }
 
-    /// Unlocks what needs nobody for it, on another thread. Within a runtime.
-    pub fn start(&self) {
-        let keeper = self.keeper.clone();
-        tokio::task::spawn_blocking(move || keeper.start());
+    /// Unlocks what needs nobody for it, on another thread. Whoever uses or changes a key waits until that has been tried, so that a
+    /// node whose TPM opens its keys is not locked for a moment at each start. Within a runtime.
+    ///
+    /// The future is ready when that was tried: with why the keys cannot be used, if there is more to it than that
+    /// somebody has to unlock them.
+    pub fn start(&self) -> impl Future<Output = Option<Problem>> + 'static {
+        let (keeper, started) = (self.keeper.clone(), self.started.clone());
+        let starting = tokio::task::spawn_blocking(move || {
+            let _told_at_the_end = Telling(started);
+            keeper.start();
+            keeper.status().trouble
+        });
+        async {
+            starting
+                .await
+                .unwrap_or_else(|_| Some(Problem::new(Word::Io, "the start failed by a fault of this service")))
+        }
     }
 
     /// The root object of a link: the one that its badge names.
@@ -52,15 +66,15 @@ impl Keys {
                 return Err(Problem::bad_input("the keyring is for the node's operators only"));
             }
             let slow = self.slow.of_link(exports.work());
-            let keyring = keyring::Keyring::new(self.keeper.clone(), slow);
+            let keyring = keyring::Keyring::new(self.keeper.clone(), self.started.clone(), slow);
             exports.export::<keyring_schema::Client, _>(keyring).into_client_hook()
         } else if badge.object == Purpose::Store.name() {
             interface::<unsealer_schema::Client>(badge)?;
-            let unsealer = unsealer::Unsealer::new(self.keeper.clone());
+            let unsealer = unsealer::Unsealer::new(self.keeper.clone(), self.started.clone());
             exports.export::<unsealer_schema::Client, _>(unsealer).into_client_hook()
         } else if let Some(purpose) = Signing::from_name(&badge.object) {
             interface::<signer_schema::Client>(badge)?;
-            let signer = signer::Signer::new(self.keeper.clone(), purpose);
+            let signer = signer::Signer::new(self.keeper.clone(), self.started.clone(), purpose);
             exports.export::<signer_schema::Client, _>(signer).into_client_hook()
         } else {
             return Err(Problem::bad_input("this service has device, log, author, commits, store and keyring"));
@@ -74,6 +88,32 @@ fn interface<C: HasTypeId>(badge: &Badge) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::bad_input(format!("the object {} has another interface than the badge says", badge.object)))
+}
+
+/// Whether the start has been tried.
+#[derive(Clone)]
+struct Started(Arc<watch::Sender<bool>>);
+
+impl Default for Started {
+    fn default() -> Started {
+        Started(Arc::new(watch::Sender::new(false)))
+    }
+}
+
+impl Started {
+    async fn wait(&self) {
+        // It has an end for as long as anybody waits.
+        let _ = self.0.subscribe().wait_for(|started| *started).await;
+    }
+}
+
+/// Tells that the start has been tried, also where that ended in a panic.
+struct Telling(Started);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.0.0.send_replace(true);
+    }
 }
 
 /// The thread for what is slow: one at a time in this process, first come, first served. What waits for it holds no thread.

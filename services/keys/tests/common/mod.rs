@@ -13,9 +13,10 @@ use capnp::traits::HasTypeId;
 use futures::channel::oneshot;
 use keys_service::keeper::Keeper;
 use keys_service::passphrase::Cost;
-use keys_service::problem::Word;
+use keys_service::problem::{Problem, Word};
+use keys_service::secret;
 use keys_service::serve::Keys;
-use keys_service::tpm::NoTpm;
+use keys_service::tpm::{NoTpm, Tpm, TpmLock};
 use keys_service::whole::{Folder, NewFile, OnDisk};
 use schema::keys_capnp::{Protection, Purpose, keyring, signer, unsealer};
 use vat::door::Lease;
@@ -28,7 +29,9 @@ pub const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 /// A node whose keys are in that folder.
 pub fn node(folder: &Path) -> Keys {
     let folder = OnDisk::new(File::open(folder).unwrap()).unwrap();
-    Keys::new(Arc::new(Keeper::new(Box::new(folder), Box::new(NoTpm::not_built()), CHEAP).unwrap()))
+    let keys = Keys::new(Arc::new(Keeper::new(Box::new(folder), Box::new(NoTpm), CHEAP).unwrap()));
+    drop(keys.start());
+    keys
 }
 
 /// A folder on the disk, in which the next file that is made waits for the test. So something slow is certainly under way.
@@ -84,8 +87,43 @@ pub fn with_gate<F: AsyncFnOnce(&Keys, &Gate)>(test: F) {
     let folder = tempfile::tempdir().unwrap();
     let gate = Gate::default();
     let gated = Gated { folder: OnDisk::new(File::open(folder.path()).unwrap()).unwrap(), gate: gate.clone() };
-    let keys = Keys::new(Arc::new(Keeper::new(Box::new(gated), Box::new(NoTpm::not_built()), CHEAP).unwrap()));
-    vat::native::run(async { test(&keys, &gate).await }).unwrap();
+    let keys = Keys::new(Arc::new(Keeper::new(Box::new(gated), Box::new(NoTpm), CHEAP).unwrap()));
+    let run = async {
+        drop(keys.start());
+        test(&keys, &gate).await;
+    };
+    vat::native::run(run).unwrap();
+}
+
+/// No TPM, and it takes until the test lets go to say so.
+struct SlowTpm(mpsc::Receiver<()>);
+
+impl Tpm for SlowTpm {
+    fn describe(&mut self) -> String {
+        _ = self.0.recv();
+        NoTpm.describe()
+    }
+
+    fn seal(&mut self, file_key: &secret::Key) -> Result<TpmLock, Problem> {
+        NoTpm.seal(file_key)
+    }
+
+    fn open(&mut self, lock: &TpmLock) -> Result<secret::Key, Problem> {
+        NoTpm.open(lock)
+    }
+}
+
+/// Runs a test with a node without keys, whose start takes until the sender is dropped.
+pub fn with_slow_start<F: AsyncFnOnce(&Keys, mpsc::Sender<()>)>(test: F) {
+    let folder = tempfile::tempdir().unwrap();
+    let (let_go, held) = mpsc::channel();
+    let disk = OnDisk::new(File::open(folder.path()).unwrap()).unwrap();
+    let keys = Keys::new(Arc::new(Keeper::new(Box::new(disk), Box::new(SlowTpm(held)), CHEAP).unwrap()));
+    let run = async {
+        drop(keys.start());
+        test(&keys, let_go).await;
+    };
+    vat::native::run(run).unwrap();
 }
 
 pub fn badge<C: HasTypeId>(object: &str, peer: Peer) -> Badge {

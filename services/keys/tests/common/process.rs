@@ -43,13 +43,14 @@ pub fn state_folder() -> tempfile::TempDir {
     folder
 }
 
-/// A door, and the process behind it before it has heard anything.
-fn spawn() -> (OwnedFd, Child) {
+/// A door, and the process behind it before it has heard anything. It may have so much memory, in KiB, or what there is.
+fn spawn(memory_kib: Option<u64>) -> (OwnedFd, Child) {
     let (door, its_door) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
     let image = env!("CARGO_BIN_EXE_latch-keys");
     // The shell moves the door from standard input to where a process finds it.
-    let become_image = r#"exec "$0" 3<&0 </dev/null"#;
+    let limit = memory_kib.map_or_else(String::new, |memory_kib| format!("ulimit -d {memory_kib} && "));
+    let become_image = limit + r#"exec "$0" 3<&0 </dev/null"#;
     let mut command = if is_root() {
         let mut command = Command::new("unshare");
         let owner = OWNER.to_string();
@@ -57,11 +58,11 @@ fn spawn() -> (OwnedFd, Child) {
         command.args(["--mount", "--net", "--ipc", "--uts", "setpriv"]);
         command.args(["--reuid", &owner, "--regid", &owner, "--clear-groups"]);
         command.args(["--bounding-set", capabilities, "--inh-caps", capabilities, "--ambient-caps", capabilities]);
-        command.args(["sh", "-c", become_image, image]);
+        command.args(["sh", "-c", &become_image, image]);
         command
     } else {
         let mut command = Command::new("sh");
-        command.args(["-c", become_image, image]);
+        command.args(["-c", &become_image, image]);
         command
     };
     command.stdin(Stdio::from(its_door)).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
@@ -76,7 +77,15 @@ impl Process {
 
     /// The same with more that it is given.
     pub fn start_with(folder: &Path, others: Vec<(Resource, OwnedFd)>) -> Process {
-        let (door, child) = spawn();
+        Process::begin(spawn(None), folder, others)
+    }
+
+    /// The same with so much memory, as the kernel bounds it.
+    pub fn start_within(folder: &Path, memory_kib: u64) -> Process {
+        Process::begin(spawn(Some(memory_kib)), folder, Vec::new())
+    }
+
+    fn begin((door, child): (OwnedFd, Child), folder: &Path, others: Vec<(Resource, OwnedFd)>) -> Process {
         let process = Process { child, door, links: 0 };
         let resources = 1 + u16::try_from(others.len()).unwrap();
         process.say(&ToVat::Begin(Begin { process: 9, resources, ..Begin::default() }), None);
@@ -100,7 +109,7 @@ impl Process {
 
     /// The last word of a process that is started so and does not come to serve.
     pub fn last_word(resources: &[(Resource, File)]) -> String {
-        let (door, mut child) = spawn();
+        let (door, mut child) = spawn(None);
         let begin = Begin { resources: u16::try_from(resources.len()).unwrap(), ..Begin::default() };
         send(&door, &ToVat::Begin(begin).encode().unwrap(), &[]).unwrap();
         for (resource, file) in resources {

@@ -121,6 +121,28 @@ fn a_rotated_key_is_kept_by_the_next_start_with_its_history() {
 }
 
 #[test]
+fn the_key_of_the_store_is_not_forgotten_before_the_store_has_taken_up_the_next() {
+    let (disk, made) = created();
+    let rotate = |keeper: &Keeper| keeper.rotate(keeper.asked(), Purpose::Store).map(drop);
+    let first = made.seal(b"root", b"").unwrap();
+    rotate(&made).unwrap();
+    assert_eq!(word(rotate(&made)), Word::BadInput);
+    assert!(!made.unseal(&first, b"").unwrap().1);
+    let second = made.seal(b"root", b"").unwrap();
+    assert_eq!(word(rotate(&made)), Word::BadInput, "nobody knows whether it was kept");
+    assert!(made.unseal(&second, b"").unwrap().1);
+    rotate(&made).unwrap();
+    assert_eq!(word(rotate(&made)), Word::BadInput);
+    // A start knows nothing of what the store has, until it comes.
+    let found = keeper(&disk);
+    found.unlock(found.asked(), b"right").unwrap();
+    assert_eq!(word(rotate(&found)), Word::BadInput);
+    let third = found.seal(b"root", b"").unwrap();
+    found.unseal(&third, b"").unwrap();
+    rotate(&found).unwrap();
+}
+
+#[test]
 fn a_backup_brings_the_keys_to_another_node() {
     let (_, made) = created();
     made.rotate(made.asked(), Purpose::Store).unwrap();
