@@ -14,7 +14,7 @@ const MARK: &[u8; 4] = b"LKdi";
 const WRAP_CONTEXT: &str = "latchkey 2026 directory: the keys of what is in it";
 
 /// Nonce (24), sealed key (32) and tag (16).
-const WRAPPED_BYTES: usize = 24 + 32 + 16;
+pub const WRAPPED_KEY_BYTES: usize = 24 + 32 + 16;
 
 /// The longest name: NAME_MAX of Linux, as in every Directory.
 pub const NAME_LIMIT_BYTES: usize = 255;
@@ -23,7 +23,7 @@ pub const NAME_LIMIT_BYTES: usize = 255;
 pub const ENTRY_LIMIT: usize = 1 << 20;
 
 /// Length of the name, name, kind, node, generation, wrapped key.
-const ENTRY_LIMIT_BYTES: usize = 1 + NAME_LIMIT_BYTES + 1 + 16 + 4 + WRAPPED_BYTES;
+const ENTRY_LIMIT_BYTES: usize = 1 + NAME_LIMIT_BYTES + 1 + 16 + 4 + WRAPPED_KEY_BYTES;
 /// Mark, format, number of entries, entries.
 const DIRECTORY_LIMIT_BYTES: usize = 4 + 1 + 4 + ENTRY_LIMIT * ENTRY_LIMIT_BYTES;
 
@@ -35,7 +35,8 @@ pub struct WrappedKey {
     pub node: NodeId,
     /// The generation of that key.
     pub generation: u32,
-    sealed: [u8; WRAPPED_BYTES],
+    /// Nonce, sealed key and tag.
+    pub sealed: [u8; WRAPPED_KEY_BYTES],
 }
 
 impl WrappedKey {
@@ -169,5 +170,9 @@ fn decode_entry(decoder: &mut Decoder<'_>) -> Result<Entry, DecodeError> {
 }
 
 fn is_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.len() <= NAME_LIMIT_BYTES && !name.iter().any(|byte| matches!(byte, 0 | b'/')) && name != b"." && name != b".."
+    !name.is_empty()
+        && name.len() <= NAME_LIMIT_BYTES
+        && !name.iter().any(|byte| matches!(byte, 0 | b'/'))
+        && name != b"."
+        && name != b".."
 }

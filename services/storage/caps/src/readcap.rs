@@ -112,7 +112,8 @@ impl Readcap {
 
     /// Opens it for the reader that it is for.
     pub fn open(&self, reader: &ReaderSecret) -> Result<Readable, ReadcapError> {
-        let key = open_key(&self.sealed, reader, Purpose::Readcap, &self.clear()).ok_or(ReadcapError::NotForThisReader)?;
+        let key =
+            open_key(&self.sealed, reader, Purpose::Readcap, &self.clear()).ok_or(ReadcapError::NotForThisReader)?;
         Ok(Readable {
             root: self.root,
             path: self.path.clone(),
@@ -214,7 +215,9 @@ impl fmt::Display for ReadcapError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ReadcapError::Malformed(error) => write!(formatter, "the readcap: {error}"),
-            ReadcapError::Forged => formatter.write_str("the readcap was not signed by its issuer, or was changed since"),
+            ReadcapError::Forged => {
+                formatter.write_str("the readcap was not signed by its issuer, or was changed since")
+            }
             ReadcapError::Expired => formatter.write_str("the readcap's time is over"),
             ReadcapError::NotForThisReader => formatter.write_str("the readcap is for another reader"),
         }

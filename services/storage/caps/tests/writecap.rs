@@ -3,7 +3,9 @@
 
 mod common;
 
-use caps::writecap::{Authority, Chain, ChainError, ChainFault, Grant, IssueError, LINK_LIMIT, issue, issue_first, verify};
+use caps::writecap::{
+    Authority, Chain, ChainError, ChainFault, Grant, IssueError, LINK_LIMIT, issue, issue_first, verify,
+};
 use caps::{Act, DecodeError, LocalSigner, NEVER_MS, NotSigned, PublicKey, Rights, Signature, Signer};
 use common::raw::{RawChain, RawLink};
 use common::{NOW_MS, Seeded, path, root, signer};

@@ -21,13 +21,7 @@ pub struct Authority {
 
 /// Verifies that the chain lets its holder do this act at this place of this store at this time (milliseconds since
 /// 1970). Every link is looked at, from the first on, and the first fault is told.
-pub fn verify(
-    chain: &Chain,
-    root: &Principal,
-    path: &Path,
-    act: Act,
-    now_ms: u64,
-) -> Result<Authority, ChainError> {
+pub fn verify(chain: &Chain, root: &Principal, path: &Path, act: Act, now_ms: u64) -> Result<Authority, ChainError> {
     if chain.root() != *root {
         return Err(ChainError { link: None, fault: ChainFault::OtherRoot });
     }
@@ -47,13 +41,7 @@ pub fn verify(
     Ok(Authority { holder: last.holder, path: last.path.clone(), rights: last.rights, expires_ms: last.expires_ms })
 }
 
-fn verify_link(
-    root: &PublicKey,
-    at: u8,
-    before: Option<&Link>,
-    link: &Link,
-    now_ms: u64,
-) -> Result<(), ChainFault> {
+fn verify_link(root: &PublicKey, at: u8, before: Option<&Link>, link: &Link, now_ms: u64) -> Result<(), ChainFault> {
     if link.position != at {
         return Err(ChainFault::OutOfOrder);
     }

@@ -1,7 +1,8 @@
 //! What the tests share: chance from a seed, people with keys, and links written by hand.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test uses a part of it")]
 
 pub mod raw;
+pub mod vectors;
 
 use caps::sealed_node::{Draft, Expected, SealedNode, Seen, Verified, seal, verify};
 use caps::{
