@@ -8,6 +8,7 @@ use std::process::Command;
 const PACKAGES: &[&str] = &[
     "apps/hello",
     "apps/search",
+    "apps/notes",
     "tests/guests/hostile",
     "tests/guests/probe",
     "tests/guests/network",

@@ -71,6 +71,14 @@ pub enum ErrorKind {
     Special,
     /// Reading or writing failed.
     Io,
+    /// What is stored was changed or lost. Nothing of it is given out.
+    Damaged,
+    /// The node's keys are locked: a person unlocks them.
+    Locked,
+    /// The grant's quota does not allow it, though the disk may have room.
+    Quota,
+    /// There is no such snapshot, or no longer.
+    UnknownSnapshot,
     /// The other side has too much to do: try again later.
     Overloaded,
     /// The other side does not know this method.
@@ -85,6 +93,14 @@ const GATE_WORDS: [(&str, ErrorKind); 4] = [
     ("expired", ErrorKind::Expired),
     ("exhausted", ErrorKind::Exhausted),
     ("revoked", ErrorKind::Revoked),
+];
+
+/// The words that only what the store serves says: see `storage.capnp`.
+const STORE_WORDS: [(&str, ErrorKind); 4] = [
+    ("damaged", ErrorKind::Damaged),
+    ("locked", ErrorKind::Locked),
+    ("quota", ErrorKind::Quota),
+    ("unknown", ErrorKind::UnknownSnapshot),
 ];
 
 /// What the engine puts before the text of the other side's exceptions.
@@ -160,8 +176,9 @@ impl Error {
 
     fn from_text(text: &str, subject: &str) -> Error {
         let known = text.split_once(':').and_then(|(word, rest)| {
-            let of_gate = GATE_WORDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
-            let kind = of_gate.or_else(|| Word::from_text(word).map(ErrorKind::from))?;
+            let mut special = GATE_WORDS.iter().chain(&STORE_WORDS);
+            let special = special.find(|(known, _)| *known == word).map(|(_, kind)| *kind);
+            let kind = special.or_else(|| Word::from_text(word).map(ErrorKind::from))?;
             Some((kind, rest.trim_start()))
         });
         let (kind, detail) = known.unwrap_or((ErrorKind::Failed, text));
@@ -200,6 +217,10 @@ impl ErrorKind {
             ErrorKind::TooLarge => "too large",
             ErrorKind::Special => "not a regular file or directory",
             ErrorKind::Io => "reading or writing failed",
+            ErrorKind::Damaged => "what is stored is damaged",
+            ErrorKind::Locked => "the node's keys are locked. Unlock them and try again",
+            ErrorKind::Quota => "the quota of the grant is used up",
+            ErrorKind::UnknownSnapshot => "there is no such snapshot",
             ErrorKind::Overloaded => "the other side has too much to do",
             ErrorKind::Unimplemented => "the other side does not know this method",
             ErrorKind::Failed => "failed",
@@ -258,7 +279,7 @@ mod tests {
         assert_eq!(exception("notFound: no such file").kind(), ErrorKind::NotFound);
         assert_eq!(exception("notFound: no such file").to_string(), "a.txt: not found (no such file)");
         assert_eq!(exception("denied: grant 3 does not allow Directory.remove").kind(), ErrorKind::NotAllowed);
-        for (word, kind) in GATE_WORDS {
+        for (word, kind) in GATE_WORDS.into_iter().chain(STORE_WORDS) {
             assert_eq!(exception(&format!("{word}: why")).kind(), kind);
         }
         for (word, text) in Word::ALL {

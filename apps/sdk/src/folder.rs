@@ -44,6 +44,11 @@ impl Folder {
         Folder { source: Source::Root(held), path: Vec::new() }
     }
 
+    /// One that was obtained through another.
+    pub(crate) fn below(origin: Origin, client: directory::Client, rights: Rights, path: Vec<u8>) -> Folder {
+        Folder { source: Source::Below { origin, client, rights }, path }
+    }
+
     /// The object behind it, on its present link.
     pub(crate) async fn reach(&self) -> Result<(Origin, directory::Client)> {
         match &self.source {
@@ -150,7 +155,7 @@ impl Folder {
         let results = response.get().map_err(&malformed)?;
         let client = results.get_directory().map_err(&malformed)?;
         let rights = Rights::read_from(results.get_rights().map_err(&malformed)?);
-        Ok(Folder { source: Source::Below { origin, client, rights }, path: shown })
+        Ok(Folder::below(origin, client, rights, shown))
     }
 
     /// Opens a file to read.
@@ -267,7 +272,7 @@ impl Folder {
         let shown = self.shown(path);
         let response = origin.settle(request.send().promise, &shown).await?;
         let client = response.get().and_then(|results| results.get_directory()).map_err(origin.malformed(&shown))?;
-        Ok(Folder { source: Source::Below { origin, client, rights }, path: shown })
+        Ok(Folder::below(origin, client, rights, shown))
     }
 
     /// Gives something another path in this folder, at once. What is there already is an error.

@@ -50,6 +50,22 @@
 //! # let _ = (text, read_only); Ok(()) }
 //! ```
 //!
+//! # What the store keeps
+//! A directory of the store is asked for as a [`StoredDirectory`] (`interface = "StoredDirectory"` in the manifest). It
+//! is a [`Folder`] that is encrypted on the disk, and that has snapshots:
+//!
+//! ```no_run
+//! # async fn example() -> sdk::Result<()> {
+//! use sdk::{StoredDirectory, ask};
+//! let notes: StoredDirectory = ask("notes", "to keep your notes in").await?;
+//! notes.write("today.txt", "buy milk").await?;
+//! let snapshot = notes.snapshot("before the holidays").await?;        // on disk from here on
+//! notes.write("today.txt", "nothing").await?;
+//! let then = notes.open_snapshot(snapshot.id()).await?;
+//! assert_eq!(then.read_to_string("today.txt").await?, "buy milk");
+//! # Ok(()) }
+//! ```
+//!
 //! # When something is taken back
 //! At any moment, in the middle of any call. The call then fails with an error that says so, and so does every later
 //! one: decide by its [`kind`](Error::kind), or let `?` end the app. [`run`] turns it into a message and an exit code.
@@ -94,6 +110,8 @@ mod path;
 mod run;
 mod session;
 mod signal;
+mod snapshot;
+mod stored;
 mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -110,6 +128,8 @@ pub use folder::{Folder, READ_LIMIT_BYTES};
 pub use metadata::{Kind, Metadata};
 pub use object::Object;
 pub use run::{EXIT_CUT, EXIT_STALLED, EXIT_STOPPED, Outcome, Report, arguments, run, sleep, spawn, stopping};
+pub use snapshot::{Snapshot, Snapshots};
+pub use stored::{Reservation, Room, StoredDirectory};
 pub use stream::FileStream;
 pub use vat::Rights;
 pub use walk::{Found, Walk};

@@ -2,8 +2,10 @@
 
 use crate::folder::Folder;
 use crate::held::Held;
+use crate::stored::StoredDirectory;
 use capnp::traits::HasTypeId;
 use schema::filesystem_capnp::directory;
+use schema::storage_capnp::stored_directory;
 use std::rc::Rc;
 
 /// A kind of object that an app can [`ask`](crate::ask) for.
@@ -19,6 +21,16 @@ impl Object for Folder {
 impl sealed::Sealed for Folder {
     fn from_held(held: Rc<Held>) -> Folder {
         Folder::root(held)
+    }
+}
+
+impl Object for StoredDirectory {
+    const INTERFACE: u64 = stored_directory::Client::TYPE_ID;
+}
+
+impl sealed::Sealed for StoredDirectory {
+    fn from_held(held: Rc<Held>) -> StoredDirectory {
+        StoredDirectory::new(Folder::root(held))
     }
 }
 

@@ -17,6 +17,7 @@
 mod directory;
 mod door;
 mod session;
+mod stored;
 mod tree;
 
 pub use tree::Tree;
@@ -39,7 +40,8 @@ impl Node {
         Node::default()
     }
 
-    /// Grants a folder to whoever asks under that label, with the rights it asks for.
+    /// Grants a folder to whoever asks under that label, with the rights it asks for: as a folder of the host or as a
+    /// directory of the store, whichever is asked for.
     #[must_use]
     pub fn grant(self, label: &str, tree: &Tree) -> Node {
         self.control.offers.borrow_mut().insert(label.to_owned(), Some(tree.clone()));

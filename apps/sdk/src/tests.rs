@@ -1,5 +1,7 @@
 //! The SDK against a node in miniature: real links, a folder in memory, and whatever happens to them.
 
+mod stored;
+
 use crate::testing::{Node, Tree};
 use crate::{Error, ErrorKind, Folder, Result, Rights, ask};
 use std::cell::RefCell;

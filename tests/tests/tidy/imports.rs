@@ -22,6 +22,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("sdk", &["schema", "vat"]),
     ("hello", &["sdk"]),
     ("search", &["sdk"]),
+    ("notes", &["sdk"]),
     ("bench", &["schema", "vat", "package"]),
 ];
 

@@ -3,6 +3,7 @@
 use super::tree::{Node, Tree};
 use capnp::Error;
 use schema::filesystem_capnp::{Kind, directory, file, metadata};
+use schema::storage_capnp::stored_directory;
 use schema::stream_capnp::byte_stream;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,10 +24,12 @@ pub(super) struct DirectoryServer {
     pub(super) at: Vec<u8>,
     pub(super) rights: Rights,
     pub(super) calls: Rc<Cell<u64>>,
+    /// It is a directory of the store, and so is what is below it.
+    pub(super) is_stored: bool,
 }
 
 /// Refuses what the rights do not cover, with the words of the real service.
-fn need(held: Rights, needed: Rights) -> Result<(), Error> {
+pub(super) fn need(held: Rights, needed: Rights) -> Result<(), Error> {
     if needed.is_subset_of(held) {
         return Ok(());
     }
@@ -47,15 +50,25 @@ fn narrow(held: Rights, asked: Rights) -> Result<Rights, Error> {
 }
 
 /// To change what is there.
-const WRITE: Rights = Rights { read: false, append: true, write: true };
+pub(super) const WRITE: Rights = Rights { read: false, append: true, write: true };
 
-fn error<T>(text: &str) -> Result<T, Error> {
+pub(super) fn error<T>(text: &str) -> Result<T, Error> {
     Err(Error::failed(text.to_owned()))
 }
 
 impl DirectoryServer {
-    fn count(&self) {
+    pub(super) fn count(&self) {
         self.calls.set(self.calls.get() + 1);
+    }
+
+    /// A reference to it, by the interface that it serves.
+    pub(super) fn export(self) -> directory::Client {
+        let exports = self.exports.clone();
+        if self.is_stored {
+            directory::Client { client: exports.export::<stored_directory::Client, _>(self).client }
+        } else {
+            exports.export(self)
+        }
     }
 
     fn full(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
@@ -88,12 +101,12 @@ impl DirectoryServer {
 
     fn directory(&self, at: Vec<u8>, rights: Rights) -> directory::Client {
         let (exports, tree, calls) = (self.exports.clone(), self.tree.clone(), self.calls.clone());
-        self.exports.export(DirectoryServer { exports, tree, at, rights, calls })
+        DirectoryServer { exports, tree, at, rights, calls, is_stored: self.is_stored }.export()
     }
 
     fn file(&self, content: Content, rights: Rights) -> file::Client {
-        let (exports, calls) = (self.exports.clone(), self.calls.clone());
-        self.exports.export(FileServer { exports, content, rights, calls })
+        let (exports, tree, calls) = (self.exports.clone(), self.tree.clone(), self.calls.clone());
+        self.exports.export(FileServer { exports, tree, content, rights, calls })
     }
 }
 
@@ -105,6 +118,7 @@ fn describe(node: &Node, mut builder: metadata::Builder<'_>) {
         Node::File(content) => {
             builder.set_kind(Kind::File);
             builder.set_size(content.borrow().len() as u64);
+            builder.set_identity(Rc::as_ptr(content) as u64);
         }
     }
 }
@@ -266,6 +280,7 @@ impl directory::Server for DirectoryServer {
 
 struct FileServer {
     exports: Exports,
+    tree: Tree,
     content: Content,
     rights: Rights,
     calls: Rc<Cell<u64>>,
@@ -276,10 +291,11 @@ impl FileServer {
         self.calls.set(self.calls.get() + 1);
     }
 
-    fn put(content: &Content, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+    fn put(tree: &Tree, content: &Content, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         let start = usize::try_from(offset).map_err(|_| Error::failed("tooLarge: so large is no file".to_owned()))?;
-        let mut content = content.borrow_mut();
         let end = start + bytes.len();
+        tree.check_quota(end.saturating_sub(content.borrow().len()))?;
+        let mut content = content.borrow_mut();
         if content.len() < end {
             content.resize(end, 0);
         }
@@ -311,7 +327,7 @@ impl file::Server for FileServer {
     async fn write(self: Rc<Self>, params: file::WriteParams, _: file::WriteResults) -> Result<(), Error> {
         self.count();
         need(self.rights, WRITE)?;
-        FileServer::put(&self.content, params.get()?.get_offset(), params.get()?.get_bytes()?)
+        FileServer::put(&self.tree, &self.content, params.get()?.get_offset(), params.get()?.get_bytes()?)
     }
 
     async fn append(self: Rc<Self>, params: file::AppendParams, mut results: file::AppendResults) -> Result<(), Error> {
@@ -319,7 +335,7 @@ impl file::Server for FileServer {
         need(self.rights, Rights::APPEND)?;
         let offset = self.content.borrow().len() as u64;
         results.get().set_offset(offset);
-        FileServer::put(&self.content, offset, params.get()?.get_bytes()?)
+        FileServer::put(&self.tree, &self.content, offset, params.get()?.get_bytes()?)
     }
 
     async fn truncate(self: Rc<Self>, params: file::TruncateParams, _: file::TruncateResults) -> Result<(), Error> {
@@ -345,13 +361,15 @@ impl file::Server for FileServer {
         need(self.rights, Rights::APPEND)?;
         let end = self.content.borrow().len() as u64;
         let offset = Cell::new(if self.rights.write { params.get()?.get_offset() } else { end });
-        let sink = Sink { content: self.content.clone(), offset, total: Cell::new(0), calls: self.calls.clone() };
+        let (tree, content) = (self.tree.clone(), self.content.clone());
+        let sink = Sink { tree, content, offset, total: Cell::new(0), calls: self.calls.clone() };
         results.get().set_sink(self.exports.export(sink));
         Ok(())
     }
 }
 
 struct Sink {
+    tree: Tree,
     content: Content,
     offset: Cell<u64>,
     total: Cell<u64>,
@@ -362,7 +380,7 @@ impl byte_stream::Server for Sink {
     async fn write(self: Rc<Self>, params: byte_stream::WriteParams) -> Result<(), Error> {
         self.calls.set(self.calls.get() + 1);
         let bytes = params.get()?.get_bytes()?;
-        FileServer::put(&self.content, self.offset.get(), bytes)?;
+        FileServer::put(&self.tree, &self.content, self.offset.get(), bytes)?;
         self.offset.set(self.offset.get() + bytes.len() as u64);
         self.total.set(self.total.get() + bytes.len() as u64);
         Ok(())

@@ -7,8 +7,8 @@ use super::tree::Tree;
 use capnp::traits::HasTypeId;
 use futures::executor::LocalPool;
 use futures::task::{LocalSpawnExt, noop_waker_ref};
-use schema::filesystem_capnp::directory;
 use schema::session_capnp::session;
+use schema::storage_capnp::stored_directory;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
@@ -30,7 +30,8 @@ type Step = Box<dyn FnOnce(&Hand<'_>)>;
 #[derive(Clone, Default)]
 pub(crate) struct Control {
     pub(super) offers: Rc<RefCell<BTreeMap<String, Option<Tree>>>>,
-    pub(super) asked: Rc<RefCell<BTreeMap<String, Rights>>>,
+    /// The interface and the rights that were asked for under a label.
+    pub(super) asked: Rc<RefCell<BTreeMap<String, (u64, Rights)>>>,
     pub(super) to_open: Rc<RefCell<Vec<String>>>,
     pub(super) revoked: Rc<RefCell<BTreeSet<String>>>,
     pub(super) steps: Rc<RefCell<VecDeque<Step>>>,
@@ -242,11 +243,11 @@ impl Links {
     fn open_grant(&self, label: &str) {
         let asked = self.control.asked.borrow().get(label).copied();
         let offer = self.control.offers.borrow().get(label).cloned().flatten();
-        let (Some(rights), Some(tree)) = (asked, offer) else { return };
+        let (Some((interface, rights)), Some(tree)) = (asked, offer) else { return };
         let calls = self.control.calls.clone();
-        self.open(label, directory::Client::TYPE_ID, rights, |exports| {
-            let server = DirectoryServer { exports: exports.clone(), tree, at: Vec::new(), rights, calls };
-            exports.export::<directory::Client, _>(server).client
+        let is_stored = interface == stored_directory::Client::TYPE_ID;
+        self.open(label, interface, rights, |exports| {
+            DirectoryServer { exports: exports.clone(), tree, at: Vec::new(), rights, calls, is_stored }.export().client
         });
     }
 

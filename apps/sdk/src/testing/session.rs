@@ -1,7 +1,10 @@
 //! The session of the node in miniature.
 
 use super::door::Control;
+use capnp::traits::HasTypeId;
+use schema::filesystem_capnp::directory;
 use schema::session_capnp::{Decision, session};
+use schema::storage_capnp::stored_directory;
 use std::rc::Rc;
 
 pub(super) struct SessionServer(pub(super) Control);
@@ -15,14 +18,17 @@ impl session::Server for SessionServer {
         let params = params.get()?;
         let label = params.get_label()?.to_string()?;
         let rights = vat::Rights::read_from(params.get_rights()?);
+        let interface = params.get_query()?.get_interface();
+        let is_known = [directory::Client::TYPE_ID, stored_directory::Client::TYPE_ID].contains(&interface);
         let offers = self.0.offers.borrow();
         // what is granted is decided later, as by a person, so that asking twice is seen to be harmless
         results.get().set_decision(match offers.get(&label) {
+            _ if !is_known => Decision::Unannounced,
             None => Decision::Unannounced,
             Some(None) => Decision::Denied,
             Some(Some(_)) => Decision::Pending,
         });
-        self.0.asked.borrow_mut().insert(label, rights);
+        self.0.asked.borrow_mut().insert(label, (interface, rights));
         Ok(())
     }
 

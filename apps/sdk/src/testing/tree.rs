@@ -1,6 +1,6 @@
 //! Folders in memory.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -8,6 +8,18 @@ use std::rc::Rc;
 #[derive(Clone, Default)]
 pub struct Tree {
     pub(super) nodes: Rc<RefCell<BTreeMap<Vec<u8>, Node>>>,
+    pub(super) snapshots: Rc<RefCell<Vec<Kept>>>,
+    pub(super) quota_bytes: Rc<Cell<Option<u64>>>,
+}
+
+/// A snapshot: how the tree was.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) id: u64,
+    pub(super) label: String,
+    /// Of which directory.
+    pub(super) at: Vec<u8>,
+    pub(super) tree: Tree,
 }
 
 /// What is at a path. The folder itself is not in the map.
@@ -57,6 +69,42 @@ impl Tree {
         match self.nodes.borrow().get(path.as_ref()) {
             Some(Node::File(content)) => Some(content.borrow().clone()),
             _ => None,
+        }
+    }
+
+    /// Bounds what is in it, as the quota of a grant does. It can be changed while an app runs.
+    pub fn set_quota(&self, bytes: Option<u64>) {
+        self.quota_bytes.set(bytes);
+    }
+
+    /// The labels of all snapshots that there are, the latest last.
+    #[must_use]
+    pub fn snapshot_labels(&self) -> Vec<String> {
+        self.snapshots.borrow().iter().map(|kept| kept.label.clone()).collect()
+    }
+
+    /// A tree of its own with what is in this one now.
+    pub(super) fn copy(&self) -> Tree {
+        let copy = |node: &Node| match node {
+            Node::File(content) => Node::File(Rc::new(RefCell::new(content.borrow().clone()))),
+            other => other.clone(),
+        };
+        let nodes = self.nodes.borrow().iter().map(|(path, node)| (path.clone(), copy(node))).collect();
+        Tree { nodes: Rc::new(RefCell::new(nodes)), ..Tree::default() }
+    }
+
+    pub(super) fn used_bytes(&self) -> u64 {
+        let size = |node: &Node| if let Node::File(content) = node { content.borrow().len() as u64 } else { 0 };
+        self.nodes.borrow().values().map(size).sum()
+    }
+
+    /// Whether so many more bytes fit.
+    pub(super) fn check_quota(&self, more_bytes: usize) -> Result<(), capnp::Error> {
+        match self.quota_bytes.get() {
+            Some(quota) if more_bytes as u64 > quota.saturating_sub(self.used_bytes()) => {
+                Err(capnp::Error::failed(format!("quota: {quota} bytes are all that is allowed")))
+            }
+            _ => Ok(()),
         }
     }
 
