@@ -35,6 +35,7 @@ impl Kernel {
             return Ok(refused);
         }
         let mut resources = Vec::from_iter(own.ok().flatten());
+        resources.extend(self.machine.tpm.clone().filter(|_| image == Image::Keys));
         for (resource, descriptor) in named.iter().zip(given) {
             resources.push((Resource::read_from(resource)?, Rc::new(descriptor)));
         }
@@ -69,9 +70,9 @@ impl Kernel {
         if !self.machine.root {
             return (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         }
-        let used = |user: &u32| self.processes.values().any(|known| known.identity.0 == *user);
-        let free = || (FIRST_UID + OWN_UIDS..).find(|user| !used(user)).unwrap_or(FIRST_UID + OWN_UIDS);
-        let user = owner(image).map_or_else(free, |(_, user)| user);
+        let free = |user: &u32| self.processes.values().all(|known| known.identity.0 != *user);
+        let user = owner(image).map_or_else(|| (FIRST_UID + OWN_UIDS..).find(free), |(_, user)| Some(user));
+        let user = user.unwrap_or(FIRST_UID);
         (user, user)
     }
 

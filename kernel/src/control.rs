@@ -132,11 +132,7 @@ impl Kernel {
                 }
                 self.cut(&links, reason, &detail);
             }
-            Which::Forget(forget) => {
-                for grant in forget?.get_grants()? {
-                    self.links.tombstones.remove(&grant);
-                }
-            }
+            Which::Forget(forget) => forget?.get_grants()?.iter().for_each(|it| _ = self.links.tombstones.remove(&it)),
             Which::Notice(notice) => {
                 let (process, notice) = (notice.clone()?.get_process(), Notice::read_from(notice?.get_notice()?)?);
                 if !self.processes.contains_key(&process) {

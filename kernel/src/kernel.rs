@@ -168,10 +168,8 @@ impl Kernel {
     /// Puts a message into a door, if fewer than `limit` wait there.
     pub(crate) fn deliver(&mut self, process: u64, message: &ToVat, rides: Vec<Rc<OwnedFd>>, limit: usize) -> bool {
         let Some(known) = self.processes.get_mut(&process) else { return false };
-        let (Some(life), Ok(bytes)) = (known.life.as_mut().filter(|life| life.door.has_room(limit)), message.encode())
-        else {
-            return false;
-        };
+        let life = known.life.as_mut().filter(|life| life.door.has_room(limit));
+        let (Some(life), Ok(bytes)) = (life, message.encode()) else { return false };
         life.door.send(bytes, rides, &self.poller);
         known.words += if matches!(message, ToVat::Link(_)) { WORDS_A_LINK } else { 0 };
         true

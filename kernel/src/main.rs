@@ -43,7 +43,7 @@ use crate::prelude::*;
 use crate::state::{REFUSED, Refusal, failed};
 use std::path::Path;
 
-const USAGE: &str = "usage: latch-kernel --state DIR [--libexec DIR] [--reduced] [--ready-fd N]";
+const USAGE: &str = "usage: latch-kernel --state DIR [--libexec DIR] [--tpm PATH] [--reduced] [--ready-fd N]";
 
 fn main() -> std::process::ExitCode {
     let Err((code, text)) = run() else { return std::process::ExitCode::SUCCESS };
@@ -52,7 +52,8 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run() -> Result<(), Refusal> {
-    let (mut folder, mut libexec, mut reduced, mut ready) = (std::env::var_os("LATCH_STATE"), None, false, None);
+    let (mut folder, mut reduced) = (std::env::var_os("LATCH_STATE"), false);
+    let (mut libexec, mut tpm, mut ready) = (None, None, None);
     let mut words = std::env::args_os().skip(1);
     while let Some(word) = words.next() {
         let word = word.to_string_lossy().into_owned();
@@ -60,6 +61,7 @@ fn run() -> Result<(), Refusal> {
         match word.as_str() {
             "--reduced" => reduced = true,
             "--state" => folder = Some(words.next().ok_or_else(wrong)?),
+            "--tpm" => tpm = Some(words.next().ok_or_else(wrong)?),
             "--libexec" => libexec = Some(words.next().ok_or_else(wrong)?.into()),
             "--ready-fd" => {
                 let path = format!("/proc/self/fd/{}", words.next().unwrap_or_default().to_string_lossy());
@@ -73,13 +75,12 @@ fn run() -> Result<(), Refusal> {
     // Relative names on the command line mean what they meant where it was typed.
     let libexec = std::path::absolute(libexec.or_else(beside).unwrap_or_default()).map_err(failed("the images"))?;
     let (state_uid, log, _lock) = state::open(Path::new(&folder))?;
-    let machine = spawn::Machine::examine(log, &libexec).map_err(failed("cannot start processes"))?;
+    let machine = spawn::Machine::examine(log, &libexec, tpm).map_err(failed("cannot start processes"))?;
     if !machine.has(Image::Powerbox) {
         return Err((REFUSED, format!("no latch-powerbox in {libexec:?}: install it there, or say --libexec")));
     }
-    let powerbox_folder = state::own_folder(Image::Powerbox, machine.root)?;
     let mut kernel = Kernel::new(machine, state_uid, reduced, ready).map_err(failed("cannot take operators"))?;
-    kernel.begin_powerbox(powerbox_folder).map_err(failed("the powerbox"))?;
+    kernel.begin_powerbox(state::own_folder(Image::Powerbox, kernel.machine.root)?).map_err(failed("the powerbox"))?;
     let ended = kernel.run().map_err(failed("cannot wait for events"));
     // Nobody should find a socket that no one listens to. The lock goes with this process.
     let _ = rustix::fs::unlink(shells::SOCKET);

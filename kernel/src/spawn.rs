@@ -6,9 +6,10 @@ use crate::prelude::*;
 use crate::state::{LOG, LOG_LIMIT_BYTES, OLDER_LOG, own_file};
 use rustix::process::{Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, Gid, Uid};
-use std::ffi::CStr;
+use std::ffi::{CStr, OsString};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::RawFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use vat::door::FromVat;
@@ -41,13 +42,14 @@ pub(crate) struct Machine {
     namespaces: i32,
     pub missing: Vec<String>, // for people
     images: [Option<File>; 6],
+    pub tpm: Option<(vat::door::Resource, Rc<OwnedFd>)>, // for the keys, which no process could open
     log: File,
     pub cgroups: Result<Cgroups, String>, // or, for people, why there are none
 }
 
 impl Machine {
     /// Opens the images, once: a path that is swapped later changes nothing.
-    pub(crate) fn examine(log: File, libexec: &Path) -> io::Result<Machine> {
+    pub(crate) fn examine(log: File, libexec: &Path, tpm: Option<OsString>) -> io::Result<Machine> {
         let (root, mut images) = (rustix::process::geteuid().is_root(), [const { None }; 6]);
         let mut missing = if root { vec![] } else { vec!["users of their own for processes".to_owned()] };
         let namespaces = match root {
@@ -63,7 +65,12 @@ impl Machine {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Machine { root, namespaces, missing, images, log, cgroups: Cgroups::take() })
+        // A path of a socket leads to what speaks for a TPM.
+        let device = |path: &OsString| File::options().read(true).write(true).open(path).map(OwnedFd::from);
+        let open = |path: OsString| UnixStream::connect(&path).map(OwnedFd::from).or_else(|_| device(&path));
+        let named = |tpm| (vat::door::Resource::new(ResourceKind::File, "tpm"), Rc::new(tpm));
+        let tpm = tpm.map(open).transpose()?.map(named);
+        Ok(Machine { root, namespaces, missing, images, tpm, log, cgroups: Cgroups::take() })
     }
 
     pub(crate) fn has(&self, image: Image) -> bool {

@@ -5,7 +5,7 @@ use crate::prelude::*;
 use rustix::fs::{FlockOperation, Mode, OFlags, fstat};
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::Path;
 
 /// The log in the state folder, and what it held before it grew too large.
@@ -63,19 +63,16 @@ pub(crate) fn own_folder(image: Image, root: bool) -> Result<Option<(Resource, R
     let Some((name, user)) = owner(image) else { return Ok(None) };
     let needed = if root { user } else { rustix::process::geteuid().as_raw() };
     let open = || {
-        if DirBuilder::new().mode(0o700).create(name).is_ok() && root {
-            std::os::unix::fs::chown(name, Some(needed), Some(needed))?;
-        }
+        let made = DirBuilder::new().mode(0o700).create(name);
+        made.map_or(Ok(()), |()| chown(name, Some(needed), root.then_some(needed)))?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let folder = rustix::fs::open(name, flags, Mode::empty())?;
         let owner = fstat(&folder)?.st_uid;
         Ok::<_, std::io::Error>((folder, owner))
     };
     let (folder, owner) = open().map_err(failed(format!("the state's folder {name}")))?;
-    let text = format!(
-        "the folder {name} of the state belongs to user {owner} and is needed by {needed}: start the node as who made \
-         the state, or give it over with chown -R {needed}:{needed} {name}"
-    );
+    let whose = format!("the state's folder {name} belongs to user {owner} and is needed by {needed}");
+    let text = format!("{whose}: start the node as who made it, or chown -R {needed}:{needed} {name}");
     let resource = (Resource::new(ResourceKind::Folder, "state"), Rc::new(folder));
     if owner == needed { Ok(Some(resource)) } else { Err((REFUSED, text)) }
 }

@@ -35,22 +35,34 @@ pub(crate) struct Supervise {
     pub(crate) libexec: Option<PathBuf>,
     /// Passed on to the kernel.
     #[arg(long)]
+    pub(crate) tpm: Option<PathBuf>,
+    /// Passed on to the kernel.
+    #[arg(long)]
     pub(crate) reduced: bool,
     /// The pipe on which `latch up` waits for the first kernel to be ready
     #[arg(long)]
     pub(crate) ready_fd: Option<i32>,
 }
 
+impl Supervise {
+    /// Writes what is passed on to a command line.
+    pub(crate) fn write_to(&self, command: &mut Command) {
+        for (option, value) in [("--libexec", &self.libexec), ("--tpm", &self.tpm)] {
+            if let Some(value) = value {
+                command.arg(option).arg(value);
+            }
+        }
+        if self.reduced {
+            command.arg("--reduced");
+        }
+    }
+}
+
 /// How to start a kernel on a state.
 pub(crate) fn kernel_command(state: &State, options: &Supervise) -> Command {
     let mut command = Command::new(&options.kernel);
     command.arg("--state").arg(state.path());
-    if let Some(libexec) = &options.libexec {
-        command.arg("--libexec").arg(libexec);
-    }
-    if options.reduced {
-        command.arg("--reduced");
-    }
+    options.write_to(&mut command);
     command
 }
 

@@ -47,6 +47,10 @@ pub(crate) struct Up {
     /// Where latch-kernel and its siblings are [default: $LATCH_LIBEXEC, else beside this binary]
     #[arg(long, value_name = "DIR")]
     libexec: Option<PathBuf>,
+    /// The TPM that may protect the node's keys: a device, or the socket of one in software [default: /dev/tpmrm0, where it
+    /// can be opened]
+    #[arg(long, value_name = "PATH")]
+    tpm: Option<PathBuf>,
     /// Starts even where this machine cannot confine processes fully; `latch doctor` says what is missing
     #[arg(long)]
     reduced: bool,
@@ -59,6 +63,7 @@ pub(crate) fn run(state: &State, json: bool, command: Up) -> Outcome {
     let options = Supervise {
         kernel: find_kernel(command.libexec.as_deref())?,
         libexec: libexec(command.libexec),
+        tpm: command.tpm.map_or_else(usual_tpm, |path| std::path::absolute(path).ok()),
         reduced: command.reduced,
         ready_fd: None,
     };
@@ -116,12 +121,7 @@ fn start(state: &State, options: &Supervise) -> Outcome {
     let own = std::env::current_exe().doing(|| "cannot find this binary".to_owned())?;
     let mut parent = Command::new(own);
     parent.arg("--state").arg(state.path()).arg("supervise").arg("--kernel").arg(&options.kernel);
-    if let Some(libexec) = &options.libexec {
-        parent.arg("--libexec").arg(libexec);
-    }
-    if options.reduced {
-        parent.arg("--reduced");
-    }
+    options.write_to(&mut parent);
     // The one descriptor that is passed on: this process is about to do nothing else.
     rustix::io::fcntl_setfd(&their_end, FdFlags::empty()).doing(|| "cannot pass a pipe on".to_owned())?;
     parent.arg("--ready-fd").arg(their_end.as_raw_fd().to_string());
@@ -195,6 +195,12 @@ fn await_ready(mut ready: std::io::PipeReader) -> bool {
         }
     }
     false
+}
+
+/// The TPM that Linux shares between all who use it, where there is one that this person may use.
+fn usual_tpm() -> Option<PathBuf> {
+    const DEVICE: &str = "/dev/tpmrm0";
+    std::fs::File::options().read(true).write(true).open(DEVICE).ok().map(|_| DEVICE.into())
 }
 
 fn libexec(option: Option<PathBuf>) -> Option<PathBuf> {
