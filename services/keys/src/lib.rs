@@ -3,8 +3,9 @@
 //! # What is guaranteed
 //! - **A key leaves this process in a backup only**, sealed under a passphrase. On disk it is sealed too ([`envelope`]).
 //! - **One key, one purpose** ([`purpose`]): what was signed or sealed for one purpose means nothing for another.
-//! - **What is locked is forgotten**: `lock` works at once, also while something slow runs, and erases what was secret. Every
-//!   signer asks anew at each call, so that none works with keys of before.
+//! - **What is locked is forgotten**: `lock` works at once, also while something slow runs, and erases what was secret, the
+//!   stack included ([`secret::leaving_nothing`]); a test looks for it in the process's memory. Every signer asks anew at each
+//!   call, so that none works with keys of before.
 //! - **The file of keys is the old one or the new one** ([`whole`]), whenever power or process is lost. Changed bytes are
 //!   found and never give a wrong key.
 //! - **No caller holds up another**: deriving a key from a passphrase, the TPM and the disk are left to another thread,

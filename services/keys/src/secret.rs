@@ -8,8 +8,16 @@ use crate::problem::{Problem, Word};
 pub const KEY_BYTES: usize = 32;
 
 /// One key, on the heap, so that moving it leaves no copy behind.
-#[derive(Clone)]
 pub struct Key(Box<Zeroizing<[u8; KEY_BYTES]>>);
+
+/// From the heap to the heap: what is derived goes over the stack, and leaves it there.
+impl Clone for Key {
+    fn clone(&self) -> Key {
+        let mut key = Key::zeros();
+        key.as_mut().copy_from_slice(self.as_bytes());
+        key
+    }
+}
 
 impl Key {
     /// A new one, from the operating system's randomness.
@@ -68,6 +76,29 @@ impl std::fmt::Debug for Key {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Key(…)")
     }
+}
+
+/// How much of the stack is wiped: more than any function of the cryptography that is used here takes with all that it calls.
+const STACK_BYTES: usize = 64 << 10;
+
+/// Does work with secrets and wipes the part of the stack that it used. Ciphers and hashes put parts of keys and of what
+/// they seal there, and leave them when they return.
+pub fn leaving_nothing<T>(work: impl FnOnce() -> T) -> T {
+    let done = apart(work);
+    wipe();
+    done
+}
+
+/// With a frame of its own, and all others below it, so that [`wipe`] reaches them.
+#[inline(never)]
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn wipe() {
+    let mut below = [0_u8; STACK_BYTES];
+    std::hint::black_box(&mut below);
 }
 
 /// Fills a buffer from the operating system's randomness.

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod common;
+#[path = "../../../kernel/vat/tests/common/mutate.rs"]
+mod mutate;
 #[path = "common/process.rs"]
 mod process;
 
@@ -12,6 +14,7 @@ use common::*;
 use keys_service::passphrase::Cost;
 use keys_service::problem::Word;
 use keys_service::whole::{BESIDE, FILE};
+use mutate::Mutator;
 use process::{OWNER, Process, is_root, state_folder};
 use schema::keys_capnp::{Protection, Purpose, keyring, signer, unsealer};
 use vat::Peer;
@@ -89,6 +92,45 @@ fn a_process_that_is_started_again_is_locked_and_has_the_same_keys() {
     .unwrap();
     assert!(!folder.path().join(BESIDE).exists());
     process.stop();
+}
+
+#[test]
+fn a_rotation_that_was_acknowledged_outlives_a_kill_at_any_moment() {
+    const KILLS: usize = 6;
+    let folder = state_folder();
+    let mut mutator = Mutator::new();
+    let mut known: Vec<Key> = Vec::new();
+    for kill in 0..KILLS {
+        let mut process = Process::start(folder.path());
+        vat::native::run(async {
+            let keyring: keyring::Client = process.connect("keyring", Peer::Shell);
+            if kill == 0 {
+                create(&keyring, b"right").await.unwrap();
+            } else {
+                unlock(&keyring, b"right").await.unwrap();
+            }
+            let found = history(&keyring, Purpose::Log).await.unwrap();
+            assert!(found.starts_with(&known), "what was acknowledged is there");
+            let signer: signer::Client = process.connect("log", Peer::Service);
+            let signature = sign(&signer, b"message").await.unwrap();
+            assert!(verify("log", b"message", &found.last().unwrap().public, &signature), "and it is what signs");
+            // Some are acknowledged, and others under way when it is killed.
+            let (acknowledged, under_way) = (mutator.below(4), 1 + mutator.below(4));
+            for _ in 0..acknowledged {
+                rotate(&keyring, Purpose::Log).await.unwrap();
+            }
+            known = history(&keyring, Purpose::Log).await.unwrap();
+            assert_eq!(known.len(), found.len() + acknowledged);
+            let mut rotating: Vec<_> = (0..under_way).map(|_| Box::pin(rotate(&keyring, Purpose::Log))).collect();
+            for rotating in &mut rotating {
+                assert!(futures::poll!(rotating).is_pending());
+            }
+            // The next answer on another link says that it has come so far.
+            status(&process.connect("keyring", Peer::Shell)).await;
+            process.kill();
+        })
+        .unwrap();
+    }
 }
 
 #[test]

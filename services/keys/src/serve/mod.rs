@@ -17,6 +17,7 @@ use crate::keeper::Keeper;
 use crate::limits::GENERATIONS_LIMIT;
 use crate::problem::{Problem, Word};
 use crate::purpose::{Purpose, Signing};
+use crate::secret::leaving_nothing;
 
 /// The object that has every operator's methods.
 const KEYRING: &str = "keyring";
@@ -45,7 +46,7 @@ impl Keys {
         let (keeper, started) = (self.keeper.clone(), self.started.clone());
         let starting = tokio::task::spawn_blocking(move || {
             let _told_at_the_end = Telling(started);
-            keeper.start();
+            leaving_nothing(|| keeper.start());
             keeper.status().trouble
         });
         async {
@@ -150,7 +151,7 @@ impl SlowOfLink {
         let begun = self.work.begin();
         let worked = tokio::task::spawn_blocking(move || {
             let _held = (turn, begun);
-            work()
+            leaving_nothing(work)
         });
         worked.await.unwrap_or_else(|_| Err(Problem::new(Word::Io, "it failed by a fault of this service")))
     }

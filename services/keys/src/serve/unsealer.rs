@@ -10,6 +10,7 @@ use super::{Started, within};
 use crate::keeper::Keeper;
 use crate::keyring::SEALED_OVERHEAD_BYTES;
 use crate::limits::{CONTEXT_LIMIT_BYTES, SECRET_LIMIT_BYTES};
+use crate::secret::leaving_nothing;
 
 /// Seals for the store, with the key that there is at each call.
 pub(super) struct Unsealer {
@@ -29,7 +30,8 @@ impl Server for Unsealer {
         let params = params.get()?;
         let secret = within(params.get_secret()?, SECRET_LIMIT_BYTES, "a secret")?;
         let context = within(params.get_context()?, CONTEXT_LIMIT_BYTES, "a context")?;
-        results.get().set_sealed(&self.keeper.seal(secret, context)?);
+        let sealed = leaving_nothing(|| self.keeper.seal(secret, context))?;
+        results.get().set_sealed(&sealed);
         Ok(())
     }
 
@@ -38,7 +40,7 @@ impl Server for Unsealer {
         let params = params.get()?;
         let sealed = within(params.get_sealed()?, SECRET_LIMIT_BYTES + SEALED_OVERHEAD_BYTES, "what is sealed")?;
         let context = within(params.get_context()?, CONTEXT_LIMIT_BYTES, "a context")?;
-        let (secret, current) = self.keeper.unseal(sealed, context)?;
+        let (secret, current) = leaving_nothing(|| self.keeper.unseal(sealed, context))?;
         let mut results = results.get();
         results.set_secret(&secret);
         results.set_current(current);

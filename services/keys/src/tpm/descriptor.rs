@@ -117,6 +117,24 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_that_does_not_wait_is_waited_for() {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        let mut descriptor = Descriptor::new(here.into());
+        // More than a socket takes at once.
+        let command = vec![7; 4 << 20];
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut read = vec![0; command.len()];
+                there.read_exact(&mut read).unwrap();
+                assert!(read == command);
+                there.write_all(&ANSWER).unwrap();
+            });
+            assert_eq!(descriptor.carry(&command).unwrap().as_slice(), ANSWER);
+        });
+    }
+
+    #[test]
     fn after_half_an_answer_nothing_is_believed() {
         for length in 0..ANSWER.len() {
             let (answered, mut descriptor) = carried(&[&ANSWER[..length]]);
