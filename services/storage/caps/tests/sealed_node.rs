@@ -340,6 +340,22 @@ fn a_signature_for_something_else_is_none_for_a_node() {
 }
 
 #[test]
+fn an_entry_is_of_no_use_in_other_metadata() {
+    // whoever can sign puts ada's entry into metadata of another generation, and of another node
+    let sealed = seal_file(&readable("home/notes", 1), 1, &[reader("ada").public()], b"text");
+    let found = |at: usize, bytes: &[u8], place: &str| {
+        let mut body = sealed.metadata[..sealed.metadata.len() - 64].to_vec();
+        body[at..at + bytes.len()].copy_from_slice(bytes);
+        let forged = SealedNode { metadata: signed(&signer("root"), &body), content: vec![] };
+        judge(&forged, place).unwrap().find_key(&reader("ada")).is_some()
+    };
+    const NODE: usize = 4 + 1 + 32;
+    assert!(found(0, b"LKsn", "home/notes"));
+    assert!(!found(NODE + 41, &2u32.to_le_bytes(), "home/notes"));
+    assert!(!found(NODE, &node("other").0, "home/other"));
+}
+
+#[test]
 fn any_changed_byte_of_metadata_is_refused() {
     let ada = signer("ada");
     let notes = readable("home/notes", 1);
