@@ -7,7 +7,7 @@ use caps::directory::{self, Entry, WrappedKey};
 use caps::readcap::{IssueError, NarrowError, Readcap, ReadcapError, issue, narrow};
 use caps::sealed_node::{Draft, seal};
 use caps::{DecodeError, Kind, NEVER_MS, NodeId, Path, PathError, Readable, ReaderPublic, SealedKey, Signer};
-use common::{NOW_MS, Seeded, expected, node, path, readable, reader, root, seal_file, signer, verified};
+use common::{ATTRIBUTES, NOW_MS, Seeded, expected, node, path, readable, reader, root, seal_file, signer, verified};
 use std::collections::HashMap;
 
 const LATER_MS: u64 = NOW_MS + 1000;
@@ -107,7 +107,8 @@ fn whoever_reads_a_directory_can_give_on_what_is_in_it_alone() {
     let (notes, entry) = child(&home, "notes", 5);
     let (_, other) = child(&home, "secret", 1);
     let content = directory::encode(&[other, entry]).unwrap();
-    let draft = Draft { readable: &home, kind: Kind::Directory, version: 1, readers: &[], chain: None };
+    let draft =
+        Draft { readable: &home, kind: Kind::Directory, version: 1, attributes: ATTRIBUTES, readers: &[], chain: None };
     let sealed = seal(&draft, &content, &signer("root"), &mut Seeded::named("home")).unwrap();
 
     // ada has a readcap of the directory

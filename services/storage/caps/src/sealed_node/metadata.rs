@@ -1,5 +1,6 @@
 //! A node's metadata as bytes.
 
+use super::attributes::ATTRIBUTES_BYTES;
 use super::{SECTOR_BYTES, SECTOR_PLAIN_BYTES, TAG_BYTES};
 use crate::decode::{self, DecodeError, Decoder};
 use crate::node::{Kind, NodeId};
@@ -18,8 +19,9 @@ pub const READER_LIMIT: usize = 256;
 /// A node has at most so many plain bytes: 1 PiB.
 pub const SIZE_LIMIT_BYTES: u64 = 1 << 50;
 
-/// Mark, format, root, node, parent, kind, version, generation, size, salt, content, signer, number of readers, length of the chain.
-const FIXED_BYTES: usize = 4 + 1 + 32 + 16 + 16 + 1 + 8 + 4 + 8 + 32 + 32 + 32 + 2 + 2;
+/// Mark, format, root, node, parent, kind, version, generation, size, salt, content, signer, attributes, number of readers,
+/// length of the chain.
+const FIXED_BYTES: usize = 4 + 1 + 32 + 16 + 16 + 1 + 8 + 4 + 8 + 32 + 32 + 32 + ATTRIBUTES_BYTES + 2 + 2;
 
 /// The longest metadata.
 pub const METADATA_LIMIT_BYTES: usize =
@@ -38,6 +40,7 @@ pub(crate) struct Metadata {
     pub(crate) salt: [u8; 32],
     pub(crate) content: [u8; 32],
     pub(crate) signer: PublicKey,
+    pub(crate) attributes: [u8; ATTRIBUTES_BYTES],
     pub(crate) readers: Vec<SealedKey>,
     pub(crate) chain: Option<Chain>,
 }
@@ -57,6 +60,7 @@ impl Metadata {
         bytes.extend(self.salt);
         bytes.extend(self.content);
         bytes.extend(self.signer.0);
+        bytes.extend(self.attributes);
         // both fit by READER_LIMIT and CHAIN_LIMIT_BYTES
         bytes.extend((self.readers.len() as u16).to_le_bytes());
         self.readers.iter().for_each(|entry| bytes.extend(entry));
@@ -78,6 +82,7 @@ impl Metadata {
             salt: decoder.array()?,
             content: decoder.array()?,
             signer: PublicKey::decode(&mut decoder)?,
+            attributes: decoder.array()?,
             readers: decode_readers(&mut decoder)?,
             chain: decode_chain(&mut decoder)?,
         };
@@ -182,6 +187,7 @@ mod tests {
             salt: [7; 32],
             content: [8; 32],
             signer: PublicKey([9; 32]),
+            attributes: [11; ATTRIBUTES_BYTES],
             readers,
             chain: None,
         }
@@ -217,7 +223,7 @@ mod tests {
         bytes.extend([0; SIGNATURE_BYTES]);
         assert_eq!(bytes.len(), METADATA_LIMIT_BYTES - CHAIN_LIMIT_BYTES);
         assert!(Metadata::decode(&bytes).is_ok());
-        let mut more = [&bytes[..186], &257u16.to_le_bytes(), &bytes[188..]].concat();
+        let mut more = [&bytes[..211], &257u16.to_le_bytes(), &bytes[213..]].concat();
         more.extend([0; SEALED_KEY_BYTES]);
         assert!(matches!(Metadata::decode(&more), Err(Undecoded::Metadata(DecodeError::BadValue("readers")))));
     }
