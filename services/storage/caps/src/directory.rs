@@ -96,6 +96,8 @@ pub struct Entry {
 pub enum DirectoryError {
     /// This entry, in the order given, has a name that none may have, or one that another has.
     BadName(usize),
+    /// This entry, in the order given, names no node or no generation.
+    BadNode(usize),
     /// More than [`ENTRY_LIMIT`].
     TooMany,
 }
@@ -104,6 +106,7 @@ impl fmt::Display for DirectoryError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DirectoryError::BadName(at) => write!(formatter, "entry {at} has a name that it cannot have"),
+            DirectoryError::BadNode(at) => write!(formatter, "entry {at} has no node"),
             DirectoryError::TooMany => write!(formatter, "a directory has at most {ENTRY_LIMIT} entries"),
         }
     }
@@ -123,6 +126,9 @@ pub fn encode(entries: &[Entry]) -> Result<Vec<u8>, DirectoryError> {
         let length = u8::try_from(entry.name.len()).map_err(|_| DirectoryError::BadName(at))?;
         if !is_name(&entry.name) || entry.name == before {
             return Err(DirectoryError::BadName(at));
+        }
+        if entry.key.node == NodeId::NONE || entry.key.generation == 0 {
+            return Err(DirectoryError::BadNode(at));
         }
         bytes.push(length);
         bytes.extend(&entry.name);

@@ -7,7 +7,7 @@ use caps::directory::{self, Entry, WrappedKey};
 use caps::readcap::{IssueError, NarrowError, Readcap, ReadcapError, issue, narrow};
 use caps::sealed_node::{Draft, seal};
 use caps::{DecodeError, Kind, NEVER_MS, NodeId, Path, PathError, Readable, ReaderPublic, SealedKey, Signer};
-use common::{NOW_MS, Seeded, expected, node, path, readable, reader, root, seal_file, signer, verified};
+use common::{ATTRIBUTES, NOW_MS, Seeded, expected, node, path, readable, reader, root, seal_file, signer, verified};
 use std::collections::HashMap;
 
 const LATER_MS: u64 = NOW_MS + 1000;
@@ -107,7 +107,8 @@ fn whoever_reads_a_directory_can_give_on_what_is_in_it_alone() {
     let (notes, entry) = child(&home, "notes", 5);
     let (_, other) = child(&home, "secret", 1);
     let content = directory::encode(&[other, entry]).unwrap();
-    let draft = Draft { readable: &home, kind: Kind::Directory, version: 1, readers: &[], chain: None };
+    let draft =
+        Draft { readable: &home, kind: Kind::Directory, version: 1, attributes: ATTRIBUTES, readers: &[], chain: None };
     let sealed = seal(&draft, &content, &signer("root"), &mut Seeded::named("home")).unwrap();
 
     // ada has a readcap of the directory
@@ -158,14 +159,16 @@ fn names_that_are_none_are_in_no_directory() {
         directory::encode(&[named(b"a"), named(b"b"), named(b"a")]).unwrap_err().to_string(),
         "entry 2 has a name that it cannot have"
     );
-    // by hand: out of order, twice, and too many to be there
+    let mut nowhere = named(b"a");
+    nowhere.key.node = NodeId::NONE;
+    assert_eq!(directory::encode(&[named(b"b"), nowhere]).unwrap_err().to_string(), "entry 1 has no node");
+    // by hand: names that cannot be, out of order, twice, and too many to be there
     let good = directory::encode(&[named(b"a"), named(b"b")]).unwrap();
     assert_eq!(directory::decode(&good).unwrap().len(), 2);
-    for (from, to) in [(b'b', b'a'), (b'a', b'c'), (b'b', b'/'), (b'b', b'.'), (b'b', 0)] {
-        let at = good.iter().rposition(|byte| *byte == from).filter(|at| good[at - 1] == 1);
-        let at = at.unwrap_or_else(|| good.windows(2).position(|two| two == [1, from]).unwrap() + 1);
+    let at_name = |name: u8| good.windows(2).position(|two| two == [1, name]).unwrap() + 1;
+    for (from, to) in [(b'a', b'/'), (b'a', b'.'), (b'a', 0), (b'b', b'a'), (b'a', b'c')] {
         let mut bytes = good.clone();
-        bytes[at] = to;
+        bytes[at_name(from)] = to;
         assert_eq!(directory::decode(&bytes), Err(DecodeError::BadValue("name")), "{from} to {to}");
     }
     let mut many = good.clone();
@@ -175,6 +178,30 @@ fn names_that_are_none_are_in_no_directory() {
     assert_eq!(directory::decode(&many), Err(DecodeError::Truncated));
     many[5..9].copy_from_slice(&1u32.to_le_bytes());
     assert_eq!(directory::decode(&many), Err(DecodeError::TrailingBytes));
+}
+
+#[test]
+fn a_directory_that_can_be_read_is_written_as_it_was() {
+    let home = readable("home", 1);
+    let entries: Vec<Entry> = ["a", "bc", "def"].map(|name| child(&home, name, 1).1).into();
+    let good = directory::encode(&entries).unwrap();
+    let mut chance = Seeded::from_environment("directory canonical");
+    let mut read = 0;
+    for _ in 0..20_000 {
+        let mut bytes = good.clone();
+        let at = chance.below(bytes.len());
+        match chance.below(8) {
+            0 => drop(bytes.remove(at)),
+            1 => bytes.insert(at, chance.below(256) as u8),
+            2 => bytes.truncate(at),
+            _ => bytes[at] = chance.below(256) as u8,
+        }
+        if let Ok(entries) = directory::decode(&bytes) {
+            read += 1;
+            assert_eq!(directory::encode(&entries).unwrap(), bytes);
+        }
+    }
+    assert!(read > 5_000, "{read}");
 }
 
 #[test]

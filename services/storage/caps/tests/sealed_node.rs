@@ -4,12 +4,12 @@
 mod common;
 
 use caps::sealed_node::{
-    ContentSealer, Draft, Expected, NodeError, OpenError, PROOF_SECTORS_LIMIT, Proofs, READER_LIMIT, RangeError,
-    SECTOR_BYTES, SECTOR_PLAIN_BYTES, SealError, SealedNode, Verified, finish, seal, verify,
+    Attributes, ContentSealer, Draft, Expected, NodeError, OpenError, PROOF_SECTORS_LIMIT, Proofs, READER_LIMIT,
+    RangeError, SECTOR_BYTES, SECTOR_PLAIN_BYTES, SealError, SealedNode, Verified, finish, seal, verify,
 };
 use caps::writecap::{Chain, ChainError, ChainFault, Grant, issue_first};
 use caps::{DecodeError, Kind, LocalSigner, NEVER_MS, NodeId, Path, Principal, Readable, Rights, Signer};
-use common::{NOW_MS, Seeded, expected, node, path, readable, reader, root, seal_file, signer, verified};
+use common::{ATTRIBUTES, NOW_MS, Seeded, expected, node, path, readable, reader, root, seal_file, signer, verified};
 
 const APPEND: Rights = Rights { read: false, append: true, write: false };
 
@@ -36,7 +36,8 @@ fn chain(holder: &LocalSigner, at: &str, rights: Rights) -> Chain {
 }
 
 fn seal_by(by: &LocalSigner, chain: &Chain, of: &Readable, version: u64) -> Result<SealedNode, SealError> {
-    let draft = Draft { readable: of, kind: Kind::File, version, readers: &[], chain: Some(chain) };
+    let draft =
+        Draft { readable: of, kind: Kind::File, version, attributes: ATTRIBUTES, readers: &[], chain: Some(chain) };
     seal(&draft, b"by a writer", by, &mut Seeded::named("by"))
 }
 
@@ -200,9 +201,35 @@ fn the_wrong_key_opens_nothing() {
 }
 
 #[test]
+fn attributes_are_for_readers_only() {
+    let notes = readable("home/notes", 1);
+    let sealed = seal_file(&notes, 1, &[], b"text");
+    let found = verified(&sealed, &path("home/notes"));
+    assert_eq!(found.attributes(&notes), Ok(ATTRIBUTES));
+    assert_eq!(found.attributes(&readable("home/notes", 2)), Err(OpenError::OtherKey));
+    let other_key = Readable { key: readable("home/other", 1).key, ..notes.clone() };
+    assert_eq!(found.attributes(&other_key), Err(OpenError::Attributes));
+    let time = ATTRIBUTES.modified_ns.to_le_bytes();
+    assert!(!sealed.metadata.windows(8).any(|eight| eight == time));
+    // whoever can sign cannot put in those of another version
+    const AT: usize = 4 + 1 + 32 + 16 + 16 + 1 + 8 + 4 + 8 + 32 + 32 + 32;
+    let mut body = sealed.metadata[..sealed.metadata.len() - 64].to_vec();
+    body[AT..AT + 25].copy_from_slice(&seal_file(&notes, 2, &[], b"text").metadata[AT..AT + 25]);
+    let mixed = SealedNode { metadata: signed(&signer("root"), &body), content: vec![] };
+    assert_eq!(judge(&mixed, "home/notes").unwrap().attributes(&notes), Err(OpenError::Attributes));
+    // before 1970, and nothing
+    for attributes in [Attributes { modified_ns: i64::MIN, executable: false }, Attributes::default()] {
+        let draft = Draft { readable: &notes, kind: Kind::File, version: 1, attributes, readers: &[], chain: None };
+        let sealed = seal(&draft, b"", &signer("root"), &mut Seeded::named("x")).unwrap();
+        assert_eq!(verified(&sealed, &path("home/notes")).attributes(&notes), Ok(attributes));
+    }
+}
+
+#[test]
 fn the_same_text_sealed_twice_has_nothing_in_common() {
     let notes = readable("home/notes", 1);
-    let draft = Draft { readable: &notes, kind: Kind::File, version: 1, readers: &[], chain: None };
+    let draft =
+        Draft { readable: &notes, kind: Kind::File, version: 1, attributes: ATTRIBUTES, readers: &[], chain: None };
     let plain = vec![0; 2 * SECTOR_PLAIN_BYTES];
     let once = |name| seal(&draft, &plain, &signer("root"), &mut Seeded::named(name)).unwrap().content;
     let mut seen = std::collections::HashSet::new();
@@ -307,7 +334,8 @@ fn nobody_else_signs_a_node() {
     let cap = chain(&ada, "home", Rights::ALL);
     let notes = readable("home/notes", 1);
     assert_eq!(seal_by(&mallory, &cap, &notes, 1).unwrap_err(), SealError::NotTheHolder);
-    let draft = Draft { readable: &notes, kind: Kind::File, version: 1, readers: &[], chain: None };
+    let draft =
+        Draft { readable: &notes, kind: Kind::File, version: 1, attributes: ATTRIBUTES, readers: &[], chain: None };
     let by_mallory = seal(&draft, b"", &mallory, &mut Seeded::named("x"));
     assert_eq!(by_mallory.unwrap_err(), SealError::NotTheHolder);
     // by hand: signed by mallory, with ada's writecap, with none, and in another's name
@@ -319,7 +347,7 @@ fn nobody_else_signs_a_node() {
     let with = |metadata: Vec<u8>| judge(&SealedNode { metadata, content: vec![] }, "home/notes").unwrap_err();
     assert_eq!(with(signed(&mallory, &named)), NodeError::OtherHolder);
     assert_eq!(with(signed(&mallory, body)), NodeError::Forged);
-    let mut without = named[..SIGNER + 32].to_vec();
+    let mut without = named[..SIGNER + 32 + 25].to_vec();
     without.extend([0; 4]);
     assert_eq!(with(signed(&mallory, &without)), NodeError::NoAuthority);
     // the store's own key brings no writecap
@@ -340,12 +368,35 @@ fn a_signature_for_something_else_is_none_for_a_node() {
 }
 
 #[test]
+fn an_entry_is_of_no_use_in_other_metadata() {
+    // whoever can sign puts ada's entry into metadata of another generation, and of another node
+    let sealed = seal_file(&readable("home/notes", 1), 1, &[reader("ada").public()], b"text");
+    let found = |at: usize, bytes: &[u8], place: &str| {
+        let mut body = sealed.metadata[..sealed.metadata.len() - 64].to_vec();
+        body[at..at + bytes.len()].copy_from_slice(bytes);
+        let forged = SealedNode { metadata: signed(&signer("root"), &body), content: vec![] };
+        judge(&forged, place).unwrap().find_key(&reader("ada")).is_some()
+    };
+    const NODE: usize = 4 + 1 + 32;
+    assert!(found(0, b"LKsn", "home/notes"));
+    assert!(!found(NODE + 41, &2u32.to_le_bytes(), "home/notes"));
+    assert!(!found(NODE, &node("other").0, "home/other"));
+}
+
+#[test]
 fn any_changed_byte_of_metadata_is_refused() {
     let ada = signer("ada");
     let notes = readable("home/notes", 1);
     let readers = [reader("ada").public(), reader("bob").public()];
     let cap = chain(&ada, "home", Rights::ALL);
-    let draft = Draft { readable: &notes, kind: Kind::File, version: 1, readers: &readers, chain: Some(&cap) };
+    let draft = Draft {
+        readable: &notes,
+        kind: Kind::File,
+        version: 1,
+        attributes: ATTRIBUTES,
+        readers: &readers,
+        chain: Some(&cap),
+    };
     let good = seal(&draft, b"text", &ada, &mut Seeded::named("good")).unwrap();
     assert!(judge(&good, "home/notes").is_ok());
     let mut chance = Seeded::from_environment("metadata");
@@ -375,7 +426,7 @@ fn fields_that_cannot_be_are_refused_though_they_are_signed() {
     };
     let bad = |field| NodeError::Malformed(DecodeError::BadValue(field));
     const NODE: usize = 4 + 1 + 32;
-    const READERS: usize = NODE + 16 + 16 + 1 + 8 + 4 + 8 + 32 + 32 + 32;
+    const READERS: usize = NODE + 16 + 16 + 1 + 8 + 4 + 8 + 32 + 32 + 32 + 25;
     assert_eq!(with(0, b"LKrc"), NodeError::Malformed(DecodeError::OtherKind));
     assert_eq!(with(4, &[2]), NodeError::Malformed(DecodeError::NewerFormat(2)));
     assert_eq!(with(NODE, &NodeId::NONE.0), bad("node"));
@@ -427,12 +478,13 @@ fn random_bytes_are_errors_everywhere() {
 #[test]
 fn content_in_pieces_is_the_same_as_whole() {
     let notes = readable("home/notes", 1);
-    let draft = Draft { readable: &notes, kind: Kind::File, version: 1, readers: &[], chain: None };
+    let draft =
+        Draft { readable: &notes, kind: Kind::File, version: 1, attributes: ATTRIBUTES, readers: &[], chain: None };
     let plain = content(4 * SECTOR_PLAIN_BYTES + 99);
     let whole = seal(&draft, &plain, &signer("root"), &mut Seeded::named("pieces")).unwrap();
     let mut chance = Seeded::from_environment("pieces");
     let mut entropy = Seeded::named("pieces");
-    let mut sealer = ContentSealer::new(&notes, Kind::File, 1, &mut entropy).unwrap();
+    let mut sealer = ContentSealer::new(&draft, &mut entropy).unwrap();
     let (mut sealed, mut rest) = (vec![], plain.as_slice());
     while !rest.is_empty() {
         let (piece, more) = rest.split_at(chance.below(rest.len().min(40_000)) + 1);
@@ -443,22 +495,31 @@ fn content_in_pieces_is_the_same_as_whole() {
     assert!(sealed == whole.content);
     assert_eq!(finish(&draft, &ended, &signer("root"), &mut entropy).unwrap(), whole.metadata);
     // what was sealed for one draft is not signed for another
-    let other = Draft { version: 2, ..draft };
-    assert_eq!(finish(&other, &ended, &signer("root"), &mut entropy).unwrap_err(), SealError::BadNumber);
+    let earlier = Attributes { modified_ns: -1, ..ATTRIBUTES };
+    for other in [Draft { version: 2, ..draft }, Draft { attributes: earlier, ..draft }] {
+        assert_eq!(finish(&other, &ended, &signer("root"), &mut entropy).unwrap_err(), SealError::OtherDraft);
+    }
 }
 
 #[test]
 fn there_are_limits_on_what_is_sealed() {
     let notes = readable("home/notes", 1);
     let many = vec![reader("ada").public(); READER_LIMIT + 1];
-    let draft = Draft { readable: &notes, kind: Kind::File, version: 1, readers: &many, chain: None };
+    let draft =
+        Draft { readable: &notes, kind: Kind::File, version: 1, attributes: ATTRIBUTES, readers: &many, chain: None };
     let sealed = |draft: &Draft<'_>| seal(draft, b"", &signer("root"), &mut Seeded::named("x"));
     assert_eq!(sealed(&draft).unwrap_err(), SealError::TooManyReaders);
-    let most = sealed(&Draft { readers: &many[1..], ..draft }).unwrap();
+    let most = sealed(&Draft { attributes: ATTRIBUTES, readers: &many[1..], ..draft }).unwrap();
     let verified = judge(&most, "home/notes").unwrap();
     assert!(verified.find_key(&reader("bob")).is_none());
     assert!(verified.find_key(&reader("ada")).is_some());
-    assert_eq!(sealed(&Draft { version: 0, readers: &[], ..draft }).unwrap_err(), SealError::BadNumber);
+    assert_eq!(
+        sealed(&Draft { version: 0, attributes: ATTRIBUTES, readers: &[], ..draft }).unwrap_err(),
+        SealError::BadNumber
+    );
     let zero = Readable { generation: 0, expires_ms: NEVER_MS, ..notes.clone() };
-    assert_eq!(sealed(&Draft { readable: &zero, readers: &[], ..draft }).unwrap_err(), SealError::BadNumber);
+    assert_eq!(
+        sealed(&Draft { readable: &zero, attributes: ATTRIBUTES, readers: &[], ..draft }).unwrap_err(),
+        SealError::BadNumber
+    );
 }

@@ -132,6 +132,9 @@ fn every_sealed_node_opens_to_the_content_that_it_says() {
         let key = caps::NodeKey::from_bytes(unhex(&of["key"]).try_into().unwrap());
         let generation = of["generation"].as_u64().unwrap() as u32;
         let readable = caps::Readable { root, path: path.clone(), generation, key, expires_ms: NEVER_MS };
+        let attributes = verified.attributes(&readable).unwrap();
+        assert_eq!(attributes.modified_ns.to_string(), sealed["modified_ns"].as_str().unwrap());
+        assert_eq!(attributes.executable, sealed["executable"].as_bool().unwrap());
         let bytes = sealed["plain_bytes"].as_u64().unwrap() as usize;
         let plain: Vec<u8> = (0..bytes).map(|at| (at % 251) as u8).collect();
         if !sealed["content"].is_null() {

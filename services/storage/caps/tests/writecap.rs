@@ -251,6 +251,37 @@ fn any_changed_byte_is_refused() {
     }
 }
 
+#[test]
+fn whatever_can_be_read_is_written_as_it_was() {
+    let good = two().bytes();
+    let mut chance = Seeded::from_environment("writecap canonical");
+    let mut read = 0;
+    for _ in 0..20_000 {
+        let mut bytes = good.clone();
+        let at = chance.below(bytes.len());
+        match chance.below(8) {
+            0 => drop(bytes.remove(at)),
+            1 => bytes.insert(at, chance.below(256) as u8),
+            2 => bytes.truncate(at),
+            _ => bytes[at] = chance.below(256) as u8,
+        }
+        if let Ok(chain) = Chain::decode(&bytes) {
+            read += 1;
+            assert_eq!(chain.encode(), bytes);
+        }
+    }
+    assert!(read > 5_000, "{read}");
+}
+
+#[test]
+fn a_path_has_nodes_and_not_too_many() {
+    use caps::{NodeId, PATH_LIMIT_NODES, Path, PathError};
+    assert_eq!(Path::new(&[]), Err(PathError::Empty));
+    assert_eq!(Path::new(&[NodeId::NONE]), Err(PathError::NoNode));
+    let deepest = vec![NodeId([1; 16]); PATH_LIMIT_NODES];
+    assert_eq!(Path::new(&deepest).unwrap().child(NodeId([1; 16])), Err(PathError::TooDeep));
+}
+
 /// The key was rotated between asking for its public half and signing.
 struct Rotated;
 

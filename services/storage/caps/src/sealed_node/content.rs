@@ -4,13 +4,17 @@
 //! what this is. The number of the sector is the nonce: no key is used for two sealings, so no nonce is used twice, also
 //! where a version is sealed anew after a crash or by two writers at once.
 
-use super::{SECTOR_BYTES, SECTOR_PLAIN_BYTES, SealError};
+use super::attributes::{ATTRIBUTES_BYTES, Attributes};
+use super::{Draft, SECTOR_BYTES, SECTOR_PLAIN_BYTES, SealError};
 use crate::entropy::{Entropy, draw};
-use crate::node::{Kind, NodeId, Readable};
+use crate::node::{Kind, NodeId};
 use crate::{NodeKey, Principal};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
+
+/// In the place of a sector's number: no content has so many.
+const ATTRIBUTES_SECTOR: u64 = u64::MAX;
 
 const CONTENT_CONTEXT: &str = "latchkey 2026 sealed node: content";
 
@@ -58,6 +62,14 @@ impl Sectors {
         self.cipher.decrypt(&nonce(sector), Payload { msg: sealed, aad: &self.bound(sector) }).ok()
     }
 
+    fn seal_attributes(&self, attributes: Attributes) -> Option<[u8; ATTRIBUTES_BYTES]> {
+        self.seal(ATTRIBUTES_SECTOR, &attributes.encode())?.try_into().ok()
+    }
+
+    pub(super) fn open_attributes(&self, sealed: &[u8; ATTRIBUTES_BYTES]) -> Option<Attributes> {
+        Attributes::decode(&self.open(ATTRIBUTES_SECTOR, sealed)?)
+    }
+
     fn bound(&self, sector: u64) -> Vec<u8> {
         [self.place.as_slice(), &sector.to_le_bytes()].concat()
     }
@@ -73,6 +85,8 @@ fn nonce(sector: u64) -> XNonce {
 pub struct ContentSealer {
     place: Place,
     sectors: Sectors,
+    attributes: Attributes,
+    sealed_attributes: [u8; ATTRIBUTES_BYTES],
     /// What is not a whole sector yet.
     pending: Zeroizing<Vec<u8>>,
     next: u64,
@@ -83,18 +97,16 @@ pub struct ContentSealer {
 /// What the metadata says about the content.
 pub struct SealedContent {
     pub(super) place: Place,
+    pub(super) attributes: Attributes,
+    pub(super) sealed_attributes: [u8; ATTRIBUTES_BYTES],
     pub(super) size_bytes: u64,
     pub(super) hash: [u8; 32],
 }
 
 impl ContentSealer {
-    /// Begins the content of this version of a node.
-    pub fn new(
-        readable: &Readable,
-        kind: Kind,
-        version: u64,
-        entropy: &mut dyn Entropy,
-    ) -> Result<ContentSealer, SealError> {
+    /// Begins the content of a draft.
+    pub fn new(draft: &Draft<'_>, entropy: &mut dyn Entropy) -> Result<ContentSealer, SealError> {
+        let Draft { readable, kind, version, attributes, .. } = *draft;
         if version == 0 || readable.generation == 0 {
             return Err(SealError::BadNumber);
         }
@@ -107,8 +119,18 @@ impl ContentSealer {
             salt: draw(entropy)?,
         };
         let sectors = Sectors::new(&place, &readable.key);
-        let pending = Zeroizing::new(Vec::with_capacity(SECTOR_PLAIN_BYTES));
-        Ok(ContentSealer { place, sectors, pending, next: 0, size_bytes: 0, hasher: blake3::Hasher::new() })
+        // sealed here and once only, since one key and nonce must not seal two things
+        let sealed_attributes = sectors.seal_attributes(attributes).ok_or(SealError::TooLarge)?;
+        Ok(ContentSealer {
+            place,
+            sectors,
+            attributes,
+            sealed_attributes,
+            pending: Zeroizing::new(Vec::with_capacity(SECTOR_PLAIN_BYTES)),
+            next: 0,
+            size_bytes: 0,
+            hasher: blake3::Hasher::new(),
+        })
     }
 
     /// Takes the next bytes; the sectors that are full are added to `sealed`.
@@ -131,7 +153,13 @@ impl ContentSealer {
         if !self.pending.is_empty() {
             self.flush(sealed)?;
         }
-        Ok(SealedContent { place: self.place, size_bytes: self.size_bytes, hash: *self.hasher.finalize().as_bytes() })
+        Ok(SealedContent {
+            place: self.place,
+            attributes: self.attributes,
+            sealed_attributes: self.sealed_attributes,
+            size_bytes: self.size_bytes,
+            hash: *self.hasher.finalize().as_bytes(),
+        })
     }
 
     fn flush(&mut self, sealed: &mut Vec<u8>) -> Result<(), SealError> {

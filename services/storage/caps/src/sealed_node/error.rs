@@ -49,6 +49,8 @@ pub enum NodeError {
 pub enum OpenError {
     /// The key is for another node, store or generation.
     OtherKey,
+    /// The attributes do not open with the key, or are none that this version knows.
+    Attributes,
     /// This sector does not open with the key, though it is what was signed: whoever sealed it used another.
     Sector(u64),
 }
@@ -62,8 +64,10 @@ pub enum SealError {
     TooManyReaders,
     /// More than [`SIZE_LIMIT_BYTES`](super::SIZE_LIMIT_BYTES).
     TooLarge,
-    /// Versions and generations count from 1, and the content was sealed for others.
+    /// Versions and generations count from 1.
     BadNumber,
+    /// The content was sealed for another draft.
+    OtherDraft,
     /// The signer is neither the store's key nor the holder of the writecap.
     NotTheHolder,
     /// The writecap would not allow it.
@@ -130,6 +134,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpenError::OtherKey => formatter.write_str("the key is for another node or generation"),
+            OpenError::Attributes => formatter.write_str("the attributes do not open with the key"),
             OpenError::Sector(sector) => write!(formatter, "sector {sector} does not open with the key"),
         }
     }
@@ -147,6 +152,7 @@ impl fmt::Display for SealError {
             SealError::TooManyReaders => "it has too many readers",
             SealError::TooLarge => "it is too large",
             SealError::BadNumber => "its version or generation is not one that it can have",
+            SealError::OtherDraft => "the content was sealed for another draft",
             SealError::NotTheHolder => "the signer is neither the store's key nor the holder of the writecap",
         };
         formatter.write_str(text)

@@ -1,5 +1,6 @@
 //! A node's metadata as bytes.
 
+use super::attributes::ATTRIBUTES_BYTES;
 use super::{SECTOR_BYTES, SECTOR_PLAIN_BYTES, TAG_BYTES};
 use crate::decode::{self, DecodeError, Decoder};
 use crate::node::{Kind, NodeId};
@@ -18,8 +19,9 @@ pub const READER_LIMIT: usize = 256;
 /// A node has at most so many plain bytes: 1 PiB.
 pub const SIZE_LIMIT_BYTES: u64 = 1 << 50;
 
-/// Mark, format, root, node, parent, kind, version, generation, size, salt, content, signer, number of readers, length of the chain.
-const FIXED_BYTES: usize = 4 + 1 + 32 + 16 + 16 + 1 + 8 + 4 + 8 + 32 + 32 + 32 + 2 + 2;
+/// Mark, format, root, node, parent, kind, version, generation, size, salt, content, signer, attributes, number of readers,
+/// length of the chain.
+const FIXED_BYTES: usize = 4 + 1 + 32 + 16 + 16 + 1 + 8 + 4 + 8 + 32 + 32 + 32 + ATTRIBUTES_BYTES + 2 + 2;
 
 /// The longest metadata.
 pub const METADATA_LIMIT_BYTES: usize =
@@ -38,6 +40,7 @@ pub(crate) struct Metadata {
     pub(crate) salt: [u8; 32],
     pub(crate) content: [u8; 32],
     pub(crate) signer: PublicKey,
+    pub(crate) attributes: [u8; ATTRIBUTES_BYTES],
     pub(crate) readers: Vec<SealedKey>,
     pub(crate) chain: Option<Chain>,
 }
@@ -57,6 +60,7 @@ impl Metadata {
         bytes.extend(self.salt);
         bytes.extend(self.content);
         bytes.extend(self.signer.0);
+        bytes.extend(self.attributes);
         // both fit by READER_LIMIT and CHAIN_LIMIT_BYTES
         bytes.extend((self.readers.len() as u16).to_le_bytes());
         self.readers.iter().for_each(|entry| bytes.extend(entry));
@@ -78,6 +82,7 @@ impl Metadata {
             salt: decoder.array()?,
             content: decoder.array()?,
             signer: PublicKey::decode(&mut decoder)?,
+            attributes: decoder.array()?,
             readers: decode_readers(&mut decoder)?,
             chain: decode_chain(&mut decoder)?,
         };
@@ -155,4 +160,71 @@ fn decode_chain(decoder: &mut Decoder<'_>) -> Result<Option<Chain>, Undecoded> {
         return Err(DecodeError::BadValue("chain").into());
     }
     Chain::decode(decoder.bytes(length)?).map(Some).map_err(Undecoded::Chain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that come again, as many as are asked for.
+    fn chance(name: &str) -> blake3::OutputReader {
+        let seed = std::env::var("LATCH_SEED").unwrap_or_else(|_| "7".to_owned());
+        println!("LATCH_SEED={seed}");
+        blake3::Hasher::new().update(name.as_bytes()).update(seed.as_bytes()).finalize_xof()
+    }
+
+    fn metadata(readers: usize) -> Metadata {
+        let mut readers: Vec<SealedKey> = (0..readers).map(|number| [number as u8; SEALED_KEY_BYTES]).collect();
+        readers.sort_unstable();
+        Metadata {
+            root: Principal([1; 32]),
+            node: NodeId([2; 16]),
+            parent: NodeId([3; 16]),
+            kind: Kind::File,
+            version: 4,
+            generation: 5,
+            size_bytes: 6,
+            salt: [7; 32],
+            content: [8; 32],
+            signer: PublicKey([9; 32]),
+            attributes: [11; ATTRIBUTES_BYTES],
+            readers,
+            chain: None,
+        }
+    }
+
+    #[test]
+    fn whatever_can_be_read_is_written_as_it_was() {
+        let mut chance = chance("metadata");
+        let mut read = 0;
+        for round in 0..40_000 {
+            let mut bytes = [metadata(round % 4).body().as_slice(), &[10; SIGNATURE_BYTES]].concat();
+            let mut draw = [0; 4];
+            chance.fill(&mut draw);
+            let at = usize::from(u16::from_le_bytes([draw[0], draw[1]])) % bytes.len();
+            match draw[2] % 8 {
+                0 => drop(bytes.remove(at)),
+                1 => bytes.insert(at, draw[3]),
+                2 => bytes.truncate(at),
+                _ => bytes[at] = draw[3],
+            }
+            if let Ok((metadata, signature)) = Metadata::decode(&bytes) {
+                read += 1;
+                assert_eq!([metadata.body().as_slice(), &signature].concat(), bytes);
+            }
+        }
+        // most bytes are of hashes and keys, which can be anything
+        assert!(read > 10_000, "{read}");
+    }
+
+    #[test]
+    fn the_largest_that_can_be_has_a_length_that_fits() {
+        let mut bytes = metadata(READER_LIMIT).body();
+        bytes.extend([0; SIGNATURE_BYTES]);
+        assert_eq!(bytes.len(), METADATA_LIMIT_BYTES - CHAIN_LIMIT_BYTES);
+        assert!(Metadata::decode(&bytes).is_ok());
+        let mut more = [&bytes[..211], &257u16.to_le_bytes(), &bytes[213..]].concat();
+        more.extend([0; SEALED_KEY_BYTES]);
+        assert!(matches!(Metadata::decode(&more), Err(Undecoded::Metadata(DecodeError::BadValue("readers")))));
+    }
 }

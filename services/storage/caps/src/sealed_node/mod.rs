@@ -7,6 +7,7 @@
 //! Who is given old metadata that is signed and true cannot tell that there is newer by itself: [`Expected::seen`] refuses what is older than what
 //! the same caller saw before. To notice that everybody is shown the same old state takes a witness outside.
 
+mod attributes;
 mod content;
 mod error;
 mod metadata;
@@ -14,6 +15,7 @@ mod range;
 mod seal;
 mod verify;
 
+pub use attributes::Attributes;
 pub use content::{ContentSealer, SealedContent};
 pub use error::{NodeError, OpenError, SealError};
 pub use metadata::{METADATA_LIMIT_BYTES, READER_LIMIT, SIZE_LIMIT_BYTES};

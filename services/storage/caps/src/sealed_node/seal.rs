@@ -1,5 +1,6 @@
 //! Making sealed nodes.
 
+use super::attributes::Attributes;
 use super::content::{ContentSealer, SealedContent};
 use super::metadata::Metadata;
 use super::{READER_LIMIT, SealError};
@@ -19,6 +20,8 @@ pub struct Draft<'a> {
     pub kind: Kind,
     /// 1, 2, …: one more than the version before.
     pub version: u64,
+    /// What it has beside its content.
+    pub attributes: Attributes,
     /// Who can read it, beside those who can read a directory above it. Whoever is left out here and was there before
     /// also needs a new generation of the key.
     pub readers: &'a [ReaderPublic],
@@ -43,7 +46,7 @@ pub fn seal(
     entropy: &mut dyn Entropy,
 ) -> Result<SealedNode, SealError> {
     let mut content = vec![];
-    let mut sealer = ContentSealer::new(draft.readable, draft.kind, draft.version, entropy)?;
+    let mut sealer = ContentSealer::new(draft, entropy)?;
     sealer.push(plain, &mut content)?;
     let sealed = sealer.end(&mut content)?;
     Ok(SealedNode { metadata: finish(draft, &sealed, signer, entropy)?, content })
@@ -56,11 +59,11 @@ pub fn finish(
     signer: &dyn Signer,
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<u8>, SealError> {
-    let Draft { readable, kind, version, readers, chain } = *draft;
+    let Draft { readable, kind, version, attributes, readers, chain } = *draft;
     let place = &content.place;
-    let made_for = (place.root, place.node, place.kind, place.version, place.generation);
-    if made_for != (readable.root, readable.path.node(), kind, version, readable.generation) {
-        return Err(SealError::BadNumber);
+    let made_for = (place.root, place.node, place.kind, place.version, place.generation, content.attributes);
+    if made_for != (readable.root, readable.path.node(), kind, version, readable.generation, attributes) {
+        return Err(SealError::OtherDraft);
     }
     if readers.len() > READER_LIMIT {
         return Err(SealError::TooManyReaders);
@@ -81,6 +84,7 @@ pub fn finish(
         salt: place.salt,
         content: content.hash,
         signer: signer.public_key(),
+        attributes: content.sealed_attributes,
         readers: entries,
         chain: chain.cloned(),
     };

@@ -1,5 +1,6 @@
 //! Verifying sealed nodes, and opening what was verified.
 
+use super::attributes::Attributes;
 use super::content::{Place, Sectors};
 use super::metadata::{Metadata, Undecoded};
 use super::seal::{act, entry_bound};
@@ -181,6 +182,22 @@ impl Verified {
         Some(Readable { root: *root, path: self.path.clone(), generation: *generation, key, expires_ms: NEVER_MS })
     }
 
+    /// What the node has beside its content.
+    pub fn attributes(&self, readable: &Readable) -> Result<Attributes, OpenError> {
+        let sectors = self.sectors_for(readable)?;
+        sectors.open_attributes(&self.metadata.attributes).ok_or(OpenError::Attributes)
+    }
+
+    /// What opens sectors, for the key of this very node and generation.
+    fn sectors_for(&self, readable: &Readable) -> Result<Sectors, OpenError> {
+        let metadata = &self.metadata;
+        let is_for = (readable.root, readable.path.node(), readable.generation);
+        if is_for != (metadata.root, metadata.node, metadata.generation) {
+            return Err(OpenError::OtherKey);
+        }
+        Ok(Sectors::new(&Place::of(metadata), &readable.key))
+    }
+
     /// Checks that these bytes are the whole sealed content.
     pub fn check_content<'a>(&'a self, sealed: &'a [u8]) -> Result<Checked<'a>, NodeError> {
         if sealed.len() as u64 != self.sealed_bytes() {
@@ -205,12 +222,7 @@ impl Checked<'_> {
 
     /// The plain bytes.
     pub fn open(&self, readable: &Readable) -> Result<Vec<u8>, OpenError> {
-        let metadata = &self.verified.metadata;
-        let is_for = (readable.root, readable.path.node(), readable.generation);
-        if is_for != (metadata.root, metadata.node, metadata.generation) {
-            return Err(OpenError::OtherKey);
-        }
-        let sectors = Sectors::new(&Place::of(metadata), &readable.key);
+        let sectors = self.verified.sectors_for(readable)?;
         let mut plain = Vec::with_capacity(self.sealed.len());
         for (sector, sealed) in (self.first..).zip(self.sealed.chunks(SECTOR_BYTES)) {
             plain.extend(sectors.open(sector, sealed).ok_or(OpenError::Sector(sector))?);

@@ -4,7 +4,7 @@
 pub mod raw;
 pub mod vectors;
 
-use caps::sealed_node::{Draft, Expected, SealedNode, Seen, Verified, seal, verify};
+use caps::sealed_node::{Attributes, Draft, Expected, SealedNode, Seen, Verified, seal, verify};
 use caps::{
     Entropy, Kind, LocalSigner, NEVER_MS, NoEntropy, NodeId, NodeKey, Path, Principal, Readable, ReaderPublic,
     ReaderSecret, Signer,
@@ -12,6 +12,9 @@ use caps::{
 
 /// A time in 2026, in milliseconds since 1970.
 pub const NOW_MS: u64 = 1_780_000_000_000;
+
+/// What nodes of tests have.
+pub const ATTRIBUTES: Attributes = Attributes { modified_ns: 1_780_000_000_123_456_789, executable: true };
 
 const DEFAULT_SEED: u64 = 0x6c61_7463_686b_6579;
 
@@ -87,7 +90,7 @@ pub fn expected<'a>(root: &'a Principal, path: &'a Path, seen: Option<&'a Seen>)
 
 /// A file's node, sealed and signed by the store's own key.
 pub fn seal_file(readable: &Readable, version: u64, readers: &[ReaderPublic], plain: &[u8]) -> SealedNode {
-    let draft = Draft { readable, kind: Kind::File, version, readers, chain: None };
+    let draft = Draft { readable, kind: Kind::File, version, attributes: ATTRIBUTES, readers, chain: None };
     let mut entropy = Seeded::named(&format!("file {:?} {version} {}", readable.path, readable.generation));
     seal(&draft, plain, &signer("root"), &mut entropy).unwrap()
 }

@@ -1,7 +1,7 @@
 //! The vectors, made from fixed keys and fixed chance. What each case should come to is written down here and not computed.
 
 use super::raw::RawChain;
-use super::{NOW_MS, Seeded, node, path, readable, reader, root, signer};
+use super::{ATTRIBUTES, NOW_MS, Seeded, node, path, readable, reader, root, signer};
 use caps::directory::{self, Entry, WrappedKey};
 use caps::sealed_node::{Draft, Proofs, SealedNode, seal};
 use caps::writecap::{Chain, Grant, issue_first};
@@ -282,6 +282,7 @@ impl Sealing<'_> {
             readable: &self.of,
             kind: self.kind,
             version: self.version,
+            attributes: ATTRIBUTES,
             readers: &readers,
             chain: self.chain.as_ref(),
         };
@@ -303,6 +304,7 @@ impl Sealing<'_> {
             "name": self.name, "of": readable_json(&self.of), "kind": if self.kind == Kind::File { "file" } else { "directory" },
             "version": number(self.version), "readers": self.readers, "signer": self.signer,
             "chain": self.chain.as_ref().map(|chain| hex(chain.encode())), "plain_bytes": self.bytes,
+            "modified_ns": ATTRIBUTES.modified_ns.to_string(), "executable": ATTRIBUTES.executable,
             "randomness": hex(randomness), "metadata": hex(&sealed.metadata),
             "content": if sealed.content.len() < 1000 { json!(hex(&sealed.content)) } else { Value::Null },
             "content_blake3": hex(blake3::hash(&sealed.content).as_bytes()), "last_sector": proof,
