@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use capnp::Error;
 use capnp::capability::Promise;
-use folder_service::problem::Word;
+use files::problem::Word;
 use folder_service::serve::Folder;
 use futures::channel::oneshot;
 use rustix::fs::{Mode, OFlags};

@@ -8,28 +8,28 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// One object's queue: first come, first served.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Order(Arc<RwLock<()>>);
+pub struct Order(Arc<RwLock<()>>);
 
 /// Held while a call works; it goes to the thread that does, because work outlives a call that is cancelled.
 #[derive(Debug)]
-pub(crate) struct Looking {
+pub struct Looking {
     _held: OwnedRwLockReadGuard<()>,
 }
 
 /// The same for a call that changes something.
 #[derive(Debug)]
-pub(crate) struct Changing {
+pub struct Changing {
     _held: OwnedRwLockWriteGuard<()>,
 }
 
 impl Order {
     /// Waits until every change that came before is done.
-    pub(crate) async fn look(&self) -> Looking {
+    pub async fn look(&self) -> Looking {
         Looking { _held: self.0.clone().read_owned().await }
     }
 
     /// Waits until everything that came before is done.
-    pub(crate) async fn change(&self) -> Changing {
+    pub async fn change(&self) -> Changing {
         Changing { _held: self.0.clone().write_owned().await }
     }
 }

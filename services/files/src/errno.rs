@@ -1,37 +1,9 @@
-//! What went wrong, in the words that `filesystem.capnp` promises to callers.
-
-use std::fmt;
+//! What the error numbers of an operating system mean, for trees that lie in its file systems.
 
 use rustix::io::Errno;
-pub use schema::filesystem_word::Word;
 
-/// A refusal or a failure: its word, and what a person reads. Never contains bytes that came from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    word: Word,
-    text: String,
-}
-
-impl Problem {
-    /// With a text for people.
-    pub fn new(word: Word, text: impl Into<String>) -> Problem {
-        Problem { word, text: text.into() }
-    }
-
-    /// Which of the schema's words it is.
-    #[must_use]
-    pub fn word(&self) -> Word {
-        self.word
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.word.text(), self.text)
-    }
-}
-
-impl std::error::Error for Problem {}
+use crate::patience::Stuck;
+use crate::problem::{Problem, Word};
 
 /// What an error number means wherever a path or a file is used. Where a call gives a number a meaning of its own
 /// (EXDEV of a rename, say), its caller says so before this table is asked.
@@ -67,13 +39,9 @@ impl From<Errno> for Problem {
     }
 }
 
-/// An exception of kind failed that begins with the word; too much open is of kind overloaded.
-impl From<Problem> for capnp::Error {
-    fn from(problem: Problem) -> capnp::Error {
-        match problem.word {
-            Word::Overloaded => capnp::Error::overloaded(problem.to_string()),
-            _ => capnp::Error::failed(problem.to_string()),
-        }
+impl From<Errno> for Stuck {
+    fn from(errno: Errno) -> Stuck {
+        Stuck::Problem(errno.into())
     }
 }
 
@@ -82,10 +50,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exception_begins_with_its_word() {
-        let error = capnp::Error::from(Problem::from(Errno::NOENT));
-        assert_eq!(error.kind, capnp::ErrorKind::Failed);
-        assert!(error.extra.starts_with("notFound: "), "{}", error.extra);
+    fn a_number_becomes_a_word() {
+        assert!(Problem::from(Errno::NOENT).to_string().starts_with("notFound: "));
     }
 
     #[test]

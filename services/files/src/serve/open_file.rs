@@ -1,25 +1,24 @@
 //! An open regular file, shared by all who read, write and stream it.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::Link;
-use super::order::{Changing, Looking, Order};
-use crate::content::{self, Piece};
-use crate::held::Held;
 use crate::metadata::Metadata;
+use crate::order::{Changing, Looking, Order};
+use crate::patience::{Patience, Stuck, patiently};
 use crate::problem::Problem;
+use crate::tree::{self, Piece};
 
 /// The open file. It is closed when the last who uses it has gone.
-#[derive(Clone, Debug)]
-pub(crate) struct OpenFile {
-    held: Arc<Held>,
+#[derive(Debug)]
+pub(crate) struct OpenFile<F> {
+    file: Arc<F>,
     order: Order,
 }
 
-impl OpenFile {
-    pub(crate) fn new(held: Held) -> OpenFile {
-        OpenFile { held: Arc::new(held), order: Order::default() }
+impl<F: tree::File> OpenFile<F> {
+    pub(crate) fn new(file: F) -> OpenFile<F> {
+        OpenFile { file: Arc::new(file), order: Order::default() }
     }
 
     /// Waits for the turn of a call that looks.
@@ -32,18 +31,20 @@ impl OpenFile {
         self.order.change().await
     }
 
-    /// What the system says about it.
+    /// What the tree says about it.
     pub(crate) async fn metadata(&self, link: &Link, turn: Looking) -> Result<Metadata, Problem> {
-        let metadata = |file: BorrowedFd<'_>| Ok(Metadata::of(&rustix::fs::fstat(file)?));
-        if self.held.is_local() { metadata(self.held.as_fd()) } else { self.work(link, turn, metadata).await }
+        match self.file.metadata(Patience::Memory) {
+            Err(Stuck::WouldWait) => self.work(link, turn, |file| patiently(file.metadata(Patience::Disk))).await,
+            result => patiently(result),
+        }
     }
 
     /// Bytes in it now; nothing where only a disk thread may ask.
     pub(crate) fn size(&self) -> Result<Option<u64>, Problem> {
-        self.held.is_local().then(|| content::size(self.held.as_fd())).transpose()
+        self.file.size_at_once()
     }
 
-    /// Reads until the buffer, which is as long as [`content::ahead`] says, is full or the file ends, and says how much that is.
+    /// Reads until the buffer, which is as long as [`tree::ahead`] says, is full or the file ends, and says how much that is.
     pub(crate) async fn read_into(
         &self,
         link: &Link,
@@ -51,13 +52,13 @@ impl OpenFile {
         offset: u64,
         buffer: &mut [u8],
     ) -> Result<usize, Problem> {
-        if let Some(bytes) = content::read_in_memory(self.held.as_fd(), offset, buffer) {
+        if let Some(bytes) = self.file.read_at_once(offset, buffer) {
             return Ok(bytes);
         }
         let length = buffer.len();
-        let reading = move |file: BorrowedFd<'_>| {
+        let reading = move |file: &F| {
             let mut bytes = vec![0; length];
-            let read = content::read(file, offset, &mut bytes)?;
+            let read = file.read(offset, &mut bytes)?;
             bytes.truncate(read);
             Ok(bytes)
         };
@@ -68,7 +69,7 @@ impl OpenFile {
 
     /// Reads on a disk thread, at most `limit` bytes.
     pub(crate) async fn piece(&self, link: &Link, turn: Looking, offset: u64, limit: usize) -> Result<Piece, Problem> {
-        self.work(link, turn, move |file| content::piece(file, offset, limit)).await
+        self.work(link, turn, move |file| file.piece(offset, limit)).await
     }
 
     /// Does work that may wait, on a disk thread, in its turn.
@@ -76,13 +77,19 @@ impl OpenFile {
     where
         O: Send + 'static,
         T: Send + 'static,
-        W: FnOnce(BorrowedFd<'_>) -> Result<T, Problem> + Send + 'static,
+        W: FnOnce(&F) -> Result<T, Problem> + Send + 'static,
     {
-        let held = self.held.clone();
+        let file = self.file.clone();
         let working = move || {
             let _turn = turn;
-            work(held.as_fd())
+            work(&file)
         };
-        link.disk.run(working).await
+        link.disk().run(working).await
+    }
+}
+
+impl<F> Clone for OpenFile<F> {
+    fn clone(&self) -> OpenFile<F> {
+        OpenFile { file: self.file.clone(), order: self.order.clone() }
     }
 }

@@ -10,8 +10,8 @@ use tokio::sync::Mutex;
 use super::Link;
 use super::file::within_limit;
 use super::open_file::OpenFile;
-use crate::content;
 use crate::problem::{Problem, Word};
+use crate::tree;
 
 /// Where a stream's bytes go.
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +23,9 @@ pub(crate) enum At {
 }
 
 /// A stream into a file.
-pub(crate) struct Sink {
-    file: OpenFile,
-    link: Rc<Link>,
+pub(crate) struct Sink<F> {
+    file: OpenFile<F>,
+    link: Link,
     at: At,
     /// Held by one call at a time, first come, first served.
     progress: Mutex<Progress>,
@@ -45,8 +45,8 @@ impl Progress {
     }
 }
 
-impl Sink {
-    pub(crate) fn new(file: OpenFile, link: Rc<Link>, at: At) -> Sink {
+impl<F: tree::File> Sink<F> {
+    pub(crate) fn new(file: OpenFile<F>, link: Link, at: At) -> Sink<F> {
         Sink { file, link, at, progress: Mutex::default() }
     }
 
@@ -55,16 +55,16 @@ impl Sink {
         let length = bytes.len() as u64;
         let at = self.at;
         let turn = self.file.change().await;
-        let writing = move |file: std::os::fd::BorrowedFd<'_>| match at {
-            At::Offset(start) => content::write(file, start.saturating_add(taken_bytes), &bytes),
-            At::End => content::append(file, &bytes).map(drop),
+        let writing = move |file: &F| match at {
+            At::Offset(start) => file.write(start.saturating_add(taken_bytes), &bytes),
+            At::End => file.append(&bytes).map(drop),
         };
         self.file.work(&self.link, turn, writing).await?;
         Ok(length)
     }
 }
 
-impl Server for Sink {
+impl<F: tree::File> Server for Sink<F> {
     async fn write(self: Rc<Self>, params: byte_stream::WriteParams) -> Result<(), Error> {
         let mut progress = self.progress.lock().await;
         progress.unbroken()?;

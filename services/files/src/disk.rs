@@ -2,7 +2,7 @@
 //!
 //! One thread serves every link of this process. A read that waits some milliseconds for a disk there would stop all
 //! others; an fsync may take seconds; and a file system that another process or machine serves may never answer. So only what is
-//! certain to be in memory is served at once (RESOLVE_CACHED and RWF_NOWAIT on file systems that are [`crate::local`]), and all
+//! certain to be in memory is served at once ([`Patience::Memory`](crate::patience::Patience)), and all
 //! else goes to a bounded number of threads, of which one grant can have only a part: opening, looking at, and closing too.
 
 use std::sync::Arc;

@@ -10,20 +10,20 @@ use vat::Rights;
 use super::Link;
 use super::open_file::OpenFile;
 use super::sink::{At, Sink};
-use crate::content;
 use crate::limits::{STREAM_CHUNK_BYTES, TRANSFER_LIMIT_BYTES};
 use crate::problem::{Problem, Word};
 use crate::rights::{Act, need};
+use crate::tree::{self, ahead};
 
 /// A reference to an open file, with rights of its own.
-pub(crate) struct File {
-    file: OpenFile,
+pub(crate) struct File<F> {
+    file: OpenFile<F>,
     rights: Rights,
-    link: Rc<Link>,
+    link: Link,
 }
 
-impl File {
-    pub(crate) fn new(file: OpenFile, rights: Rights, link: Rc<Link>) -> File {
+impl<F: tree::File> File<F> {
+    pub(crate) fn new(file: OpenFile<F>, rights: Rights, link: Link) -> File<F> {
         File { file, rights, link }
     }
 
@@ -32,7 +32,7 @@ impl File {
         let turn = self.file.look().await;
         let mut request = sink.write_request();
         let sent = if let Some(size) = self.file.size()? {
-            let ahead = content::ahead(size, offset, limit);
+            let ahead = ahead(size, offset, limit);
             let buffer = request.get().init_bytes(fits_a_message(ahead));
             let read = self.file.read_into(&self.link, turn, offset, buffer).await?;
             if read < ahead {
@@ -55,7 +55,7 @@ impl File {
     }
 }
 
-impl Server for File {
+impl<F: tree::File> Server for File<F> {
     async fn stat(self: Rc<Self>, _: file::StatParams, mut results: file::StatResults) -> Result<(), Error> {
         need(self.rights, Act::Read)?;
         let turn = self.file.look().await;
@@ -75,7 +75,7 @@ impl Server for File {
             results.set_end(piece.end);
             return Ok(());
         };
-        let ahead = content::ahead(size, offset, length);
+        let ahead = ahead(size, offset, length);
         let buffer = results.reborrow().init_bytes(fits_a_message(ahead));
         let read = self.file.read_into(&self.link, turn, offset, buffer).await?;
         if read < ahead {
@@ -92,14 +92,14 @@ impl Server for File {
         let params = params.get()?;
         let (offset, bytes) = (params.get_offset(), within_limit(params.get_bytes()?)?);
         let turn = self.file.change().await;
-        Ok(self.file.work(&self.link, turn, move |file| content::write(file, offset, &bytes)).await?)
+        Ok(self.file.work(&self.link, turn, move |file| file.write(offset, &bytes)).await?)
     }
 
     async fn append(self: Rc<Self>, params: file::AppendParams, mut results: file::AppendResults) -> Result<(), Error> {
         need(self.rights, Act::Append)?;
         let bytes = within_limit(params.get()?.get_bytes()?)?;
         let turn = self.file.change().await;
-        let offset = self.file.work(&self.link, turn, move |file| content::append(file, &bytes)).await?;
+        let offset = self.file.work(&self.link, turn, move |file| file.append(&bytes)).await?;
         results.get().set_offset(offset);
         Ok(())
     }
@@ -108,12 +108,12 @@ impl Server for File {
         need(self.rights, Act::Write)?;
         let size = params.get()?.get_size();
         let turn = self.file.change().await;
-        Ok(self.file.work(&self.link, turn, move |file| content::truncate(file, size)).await?)
+        Ok(self.file.work(&self.link, turn, move |file| file.truncate(size)).await?)
     }
 
     async fn sync(self: Rc<Self>, _: file::SyncParams, _: file::SyncResults) -> Result<(), Error> {
         let turn = self.file.change().await;
-        Ok(self.file.work(&self.link, turn, |file| Ok(rustix::fs::fsync(file)?)).await?)
+        Ok(self.file.work(&self.link, turn, tree::File::sync).await?)
     }
 
     async fn read_to(
@@ -146,13 +146,16 @@ impl Server for File {
         need(self.rights, Act::Append)?;
         let at = if self.rights.write { At::Offset(params.get()?.get_offset()) } else { At::End };
         let sink = Sink::new(self.file.clone(), self.link.clone(), at);
-        results.get().set_sink(self.link.exports.export(sink));
+        results.get().set_sink(self.link.exports().export(sink));
         Ok(())
     }
 }
 
 /// The bytes of a call, which its contract bounds, to be taken along to another thread.
-pub(crate) fn within_limit(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
+///
+/// # Errors
+/// There are more than [`TRANSFER_LIMIT_BYTES`].
+pub fn within_limit(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
     if bytes.len() > TRANSFER_LIMIT_BYTES {
         let text = format!("a call takes at most {TRANSFER_LIMIT_BYTES} bytes");
         return Err(Problem::new(Word::TooLarge, text));

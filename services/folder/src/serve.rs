@@ -1,40 +1,24 @@
-//! The objects of `filesystem.capnp` and `stream.capnp`, as they are served on one link.
-
-mod directory;
-mod file;
-mod open_file;
-mod order;
-mod sink;
+//! The folder as the tree that is served on each link.
 
 use std::os::fd::BorrowedFd;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use capnp::capability::{Client, FromClientHook};
 use capnp::traits::HasTypeId;
+use files::problem::{Problem, Word};
+use files::serve::{Directory, Shares};
 use schema::filesystem_capnp;
 use vat::{Badge, Exports};
 
-use crate::disk::{Disk, DiskOfLink};
-use crate::open_count::{OpenInProcess, OpenOfGrant};
+use crate::limits::OPEN_PART;
 use crate::place::Place;
-use crate::problem::{Problem, Word};
 use crate::resolve;
-use directory::Directory;
 
 /// The one folder that this process serves, on any number of links.
 #[derive(Clone, Debug)]
 pub struct Folder {
     top: Arc<Place>,
-    disk: Disk,
-    open: OpenInProcess,
-}
-
-/// What every object of one link needs.
-pub(crate) struct Link {
-    exports: Exports,
-    disk: DiskOfLink,
-    open: OpenOfGrant,
+    shares: Shares,
 }
 
 impl Folder {
@@ -45,13 +29,13 @@ impl Folder {
         // Whoever opened it may have done so with O_PATH: what is listed here is opened here.
         let readable = resolve::reopen_directory(directory)?;
         let top = Arc::new(Place::top(readable)?);
-        Ok(Folder { top, disk: Disk::new(), open: OpenInProcess::new(descriptor_limit) })
+        Ok(Folder { top, shares: Shares::new(descriptor_limit / OPEN_PART) })
     }
 
     /// How many files and directories are open below it now.
     #[must_use]
     pub fn open_now(&self) -> usize {
-        self.open.now()
+        self.shares.open_now()
     }
 
     /// The root object of a link: the folder, with the rights of the link's badge.
@@ -59,10 +43,7 @@ impl Folder {
         if badge.interface != filesystem_capnp::directory::Client::TYPE_ID {
             return Err(Problem::new(Word::NotFound, "this service has one object: its folder, as a Directory"));
         }
-        let disk = self.disk.link(badge.grant, exports.work());
-        let link = Rc::new(Link { exports: exports.clone(), disk, open: self.open.grant(badge.grant) });
-        let root = Directory::new(self.top.clone(), badge.rights.complete(), link);
-        let root: filesystem_capnp::directory::Client = exports.export(root);
-        Ok(Client::new(root.into_client_hook()))
+        let root = Directory::new(self.top.clone(), badge.rights, self.shares.link(badge, exports));
+        Ok(Client::new(root.export().into_client_hook()))
     }
 }

@@ -1,12 +1,13 @@
-//! How many descriptors are held open, by this process and by each grant, and the bounds on both.
+//! How many files and directories are held open, by this process and by each grant, and the bounds on both.
 //!
-//! Every reference to a file or a directory is a descriptor: only that way does it stay the same file when names
-//! change. So an app that drops nothing would use up the descriptors of all.
+//! Every reference to a file or a directory takes something of which the process has a bounded number or amount, such as a
+//! descriptor: only that way does it stay the same file when names change. So an app that drops nothing would use up what
+//! there is for all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::limits::{OPEN_PART, OPEN_PER_GRANT};
+use crate::limits::OPEN_PER_GRANT;
 use crate::per_grant::PerGrant;
 use crate::problem::{Problem, Word};
 
@@ -19,14 +20,10 @@ pub struct OpenInProcess {
 }
 
 impl OpenInProcess {
-    /// For a process that may have so many descriptors (the soft limit of RLIMIT_NOFILE).
+    /// For a process that can hold so many open; one at least.
     #[must_use]
-    pub fn new(descriptor_limit: usize) -> OpenInProcess {
-        OpenInProcess {
-            count: Arc::default(),
-            limit: (descriptor_limit / OPEN_PART).max(1),
-            grants: PerGrant::default(),
-        }
+    pub fn new(limit: usize) -> OpenInProcess {
+        OpenInProcess { count: Arc::default(), limit: limit.max(1), grants: PerGrant::default() }
     }
 
     /// The count of a grant, within this one.
@@ -53,7 +50,7 @@ pub struct OpenOfGrant {
 }
 
 impl OpenOfGrant {
-    /// Room for one descriptor; given back when the slot is dropped.
+    /// Room for one file or directory; given back when the slot is dropped.
     pub fn take(&self) -> Result<OpenSlot, Problem> {
         let of_grant = Counted::take(&self.count, self.limit).ok_or_else(|| {
             let limit = self.limit;
@@ -67,7 +64,7 @@ impl OpenOfGrant {
     }
 }
 
-/// Room for one descriptor.
+/// Room for one open file or directory.
 #[derive(Debug)]
 pub struct OpenSlot {
     _of_grant: Counted,
@@ -98,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_grant_has_its_share_and_no_more() {
-        let process = OpenInProcess::new(OPEN_PART * 9);
+        let process = OpenInProcess::new(9);
         let (greedy, other) = (process.grant(1), process.grant(2));
         let mut held: Vec<OpenSlot> = (0..3).map(|_| greedy.take().expect("within its share")).collect();
         assert_eq!(greedy.take().expect_err("over its share").word(), Word::Overloaded);
@@ -113,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_process_is_bounded_whoever_asks() {
-        let process = OpenInProcess::new(OPEN_PART * 4);
+        let process = OpenInProcess::new(4);
         let grants: Vec<OpenOfGrant> = (0..3).map(|grant| process.grant(grant)).collect();
         let held: Vec<OpenSlot> = (0..4).map(|turn| grants[turn % 3].take().expect("room")).collect();
         assert!(grants[1].take().expect_err("full").to_string().contains("all who use this folder"));
@@ -122,6 +119,6 @@ mod tests {
 
     #[test]
     fn a_tiny_limit_still_serves_something() {
-        OpenInProcess::new(1).grant(1).take().expect("one at least");
+        OpenInProcess::new(0).grant(1).take().expect("one at least");
     }
 }
