@@ -71,6 +71,10 @@ pub enum ErrorKind {
     Special,
     /// Reading or writing failed.
     Io,
+    /// What is stored was changed or lost; nothing of it is given.
+    Damaged,
+    /// The keys of what is stored are locked: a person unlocks them.
+    Locked,
     /// The other side has too much to do: try again later.
     Overloaded,
     /// The other side does not know this method.
@@ -200,6 +204,8 @@ impl ErrorKind {
             ErrorKind::TooLarge => "too large",
             ErrorKind::Special => "not a regular file or directory",
             ErrorKind::Io => "reading or writing failed",
+            ErrorKind::Damaged => "what is stored is damaged",
+            ErrorKind::Locked => "the keys are locked",
             ErrorKind::Overloaded => "the other side has too much to do",
             ErrorKind::Unimplemented => "the other side does not know this method",
             ErrorKind::Failed => "failed",
@@ -210,7 +216,7 @@ impl ErrorKind {
 impl From<Word> for ErrorKind {
     fn from(word: Word) -> ErrorKind {
         match word {
-            Word::NotFound => ErrorKind::NotFound,
+            Word::NotFound | Word::Unknown => ErrorKind::NotFound,
             Word::Exists => ErrorKind::Exists,
             Word::NotDirectory => ErrorKind::NotDirectory,
             Word::IsDirectory => ErrorKind::IsDirectory,
@@ -220,10 +226,12 @@ impl From<Word> for ErrorKind {
             Word::ReadOnly => ErrorKind::ReadOnly,
             Word::AppendOnly => ErrorKind::AppendOnly,
             Word::NotPermitted => ErrorKind::NotPermitted,
-            Word::NoSpace => ErrorKind::NoSpace,
+            Word::NoSpace | Word::Quota => ErrorKind::NoSpace,
             Word::TooLarge => ErrorKind::TooLarge,
             Word::Special => ErrorKind::Special,
             Word::Io => ErrorKind::Io,
+            Word::Damaged => ErrorKind::Damaged,
+            Word::Locked => ErrorKind::Locked,
             Word::Overloaded => ErrorKind::Overloaded,
         }
     }

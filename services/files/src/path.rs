@@ -56,10 +56,15 @@ impl RelativePath {
         RelativePath::new(&bytes[..self.last_name_at.checked_sub(1)?]).ok()
     }
 
+    /// Its names, from the outermost on.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.text.as_bytes().split(|&byte| byte == b'/')
+    }
+
     /// How many names it has.
     #[must_use]
     pub fn levels(&self) -> usize {
-        self.text.as_bytes().split(|&byte| byte == b'/').count()
+        self.names().count()
     }
 
     /// The last name.
@@ -132,6 +137,7 @@ mod tests {
         assert_eq!((parent.whole(), parent.name()), (c"a/b", c"b"));
         let top = RelativePath::new(b"a").expect("a path");
         assert_eq!((top.name(), top.parent()), (c"a", None));
+        assert_eq!(path.names().collect::<Vec<_>>(), [b"a", b"b", b"c"]);
     }
 
     /// Every string of up to five bytes over the alphabet that matters: taken exactly where the rules say so.

@@ -12,6 +12,19 @@ pub enum Patience {
     Disk,
 }
 
+impl Patience {
+    /// Goes on only where it may wait, for a tree that has nothing in memory.
+    ///
+    /// # Errors
+    /// It would wait.
+    pub fn for_disk(self) -> Result<(), Stuck> {
+        match self {
+            Patience::Memory => Err(Stuck::WouldWait),
+            Patience::Disk => Ok(()),
+        }
+    }
+}
+
 /// Why there is no result.
 #[derive(Debug)]
 pub enum Stuck {
