@@ -27,4 +27,6 @@ mod per_grant;
 pub mod problem;
 pub mod rights;
 pub mod serve;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tree;
