@@ -1,0 +1,4 @@
+//! What the store promises.
+
+mod basic;
+mod keys;
