@@ -1,4 +1,5 @@
-//! The words with which exceptions of `filesystem.capnp` begin: one list for those who say them and those who read them.
+//! The words with which exceptions of `filesystem.capnp` and `storage.capnp` begin: one list for those who say them and
+//! those who read them.
 
 /// What a caller can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +32,21 @@ pub enum Word {
     Special,
     /// Everything else that the file system reports.
     Io,
+    /// What is stored was changed or lost; nothing of it is served.
+    Damaged,
+    /// The keys of what is stored are locked, or whoever has them is not there.
+    Locked,
+    /// The quota of the grant does not allow it.
+    Quota,
+    /// There is no such snapshot.
+    Unknown,
     /// Too much is open. Not one of the schema's words: it is reported as an exception of kind overloaded.
     Overloaded,
 }
 
 impl Word {
     /// Every word as it is written.
-    pub const ALL: [(Word, &'static str); 15] = [
+    pub const ALL: [(Word, &'static str); 19] = [
         (Word::NotFound, "notFound"),
         (Word::Exists, "exists"),
         (Word::NotDirectory, "notDirectory"),
@@ -52,6 +61,10 @@ impl Word {
         (Word::TooLarge, "tooLarge"),
         (Word::Special, "special"),
         (Word::Io, "io"),
+        (Word::Damaged, "damaged"),
+        (Word::Locked, "locked"),
+        (Word::Quota, "quota"),
+        (Word::Unknown, "unknown"),
         (Word::Overloaded, "overloaded"),
     ];
 
@@ -75,7 +88,7 @@ mod tests {
 
     #[test]
     fn every_word_is_read_as_it_is_written_and_stands_in_the_schema() {
-        let contract = include_str!("../filesystem.capnp");
+        let contract = concat!(include_str!("../filesystem.capnp"), include_str!("../storage.capnp"));
         for (word, text) in Word::ALL {
             assert_eq!(word.text(), text);
             assert_eq!(Word::from_text(text), Some(word));

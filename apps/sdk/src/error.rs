@@ -95,14 +95,6 @@ const GATE_WORDS: [(&str, ErrorKind); 4] = [
     ("revoked", ErrorKind::Revoked),
 ];
 
-/// The words that only what the store serves says: see `storage.capnp`.
-const STORE_WORDS: [(&str, ErrorKind); 4] = [
-    ("damaged", ErrorKind::Damaged),
-    ("locked", ErrorKind::Locked),
-    ("quota", ErrorKind::Quota),
-    ("unknown", ErrorKind::UnknownSnapshot),
-];
-
 /// What the engine puts before the text of the other side's exceptions.
 const REMOTE_PREFIX: &str = "remote exception: ";
 
@@ -176,8 +168,7 @@ impl Error {
 
     fn from_text(text: &str, subject: &str) -> Error {
         let known = text.split_once(':').and_then(|(word, rest)| {
-            let mut special = GATE_WORDS.iter().chain(&STORE_WORDS);
-            let special = special.find(|(known, _)| *known == word).map(|(_, kind)| *kind);
+            let special = GATE_WORDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
             let kind = special.or_else(|| Word::from_text(word).map(ErrorKind::from))?;
             Some((kind, rest.trim_start()))
         });
@@ -245,6 +236,10 @@ impl From<Word> for ErrorKind {
             Word::TooLarge => ErrorKind::TooLarge,
             Word::Special => ErrorKind::Special,
             Word::Io => ErrorKind::Io,
+            Word::Damaged => ErrorKind::Damaged,
+            Word::Locked => ErrorKind::Locked,
+            Word::Quota => ErrorKind::Quota,
+            Word::Unknown => ErrorKind::UnknownSnapshot,
             Word::Overloaded => ErrorKind::Overloaded,
         }
     }
@@ -279,7 +274,7 @@ mod tests {
         assert_eq!(exception("notFound: no such file").kind(), ErrorKind::NotFound);
         assert_eq!(exception("notFound: no such file").to_string(), "a.txt: not found (no such file)");
         assert_eq!(exception("denied: grant 3 does not allow Directory.remove").kind(), ErrorKind::NotAllowed);
-        for (word, kind) in GATE_WORDS.into_iter().chain(STORE_WORDS) {
+        for (word, kind) in GATE_WORDS {
             assert_eq!(exception(&format!("{word}: why")).kind(), kind);
         }
         for (word, text) in Word::ALL {

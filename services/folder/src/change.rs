@@ -2,14 +2,15 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use files::path::RelativePath;
+use files::patience::{Patience, patiently};
+use files::problem::{Problem, Word};
 use rustix::fs::{AtFlags, Mode, RenameFlags};
 use rustix::io::Errno;
 use vat::words::Rights;
 
-use crate::path::RelativePath;
 use crate::place::Place;
-use crate::problem::{Problem, Word};
-use crate::resolve::{self, Patience, patiently};
+use crate::resolve;
 
 /// A new file, or where not exclusive the one that is there, and whether it was made.
 pub fn create_file(

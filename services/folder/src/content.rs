@@ -3,11 +3,12 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::BorrowedFd;
 
+use files::problem::{Problem, Word};
+use files::tree::{Piece, ahead};
 use rustix::fs::SeekFrom;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::limits::UNSIZED_READ_BYTES;
-use crate::problem::{Problem, Word};
 
 /// The last byte that a file may have: offsets are signed on Linux.
 const OFFSET_LIMIT: u64 = i64::MAX as u64;
@@ -50,15 +51,6 @@ pub fn read(file: BorrowedFd<'_>, offset: u64, buffer: &mut [u8]) -> Result<usiz
     Ok(done)
 }
 
-/// Part of a file.
-#[derive(Debug)]
-pub struct Piece {
-    /// As many as were asked for and are there; fewer of a file whose size the system does not know beforehand.
-    pub bytes: Vec<u8>,
-    /// Whether the file ends with them.
-    pub end: bool,
-}
-
 /// At most `limit` bytes from `offset` on, and none only where the file ends (or none are asked for).
 pub fn piece(file: BorrowedFd<'_>, offset: u64, limit: usize) -> Result<Piece, Problem> {
     let ahead = ahead(size(file)?, offset, limit);
@@ -68,12 +60,6 @@ pub fn piece(file: BorrowedFd<'_>, offset: u64, limit: usize) -> Result<Piece, P
     // A file without a size ends where reading finds nothing.
     let end = size(file)? <= offset.saturating_add(read as u64) && (read == 0 || ahead > 0);
     Ok(Piece { bytes, end })
-}
-
-/// How many bytes a file of that size has from `offset` on, `limit` at most.
-#[must_use]
-pub fn ahead(size: u64, offset: u64, limit: usize) -> usize {
-    usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(limit)
 }
 
 /// All bytes at `offset`. After an error some of them may be there.

@@ -5,29 +5,28 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use files::keeping::Keeping;
+use files::patience::Patience;
 use rustix::fs::OFlags;
 
-use crate::disk::DiskOfLink;
 use crate::local::is_local;
-use crate::open_count::OpenSlot;
-use crate::resolve::Patience;
 
-/// An open file or directory. Its slot is free again when it is closed, not when it is dropped.
+/// An open file or directory. It counts as open until it is closed, not until it is dropped.
 #[derive(Debug)]
 pub struct Held {
     /// There until it is dropped.
     descriptor: Option<OwnedFd>,
     local: bool,
     read_only: bool,
-    /// Who closes it, where that may take a while, and the slot.
-    closing: Option<(DiskOfLink, OpenSlot)>,
+    /// Who closes it, where that may take a while.
+    keeping: Option<Keeping>,
 }
 
 impl Held {
     /// What was just opened with that patience, on a disk thread unless it was none.
     #[must_use]
-    pub fn new(descriptor: OwnedFd, patience: Patience, disk: DiskOfLink, slot: OpenSlot) -> Held {
-        Held::with(descriptor, patience, Some((disk, slot)))
+    pub fn new(descriptor: OwnedFd, patience: Patience, keeping: &Keeping) -> Held {
+        Held::with(descriptor, patience, Some(keeping.clone()))
     }
 
     /// What belongs to no link, and is closed where it is dropped. It may wait.
@@ -36,11 +35,11 @@ impl Held {
         Held::with(descriptor, Patience::Disk, None)
     }
 
-    fn with(descriptor: OwnedFd, patience: Patience, closing: Option<(DiskOfLink, OpenSlot)>) -> Held {
+    fn with(descriptor: OwnedFd, patience: Patience, keeping: Option<Keeping>) -> Held {
         let local = patience == Patience::Memory || is_local(&descriptor);
         let written = OFlags::WRONLY | OFlags::RDWR;
         let read_only = rustix::fs::fcntl_getfl(&descriptor).is_ok_and(|flags| !flags.intersects(written));
-        Held { descriptor: Some(descriptor), local, read_only, closing }
+        Held { descriptor: Some(descriptor), local, read_only, keeping }
     }
 
     /// Whether its file system answers from memory what it is asked about this descriptor.
@@ -64,13 +63,9 @@ impl AsFd for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let (Some(descriptor), Some((disk, slot))) = (self.descriptor.take(), self.closing.take()) else { return };
-        if self.closes_at_once(&descriptor) {
-            return;
+        let (Some(descriptor), Some(keeping)) = (self.descriptor.take(), self.keeping.take()) else { return };
+        if !self.closes_at_once(&descriptor) {
+            keeping.close_later(descriptor);
         }
-        disk.later(move || {
-            drop(descriptor);
-            drop(slot);
-        });
     }
 }

@@ -1,8 +1,9 @@
 //! The folder service: one host folder as `Directory` and `File` of `filesystem.capnp`, to any number of links. One
-//! process serves one folder; it is given that folder as a descriptor and reaches nothing else.
+//! process serves one folder; it is given that folder as a descriptor and reaches nothing else. What is the same for every
+//! tree of files is in the crate `files`; here is what a host folder is as such a tree ([`tree`]).
 //!
 //! # What is guaranteed
-//! - **Never outside.** Every path is checked as bytes ([`path`]) and resolved by the kernel beneath the directory that
+//! - **Never outside.** Every path is checked as bytes ([`files::path`]) and resolved by the kernel beneath the directory that
 //!   it is given to ([`resolve`]): no `..`, no absolute path, no symbolic link, no link of /proc leads out, however
 //!   fast names are swapped meanwhile. A directory that somebody moves out of the folder while it is open serves
 //!   nothing from then on, and serves again when it is back ([`place`]). A *file* that was open stays the file that
@@ -12,16 +13,16 @@
 //! - **Devices, FIFOs and sockets are never opened**: they are listed and can be removed. A name that is swapped for
 //!   one between the look and the opening is opened without waiting, recognised and closed unused; it takes somebody
 //!   outside, who can make such a file in the folder, for that.
-//! - **Rights hold for all that is derived** ([`rights`]): read-only and append-only references give nothing but such.
+//! - **Rights hold for all that is derived** ([`files::rights`]): read-only and append-only references give nothing but such.
 //!   An append-only file is open with O_APPEND, so that the kernel holds it too. `sync` needs no right.
 //! - **Calls on one object take effect in their order**: a caller may send many without waiting. Calls on different
 //!   objects have no order.
 //! - **`sync` means on disk** (fsync); anything else is with the operating system when it returns.
 //! - **What is made is as visible as its directory**: to group and others it may be readable as far as the directory
 //!   around it is, and never writable.
-//! - **No caller holds up another** ([`disk`]): whatever may wait for a file system leaves the RPC thread, within bounds for
+//! - **No caller holds up another** ([`files::disk`]): whatever may wait for a file system leaves the RPC thread, within bounds for
 //!   each grant. So a mount inside the folder that does not answer ([`local`]) holds up nobody but those who use it. What one
-//!   grant can hold open is bounded ([`open_count`]); beyond that a call fails as overloaded.
+//!   grant can hold open is bounded ([`files::open_count`]); beyond that a call fails as overloaded.
 //! - **After a cut** no work begins any more. A single read or write that was with the operating system at that moment
 //!   ends there, and the end of the link is confirmed after it.
 //! - **Streams** hold a bounded number of bytes (the engine's window and one chunk) for a reader that is slow.
@@ -36,17 +37,12 @@
 
 pub mod change;
 pub mod content;
-pub mod disk;
 pub mod held;
 pub mod limits;
 pub mod list;
 pub mod local;
 pub mod metadata;
-pub mod open_count;
-pub mod path;
-mod per_grant;
 pub mod place;
-pub mod problem;
 pub mod resolve;
-pub mod rights;
 pub mod serve;
+pub mod tree;

@@ -5,42 +5,22 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use files::page::{self, Entry, Page};
+use files::patience::{Patience, patiently};
+use files::problem::{Problem, Word};
 use rustix::fs::{AtFlags, RawDir, RawDirEntry, SeekFrom, StatxFlags};
 use rustix::io::Errno;
 
-use crate::limits::{ENTRY_OVERHEAD_BYTES, PAGE_LIMIT_BYTES, PAGE_LIMIT_ENTRIES};
-use crate::metadata::Metadata;
+use crate::metadata;
 use crate::place::Place;
-use crate::problem::{Problem, Word};
-use crate::resolve::{Patience, patiently, reopen_directory};
+use crate::resolve::reopen_directory;
 
 /// What the system writes entries into; as much as the C library takes.
 const BUFFER_BYTES: usize = 32 << 10;
 
-/// Part of a directory.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// In the file system's order.
-    pub entries: Vec<Entry>,
-    /// Where the next page begins.
-    pub cursor: u64,
-    /// Whether there is nothing after this page.
-    pub end: bool,
-}
-
-/// A name in a directory, and what has it.
-#[derive(Debug)]
-pub struct Entry {
-    /// Without NUL and '/'; any other bytes.
-    pub name: Vec<u8>,
-    /// Of the entry itself: links are not followed.
-    pub metadata: Metadata,
-}
-
 /// The page at the cursor: at most `limit` entries (0: as many as a page may have), at least one unless it is the last.
 pub fn page(place: &Place, cursor: u64, limit: usize) -> Result<Page, Problem> {
-    let limit = if limit == 0 { PAGE_LIMIT_ENTRIES } else { limit.min(PAGE_LIMIT_ENTRIES) };
-    let page = at_cursor(place, cursor, limit);
+    let page = at_cursor(place, cursor, page::limit(limit));
     // Why a directory cannot be read that was moved out does not matter.
     patiently(place.still_inside(Patience::Disk))?;
     page
@@ -56,11 +36,10 @@ fn at_cursor(place: &Place, cursor: u64, limit: usize) -> Result<Page, Problem> 
 }
 
 fn read(from: &OwnedFd, looked_at: AtFlags, cursor: u64, limit: usize) -> Result<Page, Problem> {
-    let mut page = Page { cursor, ..Page::default() };
-    let mut bytes = 0;
+    let mut page = Page::at(cursor);
     let mut buffer = vec![MaybeUninit::uninit(); BUFFER_BYTES];
     let mut directory = RawDir::new(from.as_fd(), &mut buffer);
-    while page.entries.len() < limit && bytes < PAGE_LIMIT_BYTES {
+    while !page.is_full(limit) {
         let Some(found) = directory.next() else {
             page.end = true;
             break;
@@ -68,8 +47,7 @@ fn read(from: &OwnedFd, looked_at: AtFlags, cursor: u64, limit: usize) -> Result
         let found = found.map_err(reading)?;
         page.cursor = found.next_entry_cookie();
         if let Some(entry) = entry(from.as_fd(), looked_at, &found)? {
-            bytes += entry.name.len() + ENTRY_OVERHEAD_BYTES;
-            page.entries.push(entry);
+            page.push(entry);
         }
     }
     Ok(page)
@@ -86,10 +64,10 @@ fn entry(from: BorrowedFd<'_>, looked_at: AtFlags, found: &RawDirEntry<'_>) -> R
     }
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | looked_at;
     let metadata = match rustix::fs::statx(from, name, flags, StatxFlags::BASIC_STATS) {
-        Ok(stat) => Metadata::of_entry(&stat),
+        Ok(stat) => metadata::of_entry(&stat),
         Err(Errno::NOENT) => return Ok(None),
         // A directory that may be listed and not passed, or a mount that its owner keeps to himself.
-        Err(Errno::ACCESS | Errno::PERM) => Metadata::of_unseen(found.file_type(), found.ino()),
+        Err(Errno::ACCESS | Errno::PERM) => metadata::of_unseen(found.file_type(), found.ino()),
         Err(errno) => return Err(errno.into()),
     };
     Ok(Some(Entry { name: name.to_bytes().to_vec(), metadata }))

@@ -1,7 +1,8 @@
-//! What is known about a file without reading it.
+//! What the system says about a file without reading it.
 
+use files::metadata::Metadata;
 use rustix::fs::{FileType, RawMode, Stat, Statx};
-use schema::filesystem_capnp::{Kind, metadata};
+use schema::filesystem_capnp::Kind;
 
 /// Which file it is, while it exists: the same for all of its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,64 +31,38 @@ impl Identity {
     }
 }
 
-/// The metadata of `filesystem.capnp` as a plain value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    /// What it is.
-    pub kind: Kind,
-    /// Of a regular file; 0 for all else.
-    pub size_bytes: u64,
-    /// Since 1970.
-    pub modified_ns: i64,
-    /// Whether anybody may execute this regular file.
-    pub executable: bool,
-    /// See [`Identity::number`].
-    pub identity: u64,
+/// From what the system says.
+#[must_use]
+pub fn of(stat: &Stat) -> Metadata {
+    let modified_ns = nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+    let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
+    new(stat.st_mode, size_bytes, modified_ns, Identity::of(stat))
 }
 
-impl Metadata {
-    /// From what the system says.
-    #[must_use]
-    pub fn of(stat: &Stat) -> Metadata {
-        let modified_ns = nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
-        let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
-        Metadata::new(stat.st_mode, size_bytes, modified_ns, Identity::of(stat))
-    }
+/// The same of an entry that was looked at where it is listed.
+#[must_use]
+pub fn of_entry(stat: &Statx) -> Metadata {
+    let modified_ns = nanoseconds(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into());
+    let device = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+    let identity = Identity { device, inode: stat.stx_ino };
+    new(stat.stx_mode.into(), stat.stx_size, modified_ns, identity)
+}
 
-    /// The same of an entry that was looked at where it is listed.
-    #[must_use]
-    pub fn of_entry(stat: &Statx) -> Metadata {
-        let modified_ns = nanoseconds(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into());
-        let device = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
-        let identity = Identity { device, inode: stat.stx_ino };
-        Metadata::new(stat.stx_mode.into(), stat.stx_size, modified_ns, identity)
-    }
+/// Of an entry that can be listed and not looked at (its directory lets nobody pass).
+#[must_use]
+pub fn of_unseen(file_type: FileType, inode: u64) -> Metadata {
+    Metadata { kind: kind(file_type), size_bytes: 0, modified_ns: 0, executable: false, identity: inode }
+}
 
-    fn new(mode: RawMode, size_bytes: u64, modified_ns: i64, identity: Identity) -> Metadata {
-        let kind = kind(FileType::from_raw_mode(mode));
-        let regular = kind == Kind::File;
-        Metadata {
-            kind,
-            size_bytes: if regular { size_bytes } else { 0 },
-            modified_ns,
-            executable: regular && mode & 0o111 != 0,
-            identity: identity.number(),
-        }
-    }
-
-    /// Of an entry that can be listed and not looked at (its directory lets nobody pass).
-    #[must_use]
-    pub fn of_unseen(file_type: FileType, inode: u64) -> Metadata {
-        Metadata { kind: kind(file_type), size_bytes: 0, modified_ns: 0, executable: false, identity: inode }
-    }
-
-    /// Into a message.
-    pub fn write_to(&self, mut builder: metadata::Builder<'_>) {
-        builder.set_kind(self.kind);
-        builder.set_size(self.size_bytes);
-        builder.set_modified_ns(self.modified_ns);
-        builder.set_executable(self.executable);
-        builder.set_identity(self.identity);
+fn new(mode: RawMode, size_bytes: u64, modified_ns: i64, identity: Identity) -> Metadata {
+    let kind = kind(FileType::from_raw_mode(mode));
+    let regular = kind == Kind::File;
+    Metadata {
+        kind,
+        size_bytes: if regular { size_bytes } else { 0 },
+        modified_ns,
+        executable: regular && mode & 0o111 != 0,
+        identity: identity.number(),
     }
 }
 

@@ -9,14 +9,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use files::patience::{Patience, Stuck};
+use files::problem::{Problem, Word};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::held::Held;
 use crate::limits::LEVELS_LIMIT;
 use crate::metadata::Identity;
-use crate::problem::{Problem, Word};
-use crate::resolve::{Patience, Stuck};
 
 /// An open directory that is the top of a grant, or below it.
 #[derive(Debug)]

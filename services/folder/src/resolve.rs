@@ -10,46 +10,15 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use files::path::RelativePath;
+use files::patience::{Patience, Stuck, patiently};
+use files::problem::{Problem, Word};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use vat::words::Rights;
 
 use crate::limits::RESOLVE_TRIES;
 use crate::metadata::Identity;
-use crate::path::RelativePath;
-use crate::problem::{Problem, Word};
-
-/// Whether a call may wait for the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// Only what the kernel has in memory, from a directory on a local file system ([`crate::local`]): for the RPC thread.
-    /// What would wait, or cross a mount point, gives [`Stuck::WouldWait`].
-    Memory,
-    /// As long as it takes: for a disk thread.
-    Disk,
-}
-
-/// Why there is no result.
-#[derive(Debug)]
-pub enum Stuck {
-    /// It would have to wait for the disk, or might have to, or names changed at this moment: ask again with
-    /// [`Patience::Disk`].
-    WouldWait,
-    /// It is refused, or failed.
-    Problem(Problem),
-}
-
-impl From<Problem> for Stuck {
-    fn from(problem: Problem) -> Stuck {
-        Stuck::Problem(problem)
-    }
-}
-
-impl From<Errno> for Stuck {
-    fn from(errno: Errno) -> Stuck {
-        Stuck::Problem(errno.into())
-    }
-}
 
 /// The path of the directory itself.
 const HERE: &CStr = c".";
@@ -180,14 +149,6 @@ fn regular(descriptor: &OwnedFd) -> Result<Identity, Problem> {
         FileType::Directory => Err(Errno::ISDIR.into()),
         _ => Err(Problem::new(Word::Special, "it is neither a regular file nor a directory")),
     }
-}
-
-/// What had all the time it needed has no reason to wait.
-pub fn patiently<T>(result: Result<T, Stuck>) -> Result<T, Problem> {
-    result.map_err(|stuck| match stuck {
-        Stuck::Problem(problem) => problem,
-        Stuck::WouldWait => Errno::AGAIN.into(),
-    })
 }
 
 fn open(

@@ -16,8 +16,8 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
 use common::Tree;
-use folder_service::limits::TRANSFER_LIMIT_BYTES;
-use folder_service::problem::Word;
+use files::limits::TRANSFER_LIMIT_BYTES;
+use files::problem::Word;
 use futures::StreamExt;
 use rpc::*;
 use rustix::fs::{Gid, Mode, OFlags, Uid};

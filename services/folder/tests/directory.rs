@@ -8,7 +8,7 @@ use common::Tree;
 
 use std::collections::BTreeSet;
 
-use folder_service::problem::Word;
+use files::problem::Word;
 use rpc::*;
 use schema::filesystem_capnp::{Kind, metadata};
 use vat::Rights;

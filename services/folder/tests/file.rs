@@ -8,7 +8,7 @@ use common::Tree;
 
 use std::os::fd::AsFd;
 
-use folder_service::problem::Word;
+use files::problem::Word;
 use rpc::*;
 use schema::filesystem_capnp::file;
 use vat::Rights;

@@ -8,9 +8,10 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use common::{EVERY_RIGHT, Tree, file_bytes, path, refusal};
-use folder_service::path::RelativePath;
-use folder_service::problem::Word;
-use folder_service::resolve::{self, Patience};
+use files::path::RelativePath;
+use files::patience::Patience;
+use files::problem::Word;
+use folder_service::resolve;
 use folder_service::{change, content, list};
 use rustix::fs::{CWD, FileType, Mode};
 use vat::words::Rights;

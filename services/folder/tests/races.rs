@@ -7,7 +7,8 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{EVERY_RIGHT, Tree, path};
-use folder_service::resolve::{self, Patience};
+use files::patience::Patience;
+use folder_service::resolve;
 use folder_service::{change, content};
 use rustix::fs::{CWD, FileType, Mode};
 use vat::words::Rights;

@@ -5,7 +5,7 @@ mod common;
 #[path = "common/rpc.rs"]
 mod rpc;
 
-use folder_service::problem::Word;
+use files::problem::Word;
 use rpc::*;
 use vat::Rights;
 

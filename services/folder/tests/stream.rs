@@ -10,8 +10,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use folder_service::limits::STREAM_CHUNK_BYTES;
-use folder_service::problem::Word;
+use files::limits::STREAM_CHUNK_BYTES;
+use files::problem::Word;
 use rpc::*;
 use schema::filesystem_capnp::file;
 use schema::stream_capnp::byte_stream;

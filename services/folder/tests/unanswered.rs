@@ -8,7 +8,7 @@ mod fuse;
 mod rpc;
 
 use common::Tree;
-use folder_service::limits::DISK_OPERATIONS_PER_GRANT;
+use files::limits::DISK_OPERATIONS_PER_GRANT;
 use folder_service::serve::Folder;
 use fuse::{CONTENT, Fuse};
 use futures::future::LocalBoxFuture;

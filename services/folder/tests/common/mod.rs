@@ -7,12 +7,13 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use files::path::RelativePath;
+use files::patience::{Patience, Stuck};
+use files::problem::{Problem, Word};
 use folder_service::content;
 use folder_service::held::Held;
-use folder_service::path::RelativePath;
 use folder_service::place::Place;
-use folder_service::problem::{Problem, Word};
-use folder_service::resolve::{self, Patience, Stuck};
+use folder_service::resolve;
 use rustix::fs::{Mode, OFlags};
 use vat::words::Rights;
 

@@ -1,0 +1,234 @@
+//! The store, as soon as it can be used: that takes its keys, which another process has and a person unlocks.
+//!
+//! The service starts without them. Whoever needs the store then has its root unlocked, so that it works once the keys are
+//! there, with nothing to restart.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use files::problem::{Problem, Word};
+
+use super::problem::problem;
+use super::trouble::Troubles;
+use crate::store::{Node, Opened, Store, StoreError};
+
+/// Opens the store. It may wait for the disk.
+pub type Opening = Box<dyn Fn() -> Result<(Store, Opened), StoreError> + Send + Sync>;
+
+/// The store of this process, or the way to it.
+#[derive(Clone)]
+pub struct Vault(Arc<Shared>);
+
+/// A store that can be used.
+#[derive(Clone)]
+pub struct Unlocked {
+    /// The store.
+    pub store: Store,
+    /// The directory that everything is in.
+    pub root: Node,
+}
+
+struct Shared {
+    opening: Opening,
+    troubles: Troubles,
+    state: Mutex<State>,
+    tried: Condvar,
+}
+
+struct State {
+    /// It is open, which takes no keys.
+    store: Option<Store>,
+    progress: Progress,
+}
+
+enum Progress {
+    /// Why it could not be used at the last try.
+    Failed(Problem),
+    /// One thread tries. All others that come wait for what it finds.
+    Trying,
+    /// With its root.
+    Usable(Node),
+}
+
+impl Vault {
+    /// Nothing is opened before it is needed.
+    #[must_use]
+    pub fn new(opening: Opening, troubles: Troubles) -> Vault {
+        let progress = Progress::Failed(Problem::new(Word::Locked, "nothing has needed the store yet"));
+        let state = Mutex::new(State { store: None, progress });
+        Vault(Arc::new(Shared { opening, troubles, state, tried: Condvar::new() }))
+    }
+
+    /// The store. Opens and unlocks it where that was not done; it blocks.
+    ///
+    /// # Errors
+    /// It cannot be used now: `locked` where that is for want of keys.
+    pub fn unlocked(&self) -> Result<Unlocked, Problem> {
+        let shared = &*self.0;
+        let mut state = shared.lock();
+        if matches!(state.progress, Progress::Trying) {
+            let waited = shared.tried.wait_while(state, |state| matches!(state.progress, Progress::Trying));
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+            // It was tried since this call came, so the answer is this call's too.
+            if let Progress::Failed(problem) = &state.progress {
+                return Err(problem.clone());
+            }
+        }
+        if let (Some(store), Progress::Usable(root)) = (&state.store, &state.progress) {
+            return Ok(Unlocked { store: store.clone(), root: root.clone() });
+        }
+        state.progress = Progress::Trying;
+        let open = state.store.clone();
+        drop(state);
+        let mut tried = Tried { shared, open, now: None };
+        let result = self.attempt(&mut tried.open);
+        tried.now = Some(match &result {
+            Ok(unlocked) => Progress::Usable(unlocked.root.clone()),
+            Err(error) => Progress::Failed(problem(error)),
+        });
+        drop(tried);
+        result.map_err(|error| self.failed(&error))
+    }
+
+    fn attempt(&self, open: &mut Option<Store>) -> Result<Unlocked, StoreError> {
+        let store = match open {
+            Some(store) => store.clone(),
+            None => {
+                let (store, opened) = (self.0.opening)()?;
+                self.tell_opened(&opened);
+                open.insert(store).clone()
+            }
+        };
+        let root = store.root()?;
+        Ok(Unlocked { store, root })
+    }
+
+    /// The store as far as it is open, which takes no keys.
+    #[must_use]
+    pub fn open(&self) -> Option<Store> {
+        self.0.lock().store.clone()
+    }
+
+    /// Lets go of the store, in order where nobody else uses it. It blocks, and the keys should still answer.
+    pub fn close(&self) {
+        let mut state = self.0.lock();
+        state.progress = Progress::Failed(Problem::new(Word::Io, "this service is stopping"));
+        let store = state.store.take();
+        drop(state);
+        drop(store);
+    }
+
+    /// What an error of the store is for callers. People are told of what is theirs to act on.
+    pub(super) fn failed(&self, error: &StoreError) -> Problem {
+        let problem = problem(error);
+        if matches!(problem.word(), Word::Damaged | Word::Io) {
+            self.tell(&problem.to_string());
+        }
+        problem
+    }
+
+    fn tell_opened(&self, opened: &Opened) {
+        if let Some(why) = &opened.rebuilt {
+            self.tell(&format!("its index was built anew: {why}"));
+        }
+        if let Some(what) = &opened.cut_off {
+            self.tell(&format!("what had not reached the disk when it stopped was cut off: {what}"));
+        }
+        for damage in &opened.damage {
+            self.tell(&format!("damaged: {damage}"));
+        }
+    }
+
+    fn tell(&self, text: &str) {
+        self.0.troubles.tell(&format!("the store: {text}"));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // It is whole whoever panicked.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says what came of a try, also where that was a panic.
+struct Tried<'a> {
+    shared: &'a Shared,
+    open: Option<Store>,
+    now: Option<Progress>,
+}
+
+impl Drop for Tried<'_> {
+    fn drop(&mut self) {
+        let fault =
+            || Progress::Failed(Problem::new(Word::Io, "the store could not be opened by a fault of this service"));
+        let mut state = self.shared.lock();
+        state.store = self.open.take();
+        state.progress = self.now.take().unwrap_or_else(fault);
+        self.shared.tried.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::serve::troubles;
+    use crate::store::KeysError;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A vault whose opening fails in that way, and how often it was tried.
+    fn vault(fail: fn() -> StoreError) -> (Vault, Arc<AtomicUsize>, tokio::sync::mpsc::Receiver<String>) {
+        let (troubles, told) = troubles();
+        let tries = Arc::<AtomicUsize>::default();
+        let counted = tries.clone();
+        let opening = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Err(fail())
+        };
+        (Vault::new(Box::new(opening), troubles), tries, told)
+    }
+
+    #[test]
+    fn each_call_tries_anew_and_people_hear_only_what_is_theirs_to_act_on() {
+        let (locked, tries, mut told) = vault(|| StoreError::Keys(KeysError::Locked));
+        for _ in 0..3 {
+            assert_eq!(locked.unlocked().err().map(|problem| problem.word()), Some(Word::Locked));
+        }
+        assert_eq!(tries.load(Ordering::Relaxed), 3);
+        assert!(told.try_recv().is_err());
+        let (damaged, _, mut told) = vault(|| StoreError::Damaged("segment 3 at 77".to_owned()));
+        for _ in 0..3 {
+            assert_eq!(damaged.unlocked().err().map(|problem| problem.word()), Some(Word::Damaged));
+        }
+        assert!(told.try_recv().is_ok_and(|text| text.contains("segment 3 at 77")));
+        assert!(told.try_recv().is_err(), "once is enough");
+    }
+
+    #[test]
+    fn a_fault_while_it_is_opened_fails_that_call_and_no_later_one() {
+        let (vault, tries, _told) = vault(|| panic!("a fault, on purpose"));
+        for turn in 1..3 {
+            let same = vault.clone();
+            assert!(std::thread::spawn(move || same.unlocked().map(drop)).join().is_err());
+            assert_eq!(tries.load(Ordering::Relaxed), turn);
+        }
+    }
+
+    #[test]
+    fn all_who_come_at_once_are_answered() {
+        let (vault, tries, _told) = vault(|| StoreError::Keys(KeysError::Locked));
+        let calls: Vec<_> = (0..32)
+            .map(|_| {
+                std::thread::spawn({
+                    let vault = vault.clone();
+                    move || vault.unlocked().err().map(|problem| problem.word())
+                })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(call.join().unwrap(), Some(Word::Locked));
+        }
+        assert!((1..=32).contains(&tries.load(Ordering::Relaxed)));
+    }
+}

@@ -1,0 +1,231 @@
+//! Commits: a signature over everything before, then the disk is made sure of. Who waits for one shares it with all
+//! others who wait.
+
+use std::sync::PoisonError;
+
+use ed25519_dalek::{Signature, VerifyingKey};
+
+use super::error::{Outcome, StoreError};
+use super::format::{Hash, Id, ItemHead, ItemKind, Take};
+use super::index::{Index, Sum};
+use super::keys::SIGNATURE_CONTEXT;
+use super::log::{Draft, Touched};
+use super::shared::{Committing, Shared};
+
+/// The file that says how far the disk was made sure of.
+pub(crate) const SYNCED: &str = "synced";
+/// After so many changes of nodes a commit is made by itself, so that the list of them stays below 4 MiB of the 12 MiB
+/// that a frame may have: 131,072 times 32 bytes.
+pub(crate) const TOUCHED_LIMIT: usize = 1 << 17;
+
+/// A segment, as a commit names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) number: u32,
+    pub(crate) first_sequence: u64,
+    /// The chain at its start.
+    pub(crate) start: Hash,
+    /// The chain at its end; zeros while it is written to.
+    pub(crate) end: Hash,
+}
+
+/// What a commit says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    /// The last frame that is signed.
+    pub(crate) sequence: u64,
+    /// The chain after it.
+    pub(crate) chain: Hash,
+    pub(crate) public_key: [u8; 32],
+    pub(crate) signature: [u8; 64],
+    /// The sum over all versions of nodes before the frame that this is in.
+    pub(crate) versions: Sum,
+    pub(crate) commits: u64,
+    pub(crate) touched: Vec<Touched>,
+    /// All segments, where they changed.
+    pub(crate) segments: Option<Vec<Listed>>,
+}
+
+impl Commit {
+    /// What is signed.
+    pub(crate) fn message(&self, store: &Id) -> Vec<u8> {
+        let mut message = b"latchkey store commit v1".to_vec();
+        message.extend_from_slice(store);
+        message.extend_from_slice(&self.sequence.to_le_bytes());
+        message.extend_from_slice(&self.chain);
+        message.extend_from_slice(blake3::hash(&self.lists()).as_bytes());
+        message
+    }
+
+    fn lists(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(16 + self.touched.len() * 32);
+        bytes.extend_from_slice(&self.commits.to_le_bytes());
+        bytes.extend_from_slice(&(self.touched.len() as u64).to_le_bytes());
+        for touched in &self.touched {
+            bytes.extend_from_slice(&touched.sequence.to_le_bytes());
+            bytes.extend_from_slice(&touched.node);
+            bytes.extend_from_slice(&touched.version.to_le_bytes());
+        }
+        // 0: as before; else one more than how many there are.
+        let count = self.segments.as_ref().map_or(0, |segments| segments.len() as u64 + 1);
+        bytes.extend_from_slice(&count.to_le_bytes());
+        for segment in self.segments.iter().flatten() {
+            bytes.extend_from_slice(&u64::from(segment.number).to_le_bytes());
+            bytes.extend_from_slice(&segment.first_sequence.to_le_bytes());
+            bytes.extend_from_slice(&segment.start);
+            bytes.extend_from_slice(&segment.end);
+        }
+        bytes
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&self.sequence.to_le_bytes());
+        bytes.extend_from_slice(&self.chain);
+        bytes.extend_from_slice(&self.public_key);
+        bytes.extend_from_slice(&self.signature);
+        bytes.extend_from_slice(&self.versions.to_bytes());
+        bytes.extend_from_slice(&self.lists());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut take = Take(bytes);
+        let (sequence, chain) = (take.u64()?, take.array()?);
+        let (public_key, signature) = (take.array()?, take.array()?);
+        let (versions, commits) = (Sum::from_bytes(&take.array()?), take.u64()?);
+        let mut touched = Vec::new();
+        for _ in 0..take.u64()? {
+            touched.push(Touched { sequence: take.u64()?, node: take.array()?, version: take.u64()? });
+        }
+        let mut segments = None;
+        if let Some(count) = take.u64()?.checked_sub(1) {
+            let mut list = Vec::new();
+            for _ in 0..count {
+                let number = u32::try_from(take.u64()?).ok()?;
+                list.push(Listed { number, first_sequence: take.u64()?, start: take.array()?, end: take.array()? });
+            }
+            segments = Some(list);
+        }
+        take.end()?;
+        Some(Self { sequence, chain, public_key, signature, versions, commits, touched, segments })
+    }
+
+    /// Whether the signature is its key's.
+    pub(crate) fn is_signed(&self, store: &Id) -> bool {
+        let digest = blake3::derive_key(SIGNATURE_CONTEXT, &self.message(store));
+        VerifyingKey::from_bytes(&self.public_key)
+            .is_ok_and(|key| key.verify_strict(&digest, &Signature::from_bytes(&self.signature)).is_ok())
+    }
+}
+
+impl Shared {
+    /// Returns when all that was written before is signed and on the disk.
+    pub(crate) fn sync(&self) -> Outcome<()> {
+        let wanted = self.lock_log().sequence;
+        let mut committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if committing.done >= wanted {
+                return Ok(());
+            }
+            if !committing.busy {
+                break;
+            }
+            let round = committing.round;
+            committing = self
+                .committed
+                .wait_while(committing, |now| now.busy && now.round == round)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        committing.busy = true;
+        drop(committing);
+        let outcome = self.commit();
+        let mut committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        *committing = Committing {
+            busy: false,
+            round: committing.round + 1,
+            done: outcome.as_ref().map_or(committing.done, |done| *done),
+        };
+        drop(committing);
+        self.committed.notify_all();
+        outcome.map(drop)
+    }
+
+    /// One commit; the sequence up to which everything is on the disk then.
+    fn commit(&self) -> Outcome<u64> {
+        let public_key = self.keys.public_key()?;
+        let (mut commit, listed_active) = {
+            let log = self.lock_log();
+            log.usable()?;
+            if log.sequence == log.committed && log.dirty.is_empty() && !log.list_dirty {
+                return Ok(log.sequence);
+            }
+            let segments = log.list_dirty.then(|| {
+                let listed = |(number, segment): (u32, super::log::Segment)| Listed {
+                    number,
+                    first_sequence: segment.head.first_sequence,
+                    start: segment.head.chain,
+                    end: if number == log.active { [0; 32] } else { segment.chain },
+                };
+                self.segments.all().into_iter().map(listed).collect()
+            });
+            let commit = Commit {
+                sequence: log.sequence,
+                chain: log.chain,
+                public_key,
+                signature: [0; 64],
+                versions: Sum::default(),
+                commits: log.commits + 1,
+                touched: log.touched.iter().map(|(_, touched)| *touched).collect(),
+                segments,
+            };
+            (commit, log.active)
+        };
+        commit.signature = self.keys.sign(&commit.message(&self.store_id))?;
+        let (covered, dirty, folder_dirty) = {
+            let mut log = self.lock_log();
+            log.usable()?;
+            commit.versions = self.read_index(|index: &Index| Ok(index.position.versions))?;
+            let sequence = log.sequence + 1;
+            let mut draft = Draft::new(sequence, 256);
+            let none = [0; 16];
+            draft.push(ItemHead::new(ItemKind::Commit, none, none, sequence), &commit.encode())?;
+            self.write_frame(&mut log, draft)?;
+            // A segment that was begun since is not named by this commit.
+            log.list_dirty = log.active != listed_active;
+            log.committed = commit.sequence;
+            log.commits += 1;
+            log.forget_touched();
+            (sequence, std::mem::take(&mut log.dirty), std::mem::take(&mut log.folder_dirty))
+        };
+        let made_sure = dirty.iter().try_for_each(|number| match self.segments.get(*number) {
+            Some(segment) => segment.file.sync(),
+            None => Ok(()),
+        });
+        let made_sure =
+            made_sure.and_then(|()| if folder_dirty { self.segments.files.sync_folder("segments") } else { Ok(()) });
+        if let Err(error) = made_sure {
+            // What the cache holds after that need not be what the disk holds: nothing is built on it.
+            let why = format!("the disk could not be made sure of: {error}");
+            self.lock_log().broken = Some(why.clone());
+            return Err(StoreError::Refusing(why));
+        }
+        // Best effort: an older note is true as well.
+        let _ = self.note.write_at(0, &note(covered));
+        Ok(covered)
+    }
+}
+
+/// The note of how far the disk was made sure of.
+pub(crate) fn note(sequence: u64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&sequence.to_le_bytes());
+    bytes[8..].copy_from_slice(&blake3::hash(&sequence.to_le_bytes()).as_bytes()[..8]);
+    bytes
+}
+
+/// What a note says; 0 where it is none.
+pub(crate) fn read_note(bytes: &[u8]) -> u64 {
+    let sequence = Take(bytes).u64().unwrap_or(0);
+    if bytes == note(sequence) { sequence } else { 0 }
+}

@@ -1,0 +1,244 @@
+//! What is in files: sectors of 16 KiB, each sealed by itself, and holes. A sector that is neither is damage.
+
+use super::accounts::{Account, innermost};
+use super::directory::need_current;
+use super::error::{Outcome, StoreError};
+use super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, part_of};
+use super::index::{HOLE, Row, SECTOR, key, row_damaged, sector_key, split};
+use super::keys::content_key;
+use super::log::{Draft, Log};
+use super::metadata::Known;
+use super::node::{Kind, Node, hex};
+use super::seal::{SEAL_BYTES, Sealer};
+use super::shared::{Shared, now_ns};
+
+/// What is sealed in one piece. A change of one byte writes as much, and a sector costs 128 bytes beside: 0.8%.
+pub const SECTOR_BYTES: u64 = 16 << 10;
+/// The most bytes of one write. The interface allows 1 MiB; a writer that gathers may bring more.
+pub const WRITE_LIMIT_BYTES: usize = 8 << 20;
+/// The largest file, as of what fits into the signed numbers of file systems.
+pub const FILE_LIMIT_BYTES: u64 = i64::MAX as u64 & !(SECTOR_BYTES - 1);
+/// Sectors that are looked up at once: 4 MiB.
+const RUN_SECTORS: u64 = 256;
+
+/// What a sector is.
+enum Found {
+    Stored(u64, Row),
+    Zeros,
+}
+
+fn need_file(node: &Node) -> Outcome<()> {
+    (node.kind() == Kind::File).then_some(()).ok_or(StoreError::IsDirectory)
+}
+
+impl Shared {
+    pub(crate) fn read(&self, file: &Node, offset: u64, buffer: &mut [u8]) -> Outcome<usize> {
+        need_file(file)?;
+        let known = self.known(file)?;
+        let length = known.size.saturating_sub(offset).min(buffer.len() as u64);
+        let buffer = &mut buffer[..usize::try_from(length).unwrap_or(0)];
+        let mut at = offset;
+        let end = offset + length;
+        while at < end {
+            let first = at / SECTOR_BYTES;
+            let count = ((end - 1) / SECTOR_BYTES + 1 - first).min(RUN_SECTORS);
+            // The metadata was read before: what was written since is newer than what it describes, and as good.
+            let found = self.sectors(file, &known, first, count)?;
+            for (number, found) in (first..).zip(found) {
+                let begin = (number * SECTOR_BYTES).max(at);
+                let until = ((number + 1) * SECTOR_BYTES).min(end);
+                let into = &mut buffer[(begin - offset) as usize..(until - offset) as usize];
+                into.fill(0);
+                if let Found::Stored(sequence, row) = found {
+                    let plain = self.sector(file, &known, number, sequence, &row)?;
+                    let within = (begin - number * SECTOR_BYTES) as usize;
+                    let there = plain.get(within..).unwrap_or(&[]);
+                    let there = &there[..there.len().min(into.len())];
+                    into[..there.len()].copy_from_slice(there);
+                }
+            }
+            at = ((first + count) * SECTOR_BYTES).min(end);
+        }
+        Ok(buffer.len())
+    }
+
+    /// What some sectors of a file are, all of which are inside it.
+    fn sectors(&self, file: &Node, known: &Known, first: u64, count: u64) -> Outcome<Vec<Found>> {
+        let (id, shows) = (file.id(), file.shows());
+        let mut rows: Vec<Option<(u64, Row)>> = vec![None; usize::try_from(count).unwrap_or(0)];
+        let mut holes: Vec<(u64, u64, u64)> = Vec::new();
+        self.read_index(|index| {
+            index.scan(&key(SECTOR, &[&id]), &sector_key(&id, first), |whole, value| {
+                let (key, sequence) = split(whole).ok_or_else(row_damaged)?;
+                let sector = key[17..].try_into().map(u64::from_be_bytes).map_err(|_| row_damaged())?;
+                let Some(slot) = sector.checked_sub(first).and_then(|at| rows.get_mut(at as usize)) else {
+                    return Ok(false);
+                };
+                if sequence <= shows && slot.is_none() {
+                    *slot = Some((sequence, Row::decode(value).ok_or_else(row_damaged)?));
+                }
+                Ok(true)
+            })?;
+            index.scan(&key(HOLE, &[&id]), &[], |whole, value| {
+                let (_, sequence) = split(whole).ok_or_else(row_damaged)?;
+                let row = Row::decode(value).ok_or_else(row_damaged)?;
+                let (begin, length) = super::format::numbers(&row.extra);
+                if sequence <= shows {
+                    holes.push((begin, begin.saturating_add(length), sequence));
+                }
+                Ok(true)
+            })
+        })?;
+        let mut found = Vec::with_capacity(rows.len());
+        for (sector, row) in (first..).zip(rows) {
+            let written = row.as_ref().map(|(sequence, _)| *sequence);
+            let hole = holes.iter().filter(|(begin, end, _)| (*begin..*end).contains(&sector)).map(|hole| hole.2).max();
+            found.push(match row {
+                Some((sequence, row)) if hole <= written => Found::Stored(sequence, row),
+                _ if hole.is_some() => Found::Zeros,
+                _ if sector >= known.size.div_ceil(SECTOR_BYTES) => Found::Zeros,
+                _ => {
+                    let what = format!("sector {sector} of file {} is missing", hex(&id));
+                    return Err(StoreError::Damaged(what));
+                }
+            });
+        }
+        Ok(found)
+    }
+
+    /// The bytes of a sector.
+    fn sector(&self, file: &Node, known: &Known, number: u64, sequence: u64, row: &Row) -> Outcome<Vec<u8>> {
+        let id = file.id();
+        let part = part_of(number, 0);
+        let is_it = |head: &ItemHead| {
+            (head.kind, head.node, head.part, head.sequence) == (ItemKind::Sector, id, part, sequence)
+        };
+        let (head, mut bytes) = self.item(row.place, is_it)?;
+        let damaged = || {
+            let place = row.place;
+            let (segment, offset) = (place.segment, place.offset);
+            StoreError::Damaged(format!(
+                "sector {number} of file {} does not open (segment {segment} at {offset})",
+                hex(&id)
+            ))
+        };
+        let key = known.key(&file.keys(), head.generation).ok_or_else(damaged)?;
+        let sealer = Sealer::new(self.store_id, &content_key(&key));
+        let plain = sealer.open(&head, &mut bytes[ITEM_HEAD_BYTES..]).ok_or_else(damaged)?.len();
+        let begin = ITEM_HEAD_BYTES + SEAL_BYTES - 16;
+        bytes.truncate(begin + plain);
+        bytes.drain(..begin);
+        Ok(bytes)
+    }
+
+    /// Writes, wholly or not at all. `offset`: nothing means at the end. Returns where.
+    pub(crate) fn write(
+        &self,
+        log: &mut Log,
+        file: &Node,
+        offset: Option<u64>,
+        bytes: &[u8],
+        accounts: &[Account],
+    ) -> Outcome<u64> {
+        need_file(file)?;
+        need_current(file)?;
+        let mut known = self.known(file)?;
+        let offset = offset.unwrap_or(known.size);
+        let end = offset.checked_add(bytes.len() as u64).ok_or(StoreError::TooLarge)?;
+        if bytes.len() > WRITE_LIMIT_BYTES || end > FILE_LIMIT_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        if bytes.is_empty() {
+            return Ok(offset);
+        }
+        let (first, last) = (offset / SECTOR_BYTES, (end - 1) / SECTOR_BYTES);
+        let count = last - first + 1;
+        let whole = bytes.len() + (count as usize + 2) * (ITEM_HEAD_BYTES + SEAL_BYTES) + 2 * SECTOR_BYTES as usize;
+        let mut draft = Draft::new(log.sequence + 1, whole);
+        let account = innermost(accounts);
+        let before = known.size.div_ceil(SECTOR_BYTES);
+        if first > before {
+            push_hole(&mut draft, file, &known, (before, first - before), account)?;
+        }
+        let keys = file.keys();
+        let sealer = Sealer::new(self.store_id, &content_key(&keys.key));
+        for number in first..=last {
+            let begin = number * SECTOR_BYTES;
+            let (from, until) = (begin.max(offset), (begin + SECTOR_BYTES).min(end));
+            let new = &bytes[(from - offset) as usize..(until - offset) as usize];
+            let mut head = sector_head(file, &known, number, draft.sequence, account);
+            head.generation = keys.generation;
+            if from == begin && (until >= known.size || until == begin + SECTOR_BYTES) {
+                draft.seal(&sealer, head, &[new])?;
+                continue;
+            }
+            let old = self.sector_or_nothing(file, &known, number)?;
+            let (within, after) = ((from - begin) as usize, (until - begin) as usize);
+            let kept = &old[..old.len().min(within)];
+            let zeros = vec![0; within - kept.len()];
+            draft.seal(&sealer, head, &[kept, &zeros, new, old.get(after..).unwrap_or(&[])])?;
+        }
+        known.size = known.size.max(end);
+        known.modified_ns = now_ns();
+        self.push_metadata(&mut draft, &file.id(), &mut known, &keys, account)?;
+        self.admit(log, &mut draft, accounts)?;
+        self.write_frame(log, draft)?;
+        Ok(offset)
+    }
+
+    /// The bytes of a sector; none where it is beyond the end or a hole. What lies beyond the size is not there.
+    fn sector_or_nothing(&self, file: &Node, known: &Known, number: u64) -> Outcome<Vec<u8>> {
+        if number * SECTOR_BYTES >= known.size {
+            return Ok(Vec::new());
+        }
+        match self.sectors(file, known, number, 1)?.pop() {
+            Some(Found::Stored(sequence, row)) => self.sector(file, known, number, sequence, &row),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    pub(crate) fn truncate(&self, log: &mut Log, file: &Node, size: u64, accounts: &[Account]) -> Outcome<()> {
+        need_file(file)?;
+        need_current(file)?;
+        let mut known = self.known(file)?;
+        if size > FILE_LIMIT_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        let mut draft = Draft::new(log.sequence + 1, 2 * SECTOR_BYTES as usize);
+        let account = innermost(accounts);
+        let (before, after) = (known.size.div_ceil(SECTOR_BYTES), size.div_ceil(SECTOR_BYTES));
+        let keys = file.keys();
+        if size > known.size && after > before {
+            push_hole(&mut draft, file, &known, (before, after - before), account)?;
+        }
+        if size < known.size {
+            push_hole(&mut draft, file, &known, (after, u64::MAX - after), account)?;
+            let kept = (size % SECTOR_BYTES) as usize;
+            if kept != 0 {
+                let old = self.sector_or_nothing(file, &known, after - 1)?;
+                let mut head = sector_head(file, &known, after - 1, draft.sequence, account);
+                head.generation = keys.generation;
+                let sealer = Sealer::new(self.store_id, &content_key(&keys.key));
+                draft.seal(&sealer, head, &[&old[..old.len().min(kept)]])?;
+            }
+        }
+        known.size = size;
+        known.modified_ns = now_ns();
+        self.push_metadata(&mut draft, &file.id(), &mut known, &keys, account)?;
+        self.admit(log, &mut draft, accounts)?;
+        self.write_frame(log, draft)
+    }
+}
+
+fn sector_head(file: &Node, known: &Known, number: u64, sequence: u64, account: u64) -> ItemHead {
+    let id: Id = file.id();
+    let mut head = ItemHead::new(ItemKind::Sector, id, known.home, sequence).with_part(part_of(number, 0));
+    head.account = account;
+    head
+}
+
+fn push_hole(draft: &mut Draft, file: &Node, known: &Known, range: (u64, u64), account: u64) -> Outcome<()> {
+    let mut head = ItemHead::new(ItemKind::Hole, file.id(), known.home, draft.sequence);
+    head.account = account;
+    draft.push(head.with_part(part_of(range.0, range.1)), &[])
+}

@@ -1,0 +1,65 @@
+//! Frames: what is applied wholly or not at all. The hash of a frame's head is the chain: it binds the head before it
+//! and, through its hash, the payload.
+
+use super::{Hash, Take};
+
+const MAGIC: [u8; 4] = *b"LKFR";
+const CHAIN_CONTEXT: &str = "latchkey 2026 store frame v1";
+const PAYLOAD_CONTEXT: &str = "latchkey 2026 store payload v1";
+
+/// What the check covers: magic, length, sequence, chain before, hash of the payload: 4 + 4 + 8 + 32 + 32.
+const CHECKED_BYTES: usize = 80;
+/// The same and the check, which is the beginning of the chain after this frame.
+pub(crate) const FRAME_HEAD_BYTES: usize = CHECKED_BYTES + 8;
+/// The longest payload. The largest operation is a write of 8 MiB: 513 sectors, each with 128 bytes around it, and
+/// the metadata: below 8.1 MiB. A commit's list is cut to fit.
+pub(crate) const PAYLOAD_LIMIT_BYTES: usize = 12 << 20;
+
+/// The head of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FrameHead {
+    pub(crate) length: u32,
+    /// 1 for the first frame of a store, and 1 more for each that follows.
+    pub(crate) sequence: u64,
+    pub(crate) before: Hash,
+    pub(crate) payload: Hash,
+}
+
+impl FrameHead {
+    pub(crate) fn encode(&self) -> ([u8; FRAME_HEAD_BYTES], Hash) {
+        let mut bytes = [0; FRAME_HEAD_BYTES];
+        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[16..48].copy_from_slice(&self.before);
+        bytes[48..80].copy_from_slice(&self.payload);
+        let chain = blake3::derive_key(CHAIN_CONTEXT, &bytes[..CHECKED_BYTES]);
+        bytes[CHECKED_BYTES..].copy_from_slice(&chain[..8]);
+        (bytes, chain)
+    }
+
+    /// The head and the chain after it, if these bytes are a whole head.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, Hash)> {
+        let mut take = Take(bytes.get(..FRAME_HEAD_BYTES)?);
+        if take.array::<4>()? != MAGIC {
+            return None;
+        }
+        let (length, sequence) = (take.u32()?, take.u64()?);
+        let (before, payload) = (take.array()?, take.array()?);
+        let chain = blake3::derive_key(CHAIN_CONTEXT, &bytes[..CHECKED_BYTES]);
+        let fits = take.array::<8>()? == chain[..8] && length as usize <= PAYLOAD_LIMIT_BYTES;
+        fits.then_some((Self { length, sequence, before, payload }, chain))
+    }
+
+    /// Where in these bytes a head may begin, from `from` on.
+    pub(crate) fn candidate(bytes: &[u8], from: usize) -> Option<usize> {
+        bytes.get(from..)?.windows(MAGIC.len()).position(|window| window == MAGIC).map(|at| from + at)
+    }
+}
+
+/// The hash of a frame's payload.
+pub(crate) fn payload_hash(payload: &[u8]) -> Hash {
+    let mut hasher = blake3::Hasher::new_derive_key(PAYLOAD_CONTEXT);
+    hasher.update(payload);
+    *hasher.finalize().as_bytes()
+}

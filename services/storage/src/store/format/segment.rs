@@ -1,0 +1,76 @@
+//! What a segment begins with, and what its file is called.
+
+use super::{FORMAT, Hash, Id, Take};
+
+const MAGIC: [u8; 8] = *b"\x89LKSEG\r\n";
+const CONTEXT: &str = "latchkey 2026 store segment v1";
+
+/// Magic, format, four zero bytes, store, number, first sequence, chain, hash: 8 + 4 + 4 + 16 + 8 + 8 + 32 + 32.
+pub(crate) const SEGMENT_HEAD_BYTES: usize = 112;
+
+/// The head of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentHead {
+    pub(crate) store: Id,
+    pub(crate) number: u32,
+    /// Of the first frame in it.
+    pub(crate) first_sequence: u64,
+    /// The chain before that frame.
+    pub(crate) chain: Hash,
+}
+
+/// What stands at the front of a segment's file.
+pub(crate) enum SegmentFront {
+    Head(SegmentHead),
+    Newer { format: u32 },
+    Other,
+}
+
+impl SegmentHead {
+    pub(crate) fn encode(&self) -> [u8; SEGMENT_HEAD_BYTES] {
+        let mut bytes = [0; SEGMENT_HEAD_BYTES];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.store);
+        bytes[32..40].copy_from_slice(&u64::from(self.number).to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.first_sequence.to_le_bytes());
+        bytes[48..80].copy_from_slice(&self.chain);
+        let hash = blake3::derive_key(CONTEXT, &bytes[..80]);
+        bytes[80..].copy_from_slice(&hash);
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8; SEGMENT_HEAD_BYTES]) -> SegmentFront {
+        Self::take(bytes).unwrap_or(SegmentFront::Other)
+    }
+
+    fn take(bytes: &[u8; SEGMENT_HEAD_BYTES]) -> Option<SegmentFront> {
+        let mut take = Take(bytes);
+        if take.array::<8>()? != MAGIC {
+            return None;
+        }
+        let format = take.u32()?;
+        if format > FORMAT {
+            return Some(SegmentFront::Newer { format });
+        }
+        if format != FORMAT || take.u32()? != 0 {
+            return None;
+        }
+        let (store, number) = (take.array()?, u32::try_from(take.u64()?).ok()?);
+        let (first_sequence, chain) = (take.u64()?, take.array()?);
+        let fits = take.array::<32>()? == blake3::derive_key(CONTEXT, &bytes[..80]);
+        fits.then_some(SegmentFront::Head(Self { store, number, first_sequence, chain }))
+    }
+}
+
+/// The name of a segment's file.
+pub(crate) fn file_name(number: u32) -> String {
+    format!("segments/{number:08}.seg")
+}
+
+/// The number of the segment with this name in its folder.
+pub(crate) fn number_of(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".seg")?;
+    let all_digits = digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then(|| digits.parse().ok())?
+}

@@ -1,0 +1,301 @@
+//! What an item does to the index. Items that are new come in the order of their sequences. Items that were copied from a
+//! segment that was given up come later than newer ones; when the index is built anew the first place of such an item may
+//! be gone, and it has to find its place among what is newer. Either way the rows that remain are the same: of each key
+//! the newest, and those that a snapshot needs.
+
+use super::super::format::{Id, Item, ItemHead, ItemKind};
+use super::kept::{Kept, shown_by};
+use super::rows::{self, Place, Row};
+use super::table::{IndexError, row_damaged};
+use super::transaction::Transaction;
+
+/// Accounts lie in one another at most so deep. Grants are delegated by people; what is deeper is not followed.
+const ACCOUNT_DEPTH_LIMIT: usize = 16;
+
+/// Applies the items of one frame, whose payload begins at `begin`.
+pub(crate) fn apply(
+    index: &mut Transaction<'_>,
+    items: &[Item<'_>],
+    (segment, begin): (u32, u64),
+    frame_sequence: u64,
+) -> Result<(), IndexError> {
+    for item in items {
+        let offset = begin.checked_add(item.offset as u64).and_then(|offset| u32::try_from(offset).ok());
+        let place = Place { segment, offset: offset.ok_or_else(row_damaged)?, length: item.head.whole_bytes() };
+        apply_one(index, &item.head, place, item.head.sequence == frame_sequence)?;
+    }
+    Ok(())
+}
+
+/// What has to be known of everything before the first item can be judged: accounts, homes, snapshots.
+pub(crate) fn comes_first(kind: ItemKind) -> bool {
+    use ItemKind::*;
+    matches!(kind, Root | Account | HomesJoined | Snapshot | SnapshotDropped)
+}
+
+/// Applies one item. `fresh`: nothing newer was applied before.
+pub(crate) fn apply_one(
+    index: &mut Transaction<'_>,
+    head: &ItemHead,
+    place: Place,
+    fresh: bool,
+) -> Result<(), IndexError> {
+    let key = rows::key_of(head);
+    let whole = rows::at(&key, head.sequence);
+    let row = Row::of(head, place);
+    if let Some(old) = index.get(&whole)? {
+        let old = Row::decode(&old).ok_or_else(row_damaged)?;
+        return if old.place == place { Ok(()) } else { relocate(index, &key, whole, &old, row) };
+    }
+    let before = index.newest(&key, u64::MAX)?;
+    let newer = if fresh { None } else { superseded_at(index, head, &key)? };
+    insert(index, head, &key, row, newer)?;
+    match head.kind {
+        ItemKind::Metadata => count_node(index, &head.node, before, &key)?,
+        ItemKind::NodeRemoved => {
+            count_node(index, &head.node, before, &key)?;
+            remove_content(index, &head.node, head.sequence)?;
+        }
+        ItemKind::Hole => remove_sectors(index, head)?,
+        ItemKind::HomesJoined => index.retention_mut().join(head.node, head.part),
+        ItemKind::Root => index.retention_mut().set_root(head.home),
+        ItemKind::Snapshot if newer.is_none() => {
+            let (_, shows) = head.numbers();
+            index.retention_mut().add(head.home, shows);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The sequence of what came after this item and took its place; nothing if it is the newest.
+fn superseded_at(index: &Transaction<'_>, head: &ItemHead, key: &[u8]) -> Result<Option<u64>, IndexError> {
+    let own = index.next_newer(key, head.sequence)?.map(|(sequence, _)| sequence);
+    let mut all = vec![own];
+    if matches!(head.kind, ItemKind::Sector | ItemKind::Hole | ItemKind::Metadata | ItemKind::Orphaned) {
+        let node = index.newest(&rows::key(rows::NODE, &[&head.node]), u64::MAX)?;
+        all.push(node.filter(|(sequence, row)| row.gone && *sequence > head.sequence).map(|(sequence, _)| sequence));
+    }
+    if matches!(head.kind, ItemKind::Sector | ItemKind::Hole) {
+        let (first, count) = head.numbers();
+        let count = if head.kind == ItemKind::Sector { 1 } else { count };
+        for (whole, value) in index.all(&rows::key(rows::HOLE, &[&head.node]))? {
+            let (_, sequence) = rows::split(&whole).ok_or_else(row_damaged)?;
+            let hole = rows::numbers(&Row::decode(&value).ok_or_else(row_damaged)?.extra);
+            let covers = hole.0 <= first && first.saturating_add(count) <= hole.0.saturating_add(hole.1);
+            all.push((covers && sequence > head.sequence).then_some(sequence));
+        }
+    }
+    Ok(all.into_iter().flatten().min())
+}
+
+fn insert(
+    index: &mut Transaction<'_>,
+    head: &ItemHead,
+    key: &[u8],
+    row: Row,
+    newer: Option<u64>,
+) -> Result<(), IndexError> {
+    let whole = rows::at(key, head.sequence);
+    let needed = newer.is_none_or(|until| may_be_kept(key) && index.retention().needs(row.home, head.sequence, until));
+    if !needed {
+        if let Some(dead) = rows::dead_key(key)
+            && !row.gone
+        {
+            index.add(dead, 1);
+        }
+        return Ok(());
+    }
+    if let Some(until) = newer {
+        note_kept(index, row.home, until, &whole);
+    }
+    charge(index, &row, 1)?;
+    let older = head.sequence.checked_sub(1).map_or(Ok(None), |below| index.newest(key, below))?;
+    index.set_absent(whole, Some(row.encode()));
+    match older {
+        Some((sequence, older)) => supersede(index, key, sequence, &older, head.sequence),
+        None => Ok(()),
+    }
+}
+
+fn may_be_kept(key: &[u8]) -> bool {
+    matches!(key.first(), Some(&(rows::NODE | rows::ENTRY | rows::SECTOR | rows::HOLE)))
+}
+
+/// A row was superseded: it is kept if a snapshot needs it, and dies if none does.
+fn supersede(index: &mut Transaction<'_>, key: &[u8], sequence: u64, row: &Row, until: u64) -> Result<(), IndexError> {
+    let whole = rows::at(key, sequence);
+    if key.first() == Some(&rows::SNAPSHOT) && !row.gone {
+        index.retention_mut().remove(row.home, shown_by(row));
+    }
+    if may_be_kept(key) && index.retention().needs(row.home, sequence, until) {
+        note_kept(index, row.home, until, &whole);
+        return Ok(());
+    }
+    kill(index, key, whole, row)
+}
+
+fn note_kept(index: &mut Transaction<'_>, home: Id, superseded: u64, whole_key: &[u8]) {
+    let note = Kept { superseded, home, whole_key: whole_key.to_vec() }.key();
+    // The same note cannot be there: a row is superseded once by one sequence.
+    if matches!(index.get(&note), Ok(None)) {
+        index.set_absent(note, Some(Vec::new()));
+    }
+}
+
+/// Nothing uses a row any more.
+fn kill(index: &mut Transaction<'_>, key: &[u8], whole: Vec<u8>, row: &Row) -> Result<(), IndexError> {
+    charge(index, row, -1)?;
+    index.set(whole, None)?;
+    if let Some(dead) = rows::dead_key(key)
+        && !row.gone
+    {
+        index.add(dead, 1);
+    }
+    Ok(())
+}
+
+fn relocate(index: &mut Transaction<'_>, key: &[u8], whole: Vec<u8>, old: &Row, new: Row) -> Result<(), IndexError> {
+    index.add(rows::key(rows::SEGMENT, &[&old.place.segment.to_be_bytes()]), -i64::from(old.place.length));
+    index.add(rows::key(rows::SEGMENT, &[&new.place.segment.to_be_bytes()]), i64::from(new.place.length));
+    if let Some(dead) = rows::dead_key(key)
+        && !new.gone
+    {
+        index.add(dead, 1);
+    }
+    index.set(whole, Some(new.encode()))
+}
+
+/// Counts a row's bytes for its segment and for every account that they are charged to, or no more.
+fn charge(index: &mut Transaction<'_>, row: &Row, sign: i64) -> Result<(), IndexError> {
+    let bytes = sign * i64::from(row.place.length);
+    index.add(rows::key(rows::SEGMENT, &[&row.place.segment.to_be_bytes()]), bytes);
+    let mut account = row.account;
+    for _ in 0..ACCOUNT_DEPTH_LIMIT {
+        if account == 0 {
+            break;
+        }
+        index.add(rows::key(rows::ACCOUNT, &[&account.to_be_bytes()]), bytes);
+        let around = index.newest(&rows::key(rows::PARENT, &[&account.to_be_bytes()]), u64::MAX)?;
+        account = around.map_or(0, |(_, row)| rows::numbers(&row.extra).1);
+    }
+    Ok(())
+}
+
+/// Keeps the sum over all versions and the number of nodes.
+fn count_node(
+    index: &mut Transaction<'_>,
+    node: &Id,
+    before: Option<(u64, Row)>,
+    key: &[u8],
+) -> Result<(), IndexError> {
+    let there = |found: Option<(u64, Row)>| found.map(|(_, row)| row).filter(|row| !row.gone);
+    let (before, after) = (there(before), there(index.newest(key, u64::MAX)?));
+    index.exchange_version(node, before.as_ref().map(|row| row.version), after.as_ref().map(|row| row.version));
+    for (row, by) in [(before, -1), (after, 1)] {
+        if let Some(row) = row {
+            index.add(rows::key(rows::COUNT, &[&[u8::from(row.directory)]]), by);
+        }
+    }
+    Ok(())
+}
+
+/// A node is gone: so is all that it consisted of.
+fn remove_content(index: &mut Transaction<'_>, node: &Id, until: u64) -> Result<(), IndexError> {
+    for letter in [rows::SECTOR, rows::HOLE, rows::ORPHAN] {
+        supersede_all(index, &rows::key(letter, &[node]), until, |_| true)?;
+    }
+    index.set(rows::key(rows::DAMAGED, &[node]), None)
+}
+
+/// A hole was made: the sectors that were there are not, nor are holes within it.
+fn remove_sectors(index: &mut Transaction<'_>, head: &ItemHead) -> Result<(), IndexError> {
+    let (first, count) = head.numbers();
+    let end = first.saturating_add(count);
+    let number = |key: &[u8], at: usize| key.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
+    supersede_all(index, &rows::key(rows::SECTOR, &[&head.node]), head.sequence, |key| {
+        number(key, 17).is_some_and(|sector| sector >= first && sector < end)
+    })?;
+    supersede_all(index, &rows::key(rows::HOLE, &[&head.node]), head.sequence, |key| {
+        let begin = number(key, 17).unwrap_or(0);
+        begin >= first && begin.saturating_add(number(key, 25).unwrap_or(u64::MAX)) <= end
+    })
+}
+
+fn supersede_all(
+    index: &mut Transaction<'_>,
+    prefix: &[u8],
+    until: u64,
+    which: impl Fn(&[u8]) -> bool,
+) -> Result<(), IndexError> {
+    let mut last: Vec<u8> = Vec::new();
+    for (whole, value) in index.all(prefix)? {
+        let (key, sequence) = rows::split(&whole).ok_or_else(row_damaged)?;
+        if sequence < until && key != last && which(key) {
+            let row = Row::decode(&value).ok_or_else(row_damaged)?;
+            // One that was superseded before has its note, or is dead already.
+            if index.next_newer(key, sequence)?.is_none_or(|(newer, _)| newer > until) {
+                supersede(index, key, sequence, &row, until)?;
+            }
+        }
+        if sequence < until {
+            last = key.to_vec();
+        }
+    }
+    Ok(())
+}
+
+/// Takes away what was kept for a snapshot that is no more; whether it was.
+pub(crate) fn release(index: &mut Transaction<'_>, note: &[u8]) -> Result<bool, IndexError> {
+    let kept = Kept::from_key(note).ok_or_else(row_damaged)?;
+    let (key, sequence) = rows::split(&kept.whole_key).ok_or_else(row_damaged)?;
+    if index.retention().needs(kept.home, sequence, kept.superseded) {
+        return Ok(false);
+    }
+    index.set(note.to_vec(), None)?;
+    if let Some(value) = index.get(&kept.whole_key)? {
+        let row = Row::decode(&value).ok_or_else(row_damaged)?;
+        kill(index, key, kept.whole_key.clone(), &row)?;
+    }
+    Ok(true)
+}
+
+/// A segment goes, and with it the dead items in it: what removed them is needed no more once all of them are gone.
+pub(crate) fn drop_segment(
+    index: &mut Transaction<'_>,
+    number: u32,
+    heads: impl Iterator<Item = ItemHead>,
+) -> Result<(), IndexError> {
+    for head in heads {
+        let gone = Row::of(&head, Place { segment: 0, offset: 0, length: 0 }).gone;
+        if let Some(dead) = rows::dead_key(&rows::key_of(&head))
+            && !gone
+        {
+            index.add(dead.clone(), -1);
+            if index.number(&dead)? == 0 {
+                settle(index, &dead[1..])?;
+            }
+        }
+    }
+    index.set(rows::key(rows::SEGMENT, &[&number.to_be_bytes()]), None)
+}
+
+/// Forgets a removal if nothing is left that it removes.
+pub(crate) fn settle(index: &mut Transaction<'_>, key: &[u8]) -> Result<(), IndexError> {
+    let Some((sequence, row)) = index.newest(key, u64::MAX)? else { return Ok(()) };
+    let older = sequence.checked_sub(1).map_or(Ok(None), |below| index.newest(key, below))?;
+    let content = match key {
+        [rows::NODE, node @ ..] => {
+            let mut any = false;
+            for letter in [rows::SECTOR, rows::HOLE, rows::ORPHAN] {
+                any = any || !index.all(&rows::key(letter, &[node]))?.is_empty();
+            }
+            any
+        }
+        _ => false,
+    };
+    if row.gone && older.is_none() && !content {
+        kill(index, key, rows::at(key, sequence), &row)?;
+    }
+    Ok(())
+}

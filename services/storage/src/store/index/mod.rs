@@ -1,0 +1,14 @@
+//! The index: where everything is. It holds no secret and nothing that the segments do not say; it is thrown away and built
+//! anew whenever it does not fit them.
+
+mod apply;
+mod kept;
+mod rows;
+mod table;
+mod transaction;
+
+pub(crate) use apply::{apply, apply_one, comes_first, release, settle};
+pub(crate) use kept::shown_by;
+pub(crate) use rows::*;
+pub(crate) use table::{Index, IndexError, Sum, row_damaged};
+pub(crate) use transaction::{Ready, Transaction};

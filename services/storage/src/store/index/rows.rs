@@ -1,0 +1,161 @@
+//! The rows: where the items are that something still uses. Keys begin with one letter; those of items end with the
+//! inverted sequence, so that the newest comes first.
+
+pub(super) use super::super::format::numbers;
+use super::super::format::{Id, ItemHead, ItemKind, Take};
+
+/// The position: excluded from the sum over all rows, which is a part of it.
+pub(super) const POSITION: &[u8] = b"P";
+/// Metadata of a node, or that it is gone.
+pub(crate) const NODE: u8 = b'N';
+/// An entry, or that it is gone.
+pub(crate) const ENTRY: u8 = b'E';
+pub(crate) const SECTOR: u8 = b'S';
+pub(crate) const HOLE: u8 = b'H';
+pub(crate) const SNAPSHOT: u8 = b'T';
+pub(crate) const ROOT: u8 = b'R';
+pub(crate) const COMMIT: u8 = b'C';
+/// The account around an account.
+pub(crate) const PARENT: u8 = b'B';
+pub(crate) const JOINED: u8 = b'J';
+/// Nodes without a name that somebody had open.
+pub(crate) const ORPHAN: u8 = b'O';
+/// Bytes that an account uses.
+pub(crate) const ACCOUNT: u8 = b'A';
+/// Bytes of a segment that something uses.
+pub(crate) const SEGMENT: u8 = b'G';
+/// How many items lie in segments that nothing uses and that would come back, were the index built without what
+/// removed them.
+pub(crate) const DEAD: u8 = b'D';
+/// Rows that were superseded and are kept for a snapshot, by home and by what superseded them.
+pub(crate) const KEPT: u8 = b'V';
+/// Nodes of which something was lost.
+pub(crate) const DAMAGED: u8 = b'X';
+/// How many nodes of a kind there are.
+pub(crate) const COUNT: u8 = b'Q';
+
+/// Where an item lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) segment: u32,
+    pub(crate) offset: u32,
+    /// Of the item with its head.
+    pub(crate) length: u32,
+}
+
+/// What the index says about an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) place: Place,
+    /// It says that something is gone.
+    pub(crate) gone: bool,
+    pub(crate) directory: bool,
+    pub(crate) account: u64,
+    pub(crate) home: Id,
+    /// Of the node; 0 but in metadata.
+    pub(crate) version: u64,
+    /// The item's part, where that is no part of the key.
+    pub(crate) extra: [u8; 16],
+}
+
+/// Without version and extra.
+const SHORT_BYTES: usize = 12 + 1 + 8 + 16;
+
+impl Row {
+    pub(crate) fn of(head: &ItemHead, place: Place) -> Self {
+        use ItemKind::*;
+        let gone = matches!(head.kind, EntryRemoved | NodeRemoved | SnapshotDropped);
+        let extra = match head.kind {
+            Metadata | Hole | Account | HomesJoined | Snapshot => head.part,
+            _ => [0; 16],
+        };
+        Self {
+            place,
+            gone,
+            directory: head.directory,
+            account: head.account,
+            home: head.home,
+            version: head.version,
+            extra,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(SHORT_BYTES + 24);
+        bytes.extend_from_slice(&self.place.segment.to_le_bytes());
+        bytes.extend_from_slice(&self.place.offset.to_le_bytes());
+        bytes.extend_from_slice(&self.place.length.to_le_bytes());
+        bytes.push(u8::from(self.gone) | u8::from(self.directory) << 1);
+        bytes.extend_from_slice(&self.account.to_le_bytes());
+        bytes.extend_from_slice(&self.home);
+        if self.version != 0 || self.extra != [0; 16] {
+            bytes.extend_from_slice(&self.version.to_le_bytes());
+            bytes.extend_from_slice(&self.extra);
+        }
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut take = Take(bytes);
+        let place = Place { segment: take.u32()?, offset: take.u32()?, length: take.u32()? };
+        let flags = take.u8()?;
+        let (account, home) = (take.u64()?, take.array()?);
+        let (version, extra) = if bytes.len() == SHORT_BYTES { (0, [0; 16]) } else { (take.u64()?, take.array()?) };
+        take.end()?;
+        Some(Self { place, gone: flags & 1 != 0, directory: flags & 2 != 0, account, home, version, extra })
+    }
+}
+
+/// A key without its sequence.
+pub(crate) fn key(letter: u8, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(48);
+    key.push(letter);
+    pieces.iter().for_each(|piece| key.extend_from_slice(piece));
+    key
+}
+
+/// The key of a sector's rows, without the sequence.
+pub(crate) fn sector_key(file: &Id, sector: u64) -> Vec<u8> {
+    key(SECTOR, &[file, &sector.to_be_bytes()])
+}
+
+/// A key with its sequence.
+pub(crate) fn at(key: &[u8], sequence: u64) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(key.len() + 8);
+    whole.extend_from_slice(key);
+    whole.extend_from_slice(&(!sequence).to_be_bytes());
+    whole
+}
+
+/// The key and the sequence of a whole key.
+pub(crate) fn split(whole: &[u8]) -> Option<(&[u8], u64)> {
+    let (key, sequence) = whole.split_last_chunk::<8>()?;
+    Some((key, !u64::from_be_bytes(*sequence)))
+}
+
+/// The key under which the index has this item, without its sequence; nothing where it has none.
+pub(crate) fn key_of(head: &ItemHead) -> Vec<u8> {
+    use ItemKind::*;
+    let (first, second) = head.numbers();
+    match head.kind {
+        Root => key(ROOT, &[]),
+        Entry | EntryRemoved => key(ENTRY, &[&head.node, &head.part]),
+        Metadata | NodeRemoved => key(NODE, &[&head.node]),
+        Sector => sector_key(&head.node, first),
+        Hole => key(HOLE, &[&head.node, &first.to_be_bytes(), &second.to_be_bytes()]),
+        Orphaned => key(ORPHAN, &[&head.node]),
+        Snapshot | SnapshotDropped => key(SNAPSHOT, &[&head.node, &first.to_be_bytes()]),
+        Account => key(PARENT, &[&first.to_be_bytes()]),
+        HomesJoined => key(JOINED, &[&head.node, &head.part]),
+        Commit => key(COMMIT, &[]),
+    }
+}
+
+/// What counts, per key, the dead items that a removal has to outlive: an entry's own, all of a node's together.
+pub(crate) fn dead_key(item_key: &[u8]) -> Option<Vec<u8>> {
+    match item_key.first()? {
+        &ENTRY | &SNAPSHOT => Some(key(DEAD, &[item_key])),
+        &NODE | &SECTOR | &HOLE | &ORPHAN => Some(key(DEAD, &[&[NODE], item_key.get(1..17)?])),
+        _ => None,
+    }
+}

@@ -1,0 +1,260 @@
+//! The database under the index: sled, which is trusted with nothing. Whatever it returns as an error or by a panic means
+//! that the index is built anew.
+
+use std::fmt;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::error::StoreError;
+use super::super::format::{Hash, Take};
+use super::kept::Retention;
+use super::rows::{self, Row};
+use super::transaction::Changes;
+
+/// What sled may keep in memory. 1,000,000 files have about 3,000,000 rows of 100 bytes, of which a working set of a
+/// tenth fits.
+const CACHE_BYTES: u64 = 32 << 20;
+/// How often sled writes by itself. What it had not written is replayed from the segments.
+const FLUSH_EVERY_MS: u64 = 2_000;
+
+/// The index is of no use.
+#[derive(Debug)]
+pub(crate) struct IndexError(pub(crate) String);
+
+impl fmt::Display for IndexError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl From<sled::Error> for IndexError {
+    fn from(error: sled::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<IndexError> for StoreError {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error.0)
+    }
+}
+
+/// Up to which frame the index goes, and what it consists of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Where the last frame begins; 0, 0 before the first.
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+    pub(crate) sequence: u64,
+    /// After that frame.
+    pub(crate) chain: Hash,
+    /// How many rows there are.
+    pub(crate) rows: u64,
+    /// The sum of the hashes of all rows.
+    pub(crate) sum: Sum,
+    /// The sum of the hashes of all nodes with their versions.
+    pub(crate) versions: Sum,
+}
+
+/// A sum of hashes, as four numbers that wrap. It tells whether a multiset is the same; it is no defence against somebody
+/// who can choose the rows, which has no need to be: what a row leads to proves itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum(pub(crate) [u64; 4]);
+
+impl Sum {
+    pub(crate) fn of(key: &[u8], value: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
+        Self::from_bytes(hasher.finalize().as_bytes())
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let mut take = Take(bytes);
+        Self([0; 4].map(|_: u8| take.u64().unwrap_or(0)))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (at, number) in self.0.iter().enumerate() {
+            bytes[at * 8..][..8].copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, other)| *mine = mine.wrapping_add(other));
+    }
+
+    pub(crate) fn subtract(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, other)| *mine = mine.wrapping_sub(other));
+    }
+}
+
+impl Position {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(160);
+        bytes.extend_from_slice(&self.segment.to_le_bytes());
+        bytes.extend_from_slice(&self.offset.to_le_bytes());
+        bytes.extend_from_slice(&self.sequence.to_le_bytes());
+        bytes.extend_from_slice(&self.chain);
+        bytes.extend_from_slice(&self.rows.to_le_bytes());
+        bytes.extend_from_slice(&self.sum.to_bytes());
+        bytes.extend_from_slice(&self.versions.to_bytes());
+        let check = blake3::hash(&bytes);
+        bytes.extend_from_slice(&check.as_bytes()[..8]);
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut take = Take(bytes);
+        let position = Self {
+            segment: take.u32()?,
+            offset: take.u64()?,
+            sequence: take.u64()?,
+            chain: take.array()?,
+            rows: take.u64()?,
+            sum: Sum::from_bytes(&take.array()?),
+            versions: Sum::from_bytes(&take.array()?),
+        };
+        let fits = take.array::<8>()? == blake3::hash(&bytes[..bytes.len() - 8]).as_bytes()[..8];
+        fits.then_some(position)
+    }
+}
+
+/// The open index.
+pub(crate) struct Index {
+    database: sled::Db,
+    pub(crate) position: Position,
+    pub(crate) retention: Arc<Retention>,
+}
+
+impl Index {
+    /// Opens what is there, or makes it.
+    pub(crate) fn open(path: &Path) -> Result<Self, IndexError> {
+        guarded(|| {
+            let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
+            let database = config.flush_every_ms(Some(FLUSH_EVERY_MS)).open()?;
+            let position = match database.get(rows::POSITION)? {
+                Some(bytes) => Position::decode(&bytes).ok_or_else(|| IndexError("its position is damaged".into()))?,
+                None if database.is_empty() => Position::default(),
+                None => return Err(IndexError("it has no position".into())),
+            };
+            let mut index = Self { database, position, retention: Arc::default() };
+            index.retention = Arc::new(Retention::load(&index)?);
+            Ok(index)
+        })
+    }
+
+    /// Takes what it keeps in memory from the rows again.
+    pub(crate) fn reload(&mut self) -> Result<(), IndexError> {
+        self.retention = Arc::new(Retention::load(self)?);
+        Ok(())
+    }
+
+    /// Counts and sums all rows.
+    pub(crate) fn verify(&self) -> Result<(), IndexError> {
+        guarded(|| {
+            let (mut count, mut sum) = (0u64, Sum::default());
+            for row in self.database.iter() {
+                let (key, value) = row?;
+                if *key != *rows::POSITION {
+                    count += 1;
+                    sum.add(Sum::of(&key, &value));
+                }
+            }
+            let fits = count == self.position.rows && sum == self.position.sum;
+            fits.then_some(()).ok_or_else(|| IndexError("its rows are not those that it had".into()))
+        })
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, IndexError> {
+        guarded(|| Ok(self.database.get(key)?))
+    }
+
+    /// The rows whose keys begin with these bytes, in order, from a key on. `each` says whether to go on.
+    pub(crate) fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, IndexError>,
+    ) -> Result<(), IndexError> {
+        guarded(|| {
+            for row in self.database.range::<&[u8], _>((Bound::Included(from.max(prefix)), Bound::Unbounded)) {
+                let (key, value) = row?;
+                if !key.starts_with(prefix) || !each(&key, &value)? {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The first or the last row between two keys, both included, that `skip` does not name.
+    pub(super) fn first_between(
+        &self,
+        (from, to): (&[u8], &[u8]),
+        last: bool,
+        skip: impl Fn(&[u8]) -> bool,
+    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, IndexError> {
+        guarded(|| {
+            let mut range = self.database.range::<&[u8], _>((Bound::Included(from), Bound::Included(to)));
+            while let Some(row) = if last { range.next_back() } else { range.next() } {
+                let (key, value) = row?;
+                if !skip(&key) {
+                    return Ok(Some((key.to_vec(), value.to_vec())));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// The newest row of a key as of a sequence.
+    pub(crate) fn newest(&self, key: &[u8], as_of: u64) -> Result<Option<(u64, Row)>, IndexError> {
+        let found = self.first_between((&rows::at(key, as_of), &rows::at(key, 0)), false, |_| false)?;
+        found.map(|(whole, value)| parsed(&whole, &value)).transpose()
+    }
+
+    /// The number in a row; 0 where there is none.
+    pub(crate) fn number(&self, key: &[u8]) -> Result<u64, IndexError> {
+        self.get(key)?.map_or(Ok(0), |value| parsed_number(&value))
+    }
+
+    pub(super) fn write(&mut self, changes: Changes, position: Position) -> Result<(), IndexError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        batch.insert(rows::POSITION, position.encode());
+        guarded(|| Ok(self.database.apply_batch(batch)?))?;
+        self.position = position;
+        Ok(())
+    }
+
+    /// Writes all to the disk.
+    pub(crate) fn flush(&self) -> Result<(), IndexError> {
+        guarded(|| self.database.flush().map(drop).map_err(IndexError::from))
+    }
+}
+
+pub(super) fn parsed(whole: &[u8], value: &[u8]) -> Result<(u64, Row), IndexError> {
+    let (_, sequence) = rows::split(whole).ok_or_else(row_damaged)?;
+    Ok((sequence, Row::decode(value).ok_or_else(row_damaged)?))
+}
+
+pub(super) fn parsed_number(value: &[u8]) -> Result<u64, IndexError> {
+    value.try_into().map(u64::from_le_bytes).map_err(|_| row_damaged())
+}
+
+pub(crate) fn row_damaged() -> IndexError {
+    IndexError("one of its rows is damaged".into())
+}
+
+/// Turns a panic inside sled into an error.
+fn guarded<T>(act: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err(IndexError("its database panicked".into())))
+}

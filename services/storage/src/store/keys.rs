@@ -1,0 +1,80 @@
+//! The keys that the store does not have itself, and those that it derives.
+
+use zeroize::Zeroizing;
+
+use super::error::KeysError;
+
+/// A key, or something to derive keys from.
+pub(crate) type Secret = Zeroizing<[u8; 32]>;
+
+/// The node's keys, which another process has.
+pub trait Keys: Send + Sync {
+    /// Opens what [`seal_root`](Self::seal_root) sealed with the same context; and whether it was sealed by the key that
+    /// seals now.
+    fn unseal_root(&self, sealed: &[u8], context: &[u8]) -> Result<(Zeroizing<Vec<u8>>, bool), KeysError>;
+    /// Seals a secret.
+    fn seal_root(&self, secret: &[u8], context: &[u8]) -> Result<Vec<u8>, KeysError>;
+    /// Signs, with Ed25519, the BLAKE3 hash of the message in the mode `derive_key` with [`SIGNATURE_CONTEXT`].
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], KeysError>;
+    /// What [`sign`](Self::sign) signs with.
+    fn public_key(&self) -> Result<[u8; 32], KeysError>;
+}
+
+/// What is signed is derived from the message by this.
+pub const SIGNATURE_CONTEXT: &str = "latchkey 2026 signature: commits";
+
+const METADATA_CONTEXT: &str = "latchkey 2026 store metadata v1";
+const ENTRIES_CONTEXT: &str = "latchkey 2026 store entries v1";
+const CONTENT_CONTEXT: &str = "latchkey 2026 store content v1";
+const NAMES_CONTEXT: &str = "latchkey 2026 store names v1";
+
+/// The secrets of a node as of one generation.
+#[derive(Clone)]
+pub(crate) struct NodeKeys {
+    pub(crate) generation: u32,
+    /// What all that is sealed for the node is sealed under, by way of a key for each purpose.
+    pub(crate) key: Secret,
+    /// What names in it are hashed under. It stays the same when the key is exchanged, because entries are found by it.
+    pub(crate) names: Secret,
+}
+
+impl NodeKeys {
+    /// New ones, by chance.
+    pub(crate) fn random() -> Result<Self, getrandom::Error> {
+        Ok(Self { generation: 0, key: random_secret()?, names: random_secret()? })
+    }
+
+    /// The hash by which a name is found in the directory.
+    pub(crate) fn name_hash(&self, name: &[u8]) -> [u8; 16] {
+        let key = derive(NAMES_CONTEXT, &self.names);
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&blake3::keyed_hash(&key, name).as_bytes()[..16]);
+        hash
+    }
+}
+
+/// The key that seals metadata.
+pub(crate) fn metadata_key(key: &Secret) -> Secret {
+    derive(METADATA_CONTEXT, key)
+}
+
+/// The key that seals the entries of a directory.
+pub(crate) fn entries_key(key: &Secret) -> Secret {
+    derive(ENTRIES_CONTEXT, key)
+}
+
+/// The key that seals the sectors of a file.
+pub(crate) fn content_key(key: &Secret) -> Secret {
+    derive(CONTENT_CONTEXT, key)
+}
+
+fn derive(context: &str, key: &Secret) -> Secret {
+    Zeroizing::new(blake3::derive_key(context, key.as_slice()))
+}
+
+/// 32 bytes by chance.
+pub(crate) fn random_secret() -> Result<Secret, getrandom::Error> {
+    let mut secret = Secret::default();
+    getrandom::fill(secret.as_mut_slice())?;
+    Ok(secret)
+}

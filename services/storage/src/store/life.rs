@@ -1,0 +1,244 @@
+//! A store's life: opening, the root, closing, and a new index while it lives.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+use super::accounts::Account;
+use super::error::{Outcome, StoreError};
+use super::files::Files;
+use super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, Take};
+use super::index::{ROOT, Ready, key};
+use super::keys::{Keys, NodeKeys};
+use super::log::{Draft, Log, Segments};
+use super::marker;
+use super::node::{Kind, Node};
+use super::open::{self, Opened};
+use super::seal::no_randomness;
+use super::shared::{Options, Shared};
+
+/// Held for as long as the store is open.
+const LOCK: &str = "lock";
+/// What binds the root's sealed key, with the store's id.
+const ROOT_CONTEXT: &[u8] = b"latchkey store root v1 ";
+/// A commit is made before more nodes were changed than it can name.
+use super::commit::TOUCHED_LIMIT;
+
+/// What the clones of a store have in common, and what ends with the last.
+pub(crate) struct Open {
+    pub(crate) shared: Arc<Shared>,
+    compaction: Option<SyncSender<()>>,
+}
+
+pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, options: Options) -> Outcome<(Open, Opened)> {
+    let lock = files.lock(LOCK)?.ok_or_else(|| StoreError::Held(format!("the file `{LOCK}`")))?;
+    let ready = open::open(&files, &options)?;
+    let shared = Arc::new_cyclic(|me: &Weak<Shared>| Shared {
+        store_id: ready.store_id,
+        options,
+        keys,
+        segments: Segments::new(files, ready.segments),
+        log: Mutex::new(ready.log),
+        index: RwLock::new(Some(ready.index)),
+        doubt: RwLock::new(ready.doubt),
+        nodes: Mutex::default(),
+        root: Mutex::new(None),
+        closed_nodes: Mutex::default(),
+        reservations: Mutex::default(),
+        committing: Mutex::default(),
+        committed: Condvar::new(),
+        compacting: Mutex::new(()),
+        compaction_runs: AtomicBool::new(false),
+        note: ready.note,
+        abandoned: AtomicBool::new(false),
+        me: me.clone(),
+        lock,
+    });
+    {
+        let mut log = shared.lock_log();
+        // A full disk or a failing one is no reason not to read what is there.
+        let _ = shared.remove_orphans(&mut log);
+    }
+    let _ = shared.release_below(&[super::index::KEPT]);
+    let compaction = shared.options.compacts.then(|| start_compaction(&shared)).flatten();
+    Ok((Open { shared, compaction }, ready.opened))
+}
+
+/// The thread that compacts when it is woken. It holds the store only while it works.
+fn start_compaction(shared: &Arc<Shared>) -> Option<SyncSender<()>> {
+    let (wake, woken) = sync_channel(1);
+    let shared = Arc::downgrade(shared);
+    let work = move || {
+        while woken.recv().is_ok() {
+            let Some(shared) = shared.upgrade() else { break };
+            // What fails is tried again after the next commit, and shows in the status.
+            let _ = shared.compact(false);
+        }
+    };
+    std::thread::Builder::new().name("compaction".into()).spawn(work).ok().map(|_| wake)
+}
+
+impl Open {
+    pub(crate) fn wake_compaction(&self) {
+        if let Some(wake) = &self.compaction {
+            // Full: it is woken already.
+            let _ = wake.try_send(());
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.compaction = None;
+        self.shared.close();
+    }
+}
+
+impl Shared {
+    /// Does something that writes, with the log to itself.
+    pub(crate) fn writing<T>(&self, mut act: impl FnMut(&Self, &mut Log) -> Outcome<T>) -> Outcome<T> {
+        let (outcome, full) = {
+            let outcome = self.with_sound_index(|| {
+                let mut log: MutexGuard<'_, Log> = self.lock_log();
+                log.usable()?;
+                self.remove_closed(&mut log);
+                act(self, &mut log)
+            });
+            (outcome, self.lock_log().touched.len() >= TOUCHED_LIMIT)
+        };
+        if full {
+            // Who wrote learns of a failure when they sync; it lasts.
+            let _ = self.sync();
+        }
+        outcome
+    }
+
+    pub(crate) fn set_executable(
+        &self,
+        log: &mut Log,
+        file: &Node,
+        executable: bool,
+        accounts: &[Account],
+    ) -> Outcome<()> {
+        super::directory::need_current(file)?;
+        let mut known = self.known(file)?;
+        known.executable = executable;
+        let mut draft = Draft::new(log.sequence + 1, 512);
+        let account = known.account;
+        self.push_metadata(&mut draft, &file.id(), &mut known, &file.keys(), account)?;
+        self.admit(log, &mut draft, accounts)?;
+        self.write_frame(log, draft)
+    }
+
+    pub(crate) fn root(&self) -> Outcome<Node> {
+        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = &*root {
+            return Ok(root.clone());
+        }
+        let context = [ROOT_CONTEXT, &self.store_id].concat();
+        let row = self.read_index(|index| index.newest(&key(ROOT, &[]), u64::MAX))?;
+        let node = match row {
+            None => self.make_root(&context)?,
+            Some((_, row)) => {
+                let (head, bytes) = self.item(row.place, |head| head.kind == ItemKind::Root)?;
+                let (secret, current) = self.keys.unseal_root(&bytes[ITEM_HEAD_BYTES..], &context)?;
+                let damaged = || StoreError::Damaged("the key of the root is none".into());
+                let mut take = Take(&secret);
+                let (generation, key) = (take.u32().ok_or_else(damaged)?, take.array().ok_or_else(damaged)?);
+                let names = take.array().ok_or_else(damaged)?;
+                take.end().ok_or_else(damaged)?;
+                let keys = NodeKeys { generation, key: key.into(), names: names.into() };
+                let node = self.open_node((head.node, Kind::Directory, Id::default()), keys, None);
+                if !current {
+                    // Before the key that sealed it is forgotten. What fails now is done at the next start.
+                    let mut log = self.lock_log();
+                    let mut draft = Draft::new(log.sequence + 1, 512);
+                    let _ =
+                        self.push_root(&mut draft, &node, &context).and_then(|()| self.write_frame(&mut log, draft));
+                }
+                node
+            }
+        };
+        *root = Some(node.clone());
+        Ok(node)
+    }
+
+    fn make_root(&self, context: &[u8]) -> Outcome<Node> {
+        let mut id = Id::default();
+        getrandom::fill(&mut id).map_err(no_randomness)?;
+        let keys = NodeKeys::random().map_err(no_randomness)?;
+        let node = self.open_node((id, Kind::Directory, Id::default()), keys.clone(), None);
+        {
+            let mut log = self.lock_log();
+            let mut draft = Draft::new(log.sequence + 1, 1_024);
+            self.push_root(&mut draft, &node, context)?;
+            let mut known = Self::new_known(Kind::Directory, id, Id::default());
+            self.push_metadata(&mut draft, &id, &mut known, &keys, 0)?;
+            self.write_frame(&mut log, draft)?;
+        }
+        self.sync()?;
+        Ok(node)
+    }
+
+    fn push_root(&self, draft: &mut Draft, root: &Node, context: &[u8]) -> Outcome<()> {
+        let keys = root.keys();
+        let mut secret = zeroize::Zeroizing::new(Vec::with_capacity(68));
+        secret.extend_from_slice(&keys.generation.to_le_bytes());
+        secret.extend_from_slice(keys.key.as_slice());
+        secret.extend_from_slice(keys.names.as_slice());
+        let sealed = self.keys.seal_root(&secret, context)?;
+        let mut head = ItemHead::new(ItemKind::Root, root.id(), root.id(), draft.sequence);
+        head.generation = keys.generation;
+        draft.push(head, &sealed)
+    }
+
+    /// Exchanges the index without a frame: what it keeps for snapshots.
+    pub(crate) fn commit_index(&self, ready: Ready) -> Outcome<()> {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let index = index.as_mut().ok_or_else(|| StoreError::Index("it is closed".into()))?;
+        Ok(index.commit(ready)?)
+    }
+
+    /// Builds the index anew, while everybody waits.
+    pub(crate) fn rebuild_index(&self) -> Outcome<()> {
+        let mut log = self.lock_log();
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        // Closed first, because two cannot have its folder.
+        drop(index.take());
+        let (built, doubt) = open::rebuild(&self.segments, &self.options, &log)?;
+        if built.position.sequence != log.sequence {
+            let why = "the end of the segments cannot be read".to_owned();
+            log.broken = Some(why.clone());
+        }
+        *index = Some(built);
+        drop(index);
+        *self.doubt.write().unwrap_or_else(PoisonError::into_inner) = doubt;
+        if log.broken.as_ref().is_some_and(|why| why.starts_with("the index")) {
+            log.broken = None;
+        }
+        Ok(())
+    }
+
+    /// Commits, and leaves the index so that it can be trusted.
+    fn close(&self) {
+        *self.root.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if self.is_abandoned() {
+            drop(self.index.write().unwrap_or_else(PoisonError::into_inner).take());
+            return;
+        }
+        self.remove_closed(&mut self.lock_log());
+        let committed = self.sync().is_ok();
+        let index = self.index.write().unwrap_or_else(PoisonError::into_inner).take();
+        let flushed = index.as_ref().is_some_and(|index| index.flush().is_ok());
+        drop(index);
+        if committed && flushed {
+            // Without it the index is read through at the next start.
+            let _ = self.note.sync().and_then(|()| leave(self.segments.files.as_ref(), &self.options.index));
+        }
+    }
+}
+
+fn leave(files: &dyn Files, index: &Path) -> std::io::Result<()> {
+    marker::leave(files, index)
+}

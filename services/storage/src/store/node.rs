@@ -1,0 +1,128 @@
+//! Nodes: directories and files that somebody has open.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::format::Id;
+use super::keys::NodeKeys;
+use super::shared::Shared;
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bytes.
+    File,
+    /// Names.
+    Directory,
+}
+
+/// A directory or a file, as of now or of a snapshot. It stays the same one when it is renamed. While a clone lives, a
+/// file that was removed can be read and written.
+#[derive(Clone)]
+pub struct Node(pub(crate) Arc<OpenNode>);
+
+pub(crate) struct OpenNode {
+    pub(crate) id: Id,
+    pub(crate) kind: Kind,
+    /// The home that things made in it have; zeros: each is its own.
+    pub(crate) home: Id,
+    /// The sequence of the snapshot; nothing: as of now.
+    pub(crate) as_of: Option<u64>,
+    /// They change when keys are exchanged.
+    keys: Mutex<NodeKeys>,
+    pub(crate) shared: Weak<Shared>,
+}
+
+impl Node {
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// Whether it belongs to a snapshot.
+    #[must_use]
+    pub fn is_snapshot(&self) -> bool {
+        self.0.as_of.is_some()
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        self.0.id
+    }
+
+    /// The newest sequence that it shows.
+    pub(crate) fn shows(&self) -> u64 {
+        self.0.as_of.unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn keys(&self) -> NodeKeys {
+        self.0.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_keys(&self, keys: NodeKeys) {
+        *self.0.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the keys.
+        write!(out, "{:?} {}", self.0.kind, hex(&self.0.id))
+    }
+}
+
+/// An id for people.
+pub(crate) fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What is open as of now, and which of it has no name any more.
+#[derive(Default)]
+pub(crate) struct OpenNodes {
+    by_id: HashMap<Id, Weak<OpenNode>>,
+}
+
+impl OpenNodes {
+    /// The node if it is open, else one with these keys.
+    pub(crate) fn get_or_open(
+        &mut self,
+        shared: &Weak<Shared>,
+        (id, kind, home): (Id, Kind, Id),
+        keys: NodeKeys,
+        as_of: Option<u64>,
+    ) -> Node {
+        let open = |keys| Arc::new(OpenNode { id, kind, home, as_of, keys: Mutex::new(keys), shared: shared.clone() });
+        if as_of.is_some() {
+            return Node(open(keys));
+        }
+        if let Some(node) = self.by_id.get(&id).and_then(Weak::upgrade) {
+            return Node(node);
+        }
+        let node = open(keys);
+        self.by_id.insert(id, Arc::downgrade(&node));
+        Node(node)
+    }
+
+    pub(crate) fn get(&self, id: &Id) -> Option<Node> {
+        self.by_id.get(id).and_then(Weak::upgrade).map(Node)
+    }
+
+    fn forget(&mut self, id: &Id) -> bool {
+        let dead = self.by_id.get(id).is_some_and(|node| node.strong_count() == 0);
+        if dead {
+            self.by_id.remove(id);
+        }
+        dead
+    }
+}
+
+impl Drop for OpenNode {
+    fn drop(&mut self) {
+        if self.as_of.is_none()
+            && let Some(shared) = self.shared.upgrade()
+            && shared.nodes.lock().unwrap_or_else(PoisonError::into_inner).forget(&self.id)
+        {
+            shared.closed(self);
+        }
+    }
+}

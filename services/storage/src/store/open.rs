@@ -1,0 +1,643 @@
+//! Opening a store: what is there is judged, a torn end is cut off, and the index is brought to where the segments are.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::commit::{Commit, Listed, SYNCED, read_note};
+use super::error::{Outcome, StoreError};
+use super::files::{Files, StoreFile};
+use super::format::{FRAME_HEAD_BYTES, FrameHead, Hash, Id, ItemKind, SEGMENT_HEAD_BYTES, Take, file_name, items};
+use super::index::{self, COMMIT, DAMAGED, Index, IndexError, Transaction, apply, apply_one, comes_first};
+use super::log::{Log, Segment, Touched, read};
+use super::marker;
+use super::node::hex;
+use super::scan::{Bad, Expected, FoundFrame, FoundSegment, find_segments, scan};
+use super::shared::Options;
+
+/// Rows that are gathered before they are written while the index is built: about 4 MB.
+const GATHERED_ROWS: usize = 20_000;
+
+/// What was found when a store was opened, for people.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// There was no store.
+    pub created: bool,
+    /// Why the index was built anew.
+    pub rebuilt: Option<String>,
+    /// Frames that the index did not have yet.
+    pub replayed_frames: u64,
+    /// What was cut off, because it had never been made sure of.
+    pub cut_off: Option<String>,
+    /// What was lost or changed, and what that means.
+    pub damage: Vec<String>,
+}
+
+/// What cannot be trusted any more.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Doubt {
+    pub(crate) nodes: HashMap<Id, String>,
+    /// Nodes that were not written since this frame, because nobody can say which of them were.
+    pub(crate) all_until: Option<(u64, String)>,
+}
+
+impl Doubt {
+    /// Why a node, whose metadata was written then, is not to be trusted.
+    pub(crate) fn about(&self, node: &Id, written_at: u64) -> Option<String> {
+        let all = self.all_until.as_ref().filter(|(until, _)| written_at <= *until).map(|(_, why)| why);
+        self.nodes.get(node).or(all).cloned()
+    }
+
+    pub(crate) fn load(index: &Index) -> Result<Self, IndexError> {
+        let mut doubt = Self::default();
+        index.scan(&[DAMAGED], &[], |key, value| {
+            let id: Id = key[1..].try_into().map_err(|_| index::row_damaged())?;
+            let mut take = Take(value);
+            let until = take.u64().ok_or_else(index::row_damaged)?;
+            let why = String::from_utf8_lossy(take.0).into_owned();
+            if id == Id::default() {
+                doubt.all_until = Some((until, why));
+            } else {
+                doubt.nodes.insert(id, why);
+            }
+            Ok(true)
+        })?;
+        Ok(doubt)
+    }
+
+    fn write(&self, changes: &mut Transaction<'_>) -> Result<(), IndexError> {
+        let row = |until: u64, why: &str| [&until.to_le_bytes()[..], why.as_bytes()].concat();
+        for (node, why) in &self.nodes {
+            changes.set(index::key(DAMAGED, &[node]), Some(row(0, why)))?;
+        }
+        if let Some((until, why)) = &self.all_until {
+            changes.set(index::key(DAMAGED, &[&Id::default()]), Some(row(*until, why)))?;
+        }
+        Ok(())
+    }
+}
+
+/// What an opened store begins with.
+pub(crate) struct Ready {
+    pub(crate) store_id: Id,
+    pub(crate) log: Log,
+    pub(crate) segments: BTreeMap<u32, Segment>,
+    pub(crate) index: Index,
+    pub(crate) doubt: Doubt,
+    pub(crate) note: Arc<dyn StoreFile>,
+    pub(crate) opened: Opened,
+}
+
+/// What reading the segments showed.
+#[derive(Default)]
+struct Survey {
+    bad: Vec<Bad>,
+    /// The frames of commits.
+    commits: VecDeque<u64>,
+    last_commit: Option<(u64, Commit)>,
+    /// The last that named the segments.
+    listed: Option<Vec<Listed>>,
+    /// Nodes that frames changed which are bad, with the version that they should have.
+    hit: HashMap<Id, (u64, String)>,
+    /// What the next commit has to name.
+    touched: Vec<Touched>,
+    damage: Vec<String>,
+    frames: u64,
+}
+
+impl Survey {
+    fn frame(&mut self, store: &Id, frame: &FoundFrame<'_>) -> Outcome<()> {
+        self.frames += 1;
+        let Some(found) = items(frame.payload) else { return Ok(()) };
+        for item in found {
+            let sequence = frame.head.sequence;
+            match item.head.kind {
+                ItemKind::Commit if item.head.sequence == sequence => {
+                    let Some(commit) = Commit::decode(item.body) else { continue };
+                    if !commit.is_signed(store) {
+                        let what = format!("the signature of the commit in frame {sequence} is not its key's");
+                        self.damage.push(what);
+                        continue;
+                    }
+                    for touched in &commit.touched {
+                        if let Some(bad) = self.bad.iter().find(|bad| is_in(touched.sequence, bad)) {
+                            let why = described(bad);
+                            let hit = self.hit.entry(touched.node).or_insert((0, why));
+                            hit.0 = hit.0.max(touched.version);
+                        } else if let Some(hit) = self.hit.get_mut(&touched.node) {
+                            hit.0 = hit.0.max(touched.version);
+                        }
+                    }
+                    self.touched.retain(|touched| touched.sequence > commit.sequence);
+                    self.commits.push_back(sequence);
+                    if commit.segments.is_some() {
+                        self.listed.clone_from(&commit.segments);
+                    }
+                    self.last_commit = Some((sequence, commit));
+                }
+                ItemKind::Metadata => {
+                    let (node, version) = (item.head.node, item.head.version);
+                    self.touched.push(Touched { sequence, node, version });
+                }
+                _ if item.head.sequence < sequence => {
+                    self.touched.push(Touched { sequence, node: item.head.node, version: 0 });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The last frame of which is sure that it was on the disk: by the note, and because a commit is begun only when the
+    /// one before is on the disk.
+    fn synced(&self, note: u64) -> u64 {
+        note.max(self.commits.iter().rev().nth(1).copied().unwrap_or(0))
+    }
+}
+
+fn is_in(sequence: u64, bad: &Bad) -> bool {
+    sequence >= bad.first && bad.last.is_none_or(|last| sequence <= last)
+}
+
+fn described(bad: &Bad) -> String {
+    let frames = match bad.last {
+        Some(last) if last == bad.first => format!("frame {last}"),
+        Some(last) => format!("frames {} to {last}", bad.first),
+        None => format!("frame {} and those after it", bad.first),
+    };
+    format!("segment {} at {} to {} ({frames}): {}", bad.segment, bad.from, bad.until, bad.why)
+}
+
+/// Reads segments from one on.
+fn survey(
+    found: &[FoundSegment],
+    from: u32,
+    start: Option<Expected>,
+    store: &Id,
+    mut each: impl FnMut(&FoundSegment, &FoundFrame<'_>) -> Outcome<()>,
+) -> Outcome<(Survey, BTreeMap<u32, Hash>, Expected)> {
+    let mut survey = Survey::default();
+    let mut ends = BTreeMap::new();
+    let mut expected = start;
+    let mut before: Option<u32> = None;
+    for segment in found.iter().filter(|segment| segment.number >= from) {
+        let claimed = segment.head.as_ref().map(|head| Expected { sequence: head.first_sequence, chain: head.chain });
+        let begin = match (expected, claimed) {
+            (Some(expected), Some(claimed)) if expected != claimed => {
+                let follows = before.is_some_and(|before| before + 1 == segment.number);
+                if follows || claimed.sequence <= expected.sequence {
+                    survey.bad.push(Bad {
+                        segment: before.unwrap_or(segment.number),
+                        from: 0,
+                        until: 0,
+                        first: expected.sequence.min(claimed.sequence),
+                        last: Some(claimed.sequence.saturating_sub(1)),
+                        why: "the next segment does not begin where this one ends",
+                    });
+                }
+                claimed
+            }
+            (_, Some(claimed)) => claimed,
+            (expected, None) => {
+                let unknown = Expected { sequence: 1, chain: [0; 32] };
+                let expected = expected.unwrap_or(unknown);
+                survey.bad.push(Bad {
+                    segment: segment.number,
+                    from: 0,
+                    until: SEGMENT_HEAD_BYTES as u64,
+                    // No frame is lost by it.
+                    first: expected.sequence,
+                    last: Some(expected.sequence.saturating_sub(1)),
+                    why: "its head is damaged",
+                });
+                expected
+            }
+        };
+        let mut bad = std::mem::take(&mut survey.bad);
+        let old = bad.len();
+        // What is bad has to be known when the commit that names it is read.
+        let after = scan(segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |_| Ok(()))?;
+        survey.bad = bad;
+        if survey.bad.len() == old || after != begin {
+            scan(segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |frame| {
+                survey.frame(store, &frame)?;
+                each(segment, &frame)
+            })?;
+        }
+        ends.insert(segment.number, after.chain);
+        expected = Some(after);
+        before = Some(segment.number);
+    }
+    let end = expected.unwrap_or(Expected { sequence: 1, chain: [0; 32] });
+    Ok((survey, ends, end))
+}
+
+/// Opens what is in the folder.
+pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> {
+    files.make_folder("segments")?;
+    let note = match files.open(SYNCED) {
+        Ok(note) => note,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => files.create(SYNCED)?,
+        Err(error) => return Err(error.into()),
+    };
+    let mut bytes = [0; 16];
+    let got = read(note.as_ref(), 0, &mut bytes)?;
+    let noted = read_note(&bytes[..got]);
+    let mut found = find_segments(files.as_ref())?;
+    let mut opened = Opened::default();
+    // The store's id is what most segments say.
+    let store_id = match found.iter().find_map(|segment| segment.head.as_ref()) {
+        Some(head) => head.store,
+        None if noted > 0 => return Err(StoreError::Damaged("all segments are gone".into())),
+        None => {
+            opened.created = true;
+            for segment in found.drain(..) {
+                files.remove(&file_name(segment.number))?;
+            }
+            let mut id = Id::default();
+            getrandom::fill(&mut id).map_err(super::seal::no_randomness)?;
+            id
+        }
+    };
+    for segment in &mut found {
+        if segment.head.as_ref().is_some_and(|head| head.store != store_id) {
+            segment.head = None;
+        }
+    }
+    let trusted = marker::take(files.as_ref(), &options.index)?;
+    let (mut index, mut why) = match Index::open(&options.index) {
+        Ok(index) => match if trusted { Ok(()) } else { index.verify() } {
+            Ok(()) => (Some(index), None),
+            Err(error) => (None, Some(error.0)),
+        },
+        Err(error) => (None, Some(error.0)),
+    };
+    if let Some(there) = &index
+        && let Some(error) = misplaced(there, &found)?
+    {
+        (index, why) = (None, Some(error));
+    }
+    let doubtless = index.is_some();
+    let position = index.as_ref().map(|index| index.position.clone()).unwrap_or_default();
+    // Where the index and what is sure of the disk both begin.
+    let sure = found.iter().rev().find(|one| one.head.as_ref().is_some_and(|head| head.first_sequence <= noted));
+    let sure = sure.map_or(0, |segment| segment.number);
+    let from = if noted == 0 || !doubtless { 0 } else { sure.min(position.segment) };
+    let (mut seen, mut ends, mut end) = survey(&found, from, None, &store_id, |_, _| Ok(()))?;
+    let synced = seen.synced(noted);
+    // What is bad and was never made sure of is a torn end.
+    let torn = seen.bad.iter().find(|bad| bad.last.is_none_or(|last| last > synced) && bad.first > synced).cloned();
+    if let Some(torn) = torn {
+        opened.cut_off = Some(described(&torn));
+        cut(files.as_ref(), &mut found, &torn)?;
+        (seen, ends, end) = survey(&found, from, None, &store_id, |_, _| Ok(()))?;
+    }
+    if synced >= end.sequence {
+        let segment = found.last().map_or(0, |segment| segment.number);
+        let (first, last, why) = (end.sequence, Some(synced), "the end is missing");
+        let offset = found.last().map_or(0, |segment| segment.length);
+        seen.bad.push(Bad { segment, from: offset, until: offset, first, last, why });
+    }
+    if let Some(there) = &index {
+        if there.position.sequence >= end.sequence {
+            (index, why) = (None, Some("it is newer than the segments".into()));
+        } else if !seen.bad.is_empty() && from > 0 {
+            (index, why) = (None, Some("a segment is damaged".into()));
+        } else if !seen.bad.is_empty() && there.position.sequence + 1 < end.sequence {
+            (index, why) = (None, Some("a segment is damaged".into()));
+        }
+    }
+    let mut doubt = Doubt::default();
+    let mut index = match index {
+        Some(mut index) => {
+            opened.replayed_frames = catch_up(&mut index, &found, &store_id)?;
+            doubt = Doubt::load(&index)?;
+            index
+        }
+        None => {
+            if !opened.created {
+                opened.rebuilt = why;
+            }
+            let built = build(files, options, &mut found, &store_id, &mut seen, synced)?;
+            (doubt.nodes, doubt.all_until) = (built.1.nodes, built.1.all_until);
+            end = built.2;
+            ends = built.3;
+            built.0
+        }
+    };
+    opened.damage.extend(seen.bad.iter().map(described));
+    opened.damage.append(&mut seen.damage);
+    for node in doubt.nodes.keys() {
+        opened.damage.push(format!("node {} lost a change", hex(node)));
+    }
+    opened.damage.extend(doubt.all_until.iter().map(|(_, why)| why.clone()));
+    // A rebuilt retention has to be what the rows say.
+    index.reload()?;
+    let mut segments = BTreeMap::new();
+    for one in &found {
+        // One whose head is damaged keeps its place, so that what is in it can be read.
+        let head = one.head.clone().unwrap_or(super::format::SegmentHead {
+            store: store_id,
+            number: one.number,
+            first_sequence: 0,
+            chain: [0; 32],
+        });
+        let chain = ends.get(&one.number).copied().unwrap_or_default();
+        segments.insert(one.number, Segment { file: one.file.clone(), head, length: one.length, chain });
+    }
+    // Ends of segments that were not read now are the starts of the next.
+    let starts: Vec<(u32, Hash)> = segments.iter().map(|(number, segment)| (*number, segment.head.chain)).collect();
+    for pair in starts.windows(2) {
+        if pair[0].0 + 1 == pair[1].0
+            && !ends.contains_key(&pair[0].0)
+            && let Some(segment) = segments.get_mut(&pair[0].0)
+        {
+            segment.chain = pair[1].1;
+        }
+    }
+    let commits = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits);
+    let committed = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
+    let log = Log {
+        store: store_id,
+        segment_bytes: options.segment_bytes,
+        active: segments.keys().last().copied().unwrap_or(0),
+        sequence: end.sequence - 1,
+        chain: end.chain,
+        touched: seen.touched.into_iter().map(|touched| (0, touched)).collect(),
+        written: 0,
+        committed,
+        // What the last life wrote may be in the cache only.
+        dirty: segments.keys().copied().filter(|number| *number >= from).collect(),
+        folder_dirty: true,
+        list_dirty: true,
+        commits,
+        broken: None,
+    };
+    Ok(Ready { store_id, log, segments, index, doubt, note, opened })
+}
+
+/// Why the index does not belong to these segments.
+fn misplaced(index: &Index, found: &[FoundSegment]) -> Outcome<Option<String>> {
+    let position = &index.position;
+    if position.sequence == 0 {
+        let empty = position.rows == 0;
+        return Ok((!empty).then(|| "it begins nowhere".to_owned()));
+    }
+    let Some(segment) = found.iter().find(|segment| segment.number == position.segment) else {
+        return Ok(Some("it ends in a segment that is not there".into()));
+    };
+    let mut bytes = [0; FRAME_HEAD_BYTES];
+    let got = read(segment.file.as_ref(), position.offset, &mut bytes)?;
+    let fits = FrameHead::decode(&bytes[..got])
+        .is_some_and(|(head, chain)| head.sequence == position.sequence && chain == position.chain);
+    Ok((!fits).then(|| "it ends in a frame that is not there".to_owned()))
+}
+
+/// Cuts off everything from a place on.
+fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad) -> Outcome<()> {
+    let keep_bytes = if torn.from < SEGMENT_HEAD_BYTES as u64 { 0 } else { torn.from };
+    let mut gone = Vec::new();
+    for segment in found.iter_mut() {
+        if segment.number == torn.segment && torn.until > 0 && keep_bytes > 0 {
+            segment.file.set_length(keep_bytes)?;
+            segment.file.sync()?;
+            segment.length = keep_bytes;
+        } else if segment.number > torn.segment || (segment.number == torn.segment && torn.until > 0) {
+            gone.push(segment.number);
+        }
+    }
+    // From the end, so that what is left after a failure is still a beginning.
+    for number in gone.iter().rev() {
+        files.remove(&file_name(*number))?;
+    }
+    found.retain(|segment| !gone.contains(&segment.number));
+    Ok(files.sync_folder("segments")?)
+}
+
+/// Applies the frames that the index does not have.
+fn catch_up(index: &mut Index, found: &[FoundSegment], store: &Id) -> Outcome<u64> {
+    let (from, last) = (index.position.segment, index.position.sequence);
+    let mut replayed = 0;
+    survey(found, from, None, store, |segment, frame| {
+        if frame.head.sequence <= last {
+            return Ok(());
+        }
+        replayed += 1;
+        let mut changes = Transaction::new(index);
+        apply_frame(&mut changes, segment, frame)?;
+        changes.move_to((segment.number, frame.offset), frame.head.sequence, frame.chain);
+        let ready = changes.ready()?;
+        Ok(index.commit(ready)?)
+    })?;
+    Ok(replayed)
+}
+
+fn apply_frame(
+    changes: &mut Transaction<'_>,
+    segment: &FoundSegment,
+    frame: &FoundFrame<'_>,
+) -> Result<(), IndexError> {
+    let found = items(frame.payload).ok_or_else(|| IndexError("a frame does not consist of items".into()))?;
+    let begin = frame.offset + FRAME_HEAD_BYTES as u64;
+    apply(changes, &found, (segment.number, begin), frame.head.sequence)
+}
+
+type Built = (Index, Doubt, Expected, BTreeMap<u32, Hash>);
+
+/// Builds the index anew.
+fn build(
+    files: &Arc<dyn Files>,
+    options: &Options,
+    found: &mut Vec<FoundSegment>,
+    store: &Id,
+    seen: &mut Survey,
+    synced: u64,
+) -> Outcome<Built> {
+    let wiped = catch_unwind(AssertUnwindSafe(|| match std::fs::remove_dir_all(&options.index) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }));
+    wiped.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))?;
+    let mut index = Index::open(&options.index)?;
+    let mut extra_bad = missing_segments(files.as_ref(), found, seen)?;
+    // First what everything else is judged by.
+    let _ = survey(found, 0, None, store, |segment, frame| {
+        let first: Vec<_> =
+            items(frame.payload).into_iter().flatten().filter(|item| comes_first(item.head.kind)).collect();
+        if first.is_empty() {
+            return Ok(());
+        }
+        let mut changes = Transaction::new(&index);
+        for item in first {
+            let begin = frame.offset + FRAME_HEAD_BYTES as u64;
+            apply(&mut changes, &[item], (segment.number, begin), 0)?;
+        }
+        let ready = changes.ready()?;
+        Ok(index.commit(ready)?)
+    })?;
+    let mut versions = None;
+    let last_commit = seen.last_commit.as_ref().map(|(sequence, _)| *sequence);
+    let (bad, hit) = (std::mem::take(&mut seen.bad), std::mem::take(&mut seen.hit));
+    let mut gathered = Gathered::default();
+    let (again, ends, end) = survey(found, 0, None, store, |segment, frame| {
+        if Some(frame.head.sequence) == last_commit {
+            gathered.flush(&mut index)?;
+            versions = Some(index.position.versions);
+        }
+        gathered.add(segment.number, frame);
+        if gathered.rows >= GATHERED_ROWS {
+            gathered.flush(&mut index)?;
+        }
+        Ok(())
+    })?;
+    gathered.flush(&mut index)?;
+    seen.touched = again.touched;
+    seen.bad = bad;
+    seen.hit = if hit.is_empty() { again.hit } else { hit };
+    seen.bad.append(&mut extra_bad);
+    settle_all(&mut index)?;
+    let doubt = judge(&mut index, seen, versions, synced)?;
+    Ok((index, doubt, end, ends))
+}
+
+/// Builds the index anew while the store is in use.
+pub(crate) fn rebuild(segments: &super::log::Segments, options: &Options, log: &Log) -> Outcome<(Index, Doubt)> {
+    let mut found: Vec<FoundSegment> = segments
+        .all()
+        .into_iter()
+        .map(|(number, segment)| FoundSegment {
+            number,
+            file: segment.file,
+            length: segment.length,
+            head: (segment.head.first_sequence > 0).then_some(segment.head),
+        })
+        .collect();
+    let (mut seen, _, _) = survey(&found, 0, None, &log.store, |_, _| Ok(()))?;
+    // What is listed is what is open: nothing is taken away here.
+    seen.listed = None;
+    let (index, doubt, ..) = build(&segments.files, options, &mut found, &log.store, &mut seen, log.sequence)?;
+    Ok((index, doubt))
+}
+
+/// Frames that are applied together.
+#[derive(Default)]
+struct Gathered {
+    frames: Vec<(u32, u64, u64, Hash, Vec<u8>)>,
+    rows: usize,
+}
+
+impl Gathered {
+    fn add(&mut self, segment: u32, frame: &FoundFrame<'_>) {
+        // Only the heads of items are needed, but they are parsed with their bodies.
+        self.rows += 4 + frame.payload.len() / 2_048;
+        let payload = frame.payload.to_vec();
+        self.frames.push((segment, frame.offset, frame.head.sequence, frame.chain, payload));
+    }
+
+    fn flush(&mut self, index: &mut Index) -> Outcome<()> {
+        if self.frames.is_empty() {
+            return Ok(());
+        }
+        let mut changes = Transaction::new(index);
+        for (segment, offset, sequence, chain, payload) in &self.frames {
+            for item in items(payload).into_iter().flatten() {
+                let begin = offset + (FRAME_HEAD_BYTES + item.offset) as u64;
+                let place = index::Place {
+                    segment: *segment,
+                    offset: u32::try_from(begin).map_err(|_| StoreError::TooLarge)?,
+                    length: item.head.whole_bytes(),
+                };
+                apply_one(&mut changes, &item.head, place, item.head.sequence == *sequence)?;
+            }
+            changes.move_to((*segment, *offset), *sequence, *chain);
+        }
+        let ready = changes.ready()?;
+        index.commit(ready)?;
+        *self = Self::default();
+        Ok(())
+    }
+}
+
+/// Compares the segments with what the last commit names; removes what was given up, and says what is missing.
+fn missing_segments(files: &dyn Files, found: &mut Vec<FoundSegment>, seen: &Survey) -> Outcome<Vec<Bad>> {
+    let Some(listed) = &seen.listed else { return Ok(Vec::new()) };
+    let mut bad = Vec::new();
+    let last_listed = listed.last().map_or(0, |segment| segment.number);
+    for (at, one) in listed.iter().enumerate() {
+        if !found.iter().any(|segment| segment.number == one.number) {
+            let last = listed.get(at + 1).map(|next| next.first_sequence.saturating_sub(1));
+            let (first, why) = (one.first_sequence, "the segment is missing");
+            bad.push(Bad { segment: one.number, from: 0, until: 0, first, last, why });
+        }
+    }
+    let given_up: HashSet<u32> = found
+        .iter()
+        .map(|segment| segment.number)
+        .filter(|number| *number <= last_listed && !listed.iter().any(|one| one.number == *number))
+        .collect();
+    for number in &given_up {
+        files.remove(&file_name(*number))?;
+    }
+    found.retain(|segment| !given_up.contains(&segment.number));
+    Ok(bad)
+}
+
+/// Forgets removals of which nothing is left that they remove.
+fn settle_all(index: &mut Index) -> Outcome<()> {
+    let mut keys = Vec::new();
+    for letter in [index::ENTRY, index::NODE, index::SNAPSHOT] {
+        index.scan(&[letter], &[], |whole, value| {
+            let row = index::Row::decode(value).ok_or_else(index::row_damaged)?;
+            let (key, _) = index::split(whole).ok_or_else(index::row_damaged)?;
+            if row.gone {
+                keys.push(key.to_vec());
+            }
+            Ok(true)
+        })?;
+    }
+    let mut changes = Transaction::new(index);
+    for key in keys {
+        if let Some(dead) = index::dead_key(&key)
+            && changes.number(&dead)? == 0
+        {
+            index::settle(&mut changes, &key)?;
+        }
+    }
+    let ready = changes.ready()?;
+    Ok(index.commit(ready)?)
+}
+
+/// Which nodes are not to be trusted: those that the commits name, and all if what the commits say of all does not fit.
+fn judge(index: &mut Index, seen: &Survey, versions: Option<index::Sum>, synced: u64) -> Outcome<Doubt> {
+    let mut doubt = Doubt::default();
+    let mut sum = versions;
+    for (node, (version, why)) in &seen.hit {
+        let row = index.newest(&index::key(index::NODE, &[node]), u64::MAX)?.map(|(_, row)| row);
+        if row.as_ref().is_none_or(|row| !row.gone) {
+            doubt.nodes.insert(*node, why.clone());
+        }
+        if let Some(sum) = &mut sum {
+            if let Some(row) = row.filter(|row| !row.gone) {
+                sum.subtract(index::Sum::of(node, &row.version.to_le_bytes()));
+            }
+            sum.add(index::Sum::of(node, &version.to_le_bytes()));
+        }
+    }
+    let lost = |bad: &Bad| bad.last.is_none_or(|last| last >= bad.first);
+    let claimed = seen.last_commit.as_ref().map(|(_, commit)| commit.versions);
+    let named = !seen.hit.is_empty() || !seen.bad.iter().any(lost);
+    let fits =
+        sum == claimed && named && seen.bad.iter().all(|bad| bad.last.is_some_and(|last| last < synced) || !lost(bad));
+    let only_commits = sum == claimed && seen.hit.is_empty();
+    if seen.bad.iter().any(lost) && !fits && !only_commits || (seen.bad.is_empty() && sum != claimed) {
+        let until = seen.bad.iter().map(|bad| bad.last.unwrap_or(u64::MAX)).max().unwrap_or(synced);
+        let why = "frames are missing of which nothing says what they changed; nothing written before them is served";
+        doubt.all_until = Some((until, why.to_owned()));
+    }
+    let mut changes = Transaction::new(index);
+    doubt.write(&mut changes)?;
+    let ready = changes.ready()?;
+    index.commit(ready)?;
+    let _ = COMMIT;
+    Ok(doubt)
+}

@@ -1,0 +1,40 @@
+//! The plain things.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::{Kind, OnDisk, Opened, Options, Store, StoreError};
+use super::keys::TestKeys;
+
+pub(crate) fn open(folder: &Path) -> (Store, Opened) {
+    let options = Options { segment_bytes: 1 << 20, compacts: false, ..Options::new(folder.join("index")) };
+    Store::open(Arc::new(OnDisk::new(folder).unwrap()), Arc::new(TestKeys::new()), options).unwrap()
+}
+
+#[test]
+fn what_is_written_is_read_again_also_after_a_new_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, opened) = open(folder.path());
+    assert!(opened.created);
+    let root = store.root().unwrap();
+    let notes = store.create(&root, b"notes", Kind::Directory, &[]).unwrap();
+    let file = store.create(&notes, b"a", Kind::File, &[]).unwrap();
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
+    store.write(&file, 5, &bytes, &[]).unwrap();
+    assert_eq!(store.append(&file, b"end", &[]).unwrap(), 3_000_005);
+    assert!(matches!(store.create(&notes, b"a", Kind::File, &[]), Err(StoreError::Exists)));
+    store.sync().unwrap();
+    drop((file, notes, root, store));
+    let (store, opened) = open(folder.path());
+    assert!(opened.rebuilt.is_none() && opened.damage.is_empty(), "{opened:?}");
+    let notes = store.find(&store.root().unwrap(), b"notes").unwrap();
+    let file = store.find(&notes, b"a").unwrap();
+    assert_eq!(store.stat(&file).unwrap().size, 3_000_008);
+    let mut read = vec![1; 4_000_000];
+    assert_eq!(store.read(&file, 0, &mut read).unwrap(), 3_000_008);
+    assert_eq!(read[..5], [0; 5]);
+    assert!(read[5..3_000_005] == bytes);
+    assert_eq!(&read[3_000_005..3_000_008], b"end");
+    let page = store.list(&notes, 0, 0).unwrap();
+    assert!(page.end && page.entries.len() == 1 && page.entries[0].name == b"a");
+}

@@ -1,0 +1,6 @@
+//! What the store promises.
+
+mod basic;
+mod draw;
+mod keys;
+mod model;

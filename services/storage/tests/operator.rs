@@ -1,0 +1,105 @@
+//! The whole store, as an operator sees it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use capnp::traits::HasTypeId;
+use common::*;
+use schema::storage_capnp::{finding, reporter, store};
+use vat::{Badge, Peer, Rights};
+
+fn operator(served: &Served) -> Client<store::Client> {
+    served.link(&Badge { interface: store::Client::TYPE_ID, peer: Peer::Shell, grant: 1, ..badge(Rights::ALL) })
+}
+
+/// What a reporter was told.
+#[derive(Default)]
+struct Told {
+    findings: RefCell<Vec<(finding::Severity, String)>>,
+    done_bytes: Cell<u64>,
+}
+
+struct Reporter(Rc<Told>);
+
+impl reporter::Server for Reporter {
+    async fn found(self: Rc<Self>, params: reporter::FoundParams) -> Result<(), capnp::Error> {
+        let finding = params.get()?.get_finding()?;
+        let text = format!("{}: {}", finding.get_where()?.to_str()?, finding.get_what()?.to_str()?);
+        self.0.findings.borrow_mut().push((finding.get_severity()?, text));
+        Ok(())
+    }
+
+    async fn progress(self: Rc<Self>, params: reporter::ProgressParams) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        assert!(params.get_done_bytes() <= params.get_of_bytes() && params.get_done_bytes() >= self.0.done_bytes.get());
+        self.0.done_bytes.set(params.get_done_bytes());
+        Ok(())
+    }
+}
+
+/// How many were checked, and whether all is clean.
+async fn check(client: &Client<store::Client>, repair: bool) -> Result<(u64, u64, bool, Rc<Told>), capnp::Error> {
+    let told = Rc::<Told>::default();
+    let mut request = client.root.check_request();
+    request.get().set_repair(repair);
+    request.get().set_reporter(client.exports.export(Reporter(told.clone())));
+    let response = request.send().promise.await?;
+    let summary = response.get()?.get_summary()?;
+    Ok((summary.get_files(), summary.get_lost(), summary.get_clean(), told))
+}
+
+#[test]
+fn the_status_says_what_there_is() {
+    vat::native::run(async {
+        let served = served();
+        let (client, operator) = (served.connect(Rights::ALL), operator(&served));
+        make_directory(&plain(&client.root), "sub").await.unwrap();
+        put_file(&plain(&client.root), "sub/file", &pattern(100_000)).await;
+        snapshot(&client.root, "one").await.unwrap();
+        let response = operator.root.status_request().send().promise.await.unwrap();
+        let status = response.get().unwrap().get_status().unwrap();
+        assert!(status.get_unlocked());
+        assert_eq!(status.get_trouble().unwrap(), "");
+        assert_eq!((status.get_files(), status.get_snapshots()), (1, 1));
+        assert_eq!(status.get_directories(), 3, "the top, the granted one, and what is in it");
+        assert!(status.get_segments() > 0 && status.get_commits() > 0);
+        assert!(status.get_live_bytes() >= 100_000 && status.get_bytes() >= status.get_live_bytes());
+        assert_eq!(status.get_public_key().unwrap(), served.keys.public());
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_sound_store_is_found_clean() {
+    vat::native::run(async {
+        let served = served();
+        let (client, operator) = (served.connect(Rights::ALL), operator(&served));
+        for number in 0..20 {
+            put_file(&plain(&client.root), &number.to_string(), &pattern(50_000)).await;
+        }
+        let (files, lost, clean, told) = check(&operator, false).await.unwrap();
+        assert_eq!((files, lost, clean), (20, 0, true));
+        let findings = told.findings.borrow();
+        assert!(!findings.iter().any(|(severity, _)| *severity == finding::Severity::Lost), "{:?}", findings.len());
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_operator_reaches_everything_and_room_comes_back() {
+    vat::native::run(async {
+        let served = served();
+        let (client, operator) = (served.connect(Rights::ALL), operator(&served));
+        put_file(&plain(&client.root), "file", &pattern(1 << 20)).await;
+        let response = operator.root.root_request().send().promise.await.unwrap();
+        let top = plain(&response.get().unwrap().get_directory().unwrap());
+        assert!(content(&top, "granted/file").await == pattern(1 << 20));
+        remove(&top, "granted/file").await.unwrap();
+        assert_eq!(names(&plain(&client.root)).await, [""; 0]);
+        operator.root.compact_request().send().promise.await.unwrap();
+    })
+    .unwrap();
+}
