@@ -34,7 +34,8 @@ impl Profile {
     }
 }
 
-const NATIVE: &[&str] = &["kernel", "powerbox", "folder-service", "sandbox-service", "latch"];
+const NATIVE: &[&str] =
+    &["kernel", "powerbox", "folder-service", "keys-service", "storage-service", "sandbox-service", "latch"];
 const COMPILER: &[&str] = &["compile-service"];
 
 /// Builds all native binaries and gives the folder that they are in.
