@@ -34,7 +34,7 @@ fn a_bad_package_is_refused_and_leaves_nothing_behind() {
         Case::new("damaged component", forge.signed(&forge.component_cut_short()), "component"),
         Case::new(
             "wrong world",
-            std::fs::read(tests::package("network")).expect("the package is built"),
+            std::fs::read(tests::package("sockets")).expect("the package is built"),
             "wasi:sockets",
         ),
         Case::new("100 MB of junk", vec![0x5a; 100_000_000], "not a package"),
