@@ -2,8 +2,8 @@
 //! service.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use capnp::Error;
 use chacha20poly1305::aead::{Aead, Payload};
@@ -22,6 +22,8 @@ pub struct TestKeys {
     locked: AtomicBool,
     /// How often it was asked to sign.
     pub signed: AtomicUsize,
+    /// Whoever holds it lets nothing be signed.
+    pub silence: Mutex<()>,
 }
 
 impl TestKeys {
@@ -34,6 +36,7 @@ impl TestKeys {
             sealing: XChaCha20Poly1305::new(&sealing.into()),
             locked: AtomicBool::new(false),
             signed: AtomicUsize::new(0),
+            silence: Mutex::new(()),
         }
     }
 
@@ -72,6 +75,7 @@ impl Keys for TestKeys {
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], KeysError> {
         self.unlocked()?;
         self.signed.fetch_add(1, Ordering::Relaxed);
+        drop(self.silence.lock().unwrap());
         Ok(self.signing.sign(&blake3::derive_key(CONTEXT, message)).to_bytes())
     }
 

@@ -153,9 +153,11 @@ impl Process {
         troubles
     }
 
-    pub fn stop(mut self) {
+    /// Tells it to stop, and waits until it has, while its keys answer.
+    pub async fn stop(mut self) {
         self.say(&ToVat::Stop, None);
-        assert!(self.child.wait().unwrap().success());
+        let ended = tokio::task::spawn_blocking(move || self.child.wait().unwrap().success());
+        assert!(ended.await.unwrap());
     }
 
     /// As `kill -9` does.
