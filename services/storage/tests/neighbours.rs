@@ -34,7 +34,7 @@ fn who_waits_for_a_signature_holds_up_nobody() {
         is_served(&other.root).await;
         let file = put_file(&one.root, "file", b"x").await;
         let keys = served.keys.clone();
-        let silence = keys.silence.lock().unwrap();
+        let silence = keys.fall_silent();
         let before = keys.signed.load(Ordering::Relaxed);
         // More of them than it has threads.
         let mut syncs: Vec<_> = (0..20).map(|_| file.sync_request().send().promise).collect();
@@ -62,7 +62,7 @@ fn a_link_that_is_cut_while_it_waits_for_a_signature_is_quiet_after_it() {
         let client: Client = served.link(&grant(1));
         let file = put_file(&client.root, "file", b"x").await;
         let keys = served.keys.clone();
-        let silence = keys.silence.lock().unwrap();
+        let silence = keys.fall_silent();
         let before = keys.signed.load(Ordering::Relaxed);
         let sync = file.sync_request().send().promise;
         while keys.signed.load(Ordering::Relaxed) == before {

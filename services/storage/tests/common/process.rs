@@ -1,4 +1,5 @@
 //! The real process at a real door, and all that it is given there: its state, links to keys, a session, links to serve.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
