@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use capnp::traits::HasTypeId;
 use common::*;
+use files::problem::Word;
 use schema::storage_capnp::{finding, reporter, store};
 use vat::{Badge, Peer, Rights};
 
@@ -84,6 +85,24 @@ fn a_sound_store_is_found_clean() {
         assert_eq!((files, lost, clean), (20, 0, true));
         let findings = told.findings.borrow();
         assert!(!findings.iter().any(|(severity, _)| *severity == finding::Severity::Lost), "{:?}", findings.len());
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_operator_who_may_only_look_changes_nothing() {
+    vat::native::run(async {
+        let served = served();
+        put_file(&plain(&served.connect(Rights::ALL).root), "file", b"x").await;
+        let interface = store::Client::TYPE_ID;
+        let client: Client<store::Client> = served.link(&Badge { interface, peer: Peer::Shell, ..badge(Rights::READ) });
+        client.root.status_request().send().promise.await.unwrap();
+        assert_eq!(word(client.root.compact_request().send().promise.await), is(Word::ReadOnly));
+        assert_eq!(word(check(&client, true).await.map(drop)), is(Word::ReadOnly));
+        let response = client.root.root_request().send().promise.await.unwrap();
+        let top = plain(&response.get().unwrap().get_directory().unwrap());
+        assert_eq!(content(&top, "granted/file").await, b"x");
+        assert_eq!(word(remove(&top, "granted/file").await), is(Word::ReadOnly));
     })
     .unwrap();
 }
