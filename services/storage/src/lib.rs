@@ -18,6 +18,8 @@
 //! - **The keys may come later, be locked, go and come back**: what needs them says `locked` meanwhile, and works once they are
 //!   there. Keys that are locked while the store is in use stop nothing but what has to be signed: its root was opened before.
 //! - **What is damaged is never served**, and people are told of it once.
+//! - **A disk that could not keep what it was given is not believed**: after a sync that failed the process tells people and
+//!   ends, and the next one looks at what is really there.
 //!
 //! # What is not
 //! - A directory that is removed while it is granted stays removed for links that have used it; the next link makes it anew.

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use files::problem::{Problem, Word};
+use tokio::sync::Notify;
 
 use super::problem::problem;
 use super::trouble::Troubles;
@@ -32,6 +33,7 @@ struct Shared {
     troubles: Troubles,
     state: Mutex<State>,
     tried: Condvar,
+    refusing: Notify,
 }
 
 struct State {
@@ -57,7 +59,7 @@ impl Vault {
     pub fn new(opening: Opening, troubles: Troubles) -> Vault {
         let progress = Progress::Failed(Problem::new(Word::Locked, "nothing has needed the store yet"));
         let state = Mutex::new(State { store: None, progress });
-        Vault(Arc::new(Shared { opening, troubles, state, tried: Condvar::new() }))
+        Vault(Arc::new(Shared { opening, troubles, state, tried: Condvar::new(), refusing: Notify::new() }))
     }
 
     /// The store. Opens and unlocks it where that was not done; it blocks.
@@ -128,7 +130,16 @@ impl Vault {
         if matches!(problem.word(), Word::Damaged | Word::Io) {
             self.tell(&problem.to_string());
         }
+        if matches!(error, StoreError::Refusing(_)) {
+            self.0.refusing.notify_one();
+        }
         problem
+    }
+
+    /// Waits until the store takes no more writes before it is opened anew: what is on the disk is then to be looked at
+    /// afresh. It cannot be here, where its files are open.
+    pub async fn refusing(&self) {
+        self.0.refusing.notified().await;
     }
 
     fn tell_opened(&self, opened: &Opened) {
