@@ -48,8 +48,7 @@ pub(crate) struct Link {
     pub(crate) kind: Kind,
     pub(crate) home: Id,
     pub(crate) keys: NodeKeys,
-    /// The generation of the directory's key that sealed it, and whose bytes it is.
-    pub(crate) generation: u32,
+    /// Whose bytes the entry is.
     pub(crate) account: u64,
 }
 
@@ -80,7 +79,7 @@ impl Link {
         let length = usize::from(take.u16()?);
         let name = take.bytes(length)?.to_vec();
         let keys = NodeKeys { generation, key, names };
-        Some(Self { name, child, kind, home, keys, generation: head.generation, account: head.account })
+        Some(Self { name, child, kind, home, keys, account: head.account })
     }
 }
 
@@ -207,7 +206,7 @@ impl Shared {
         let keys = NodeKeys::random().map_err(no_randomness)?;
         let mut draft = Draft::new(log.sequence + 1, 1_024);
         let account = innermost(accounts);
-        let link = Link { name: name.to_vec(), child, kind, home, keys: keys.clone(), generation: 0, account };
+        let link = Link { name: name.to_vec(), child, kind, home, keys: keys.clone(), account };
         self.push_link(&mut draft, directory, known.home, &link, account)?;
         let mut new = Self::new_known(kind, home, directory.id());
         self.push_metadata(&mut draft, &child, &mut new, &keys, account)?;

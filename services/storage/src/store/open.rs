@@ -339,7 +339,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
             if !opened.created {
                 opened.rebuilt = why;
             }
-            let built = build(files, options, &mut found, &store_id, &mut seen, (synced, noted))?;
+            let built = build(files, options, &mut found, &store_id, &mut seen, (synced, noted), true)?;
             (doubt.nodes, doubt.all_until) = (built.1.nodes, built.1.all_until);
             end = built.2;
             ends = built.3;
@@ -490,6 +490,7 @@ fn build(
     store: &Id,
     seen: &mut Survey,
     sure: (u64, u64),
+    tidy: bool,
 ) -> Outcome<Built> {
     let wiped = catch_unwind(AssertUnwindSafe(|| match std::fs::remove_dir_all(&options.index) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -497,7 +498,7 @@ fn build(
     }));
     wiped.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))?;
     let mut index = Index::open(&options.index)?;
-    let mut extra_bad = missing_segments(files.as_ref(), found, seen)?;
+    let mut extra_bad = missing_segments(files.as_ref(), found, seen, tidy)?;
     // First what everything else is judged by.
     let _ = survey(found, 0, None, store, |segment, frame| {
         let first: Vec<_> =
@@ -554,9 +555,8 @@ pub(crate) fn rebuild(segments: &super::log::Segments, options: &Options, log: &
         })
         .collect();
     let (mut seen, _, _) = survey(&found, 0, None, &log.store, |_, _| Ok(()))?;
-    // What is listed is what is open: nothing is taken away here.
-    seen.listed = None;
-    let (index, doubt, ..) = build(&segments.files, options, &mut found, &log.store, &mut seen, (log.sequence, 0))?;
+    let (index, doubt, ..) =
+        build(&segments.files, options, &mut found, &log.store, &mut seen, (log.sequence, 0), false)?;
     Ok((index, doubt))
 }
 
@@ -602,16 +602,25 @@ impl Gathered {
 }
 
 /// Compares the segments with what the last commit names; removes what was given up, and says what is missing.
-fn missing_segments(files: &dyn Files, found: &mut Vec<FoundSegment>, seen: &Survey) -> Outcome<Vec<Bad>> {
+fn missing_segments(files: &dyn Files, found: &mut Vec<FoundSegment>, seen: &Survey, tidy: bool) -> Outcome<Vec<Bad>> {
     let Some(listed) = &seen.listed else { return Ok(Vec::new()) };
     let mut bad = Vec::new();
     let last_listed = listed.last().map_or(0, |segment| segment.number);
     for (at, one) in listed.iter().enumerate() {
-        if !found.iter().any(|segment| segment.number == one.number) {
-            let last = listed.get(at + 1).map(|next| next.first_sequence.saturating_sub(1));
-            let (first, why) = (one.first_sequence, "the segment is missing");
-            bad.push(Bad { segment: one.number, from: 0, until: 0, first, last, why });
-        }
+        let there = found.iter().find(|segment| segment.number == one.number);
+        let why = match there.map(|segment| &segment.head) {
+            None => "the segment is missing",
+            Some(Some(head)) if (head.first_sequence, head.chain) != (one.first_sequence, one.start) => {
+                "this is another segment than the one that the commits name"
+            }
+            // One whose head is damaged is told by the reading of it.
+            Some(_) => continue,
+        };
+        let last = listed.get(at + 1).map(|next| next.first_sequence.saturating_sub(1));
+        bad.push(Bad { segment: one.number, from: 0, until: 0, first: one.first_sequence, last, why });
+    }
+    if !tidy {
+        return Ok(bad);
     }
     let given_up: HashSet<u32> = found
         .iter()
