@@ -114,7 +114,7 @@ impl Shared {
                 self.remove_closed(&mut log);
                 act(self, &mut log)
             });
-            (outcome, self.lock_log().touched.len() >= TOUCHED_LIMIT)
+            (outcome, self.lock_log().unnamed() >= TOUCHED_LIMIT)
         };
         if full {
             // Who wrote learns of a failure when they sync; it lasts.
