@@ -140,19 +140,7 @@ impl Survey {
                         continue;
                     }
                     self.named.push((commit.listed_from, commit.sequence));
-                    for touched in &commit.touched {
-                        let bad = self.bad.iter().find(|bad| is_in(touched.sequence, bad));
-                        let key = (touched.node, touched.entry);
-                        if let Some(bad) = bad {
-                            let why = described(bad);
-                            let hit = self.hit.entry(key).or_insert(Hit { sequence: 0, why });
-                            hit.sequence = hit.sequence.max(touched.sequence);
-                        }
-                        if touched.version > 0 && (bad.is_some() || self.versions.contains_key(&touched.node)) {
-                            let version = self.versions.entry(touched.node).or_default();
-                            *version = touched.version.max(*version);
-                        }
-                    }
+                    self.note_hits(&commit);
                     self.commits.push_back(sequence);
                     if commit.segments.is_some() {
                         self.listed.clone_from(&commit.segments);
@@ -163,6 +151,23 @@ impl Survey {
             }
         }
         Ok(())
+    }
+
+    /// What a commit says of frames that are bad.
+    fn note_hits(&mut self, commit: &Commit) {
+        for touched in &commit.touched {
+            let bad = self.bad.iter().find(|bad| is_in(touched.sequence, bad));
+            let key = (touched.node, touched.entry);
+            if let Some(bad) = bad {
+                let why = described(bad);
+                let hit = self.hit.entry(key).or_insert(Hit { sequence: 0, why });
+                hit.sequence = hit.sequence.max(touched.sequence);
+            }
+            if touched.version > 0 && (bad.is_some() || self.versions.contains_key(&touched.node)) {
+                let version = self.versions.entry(touched.node).or_default();
+                *version = touched.version.max(*version);
+            }
+        }
     }
 
     /// The last frame of which is sure that it was on the disk: by the note, and because a commit is begun only when the
@@ -231,15 +236,23 @@ fn survey(
                 expected
             }
         };
-        let mut bad = std::mem::take(&mut survey.bad);
-        let old = bad.len();
-        // What is bad has to be known when the commit that names it is read.
-        let after = scan(segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |_| Ok(()))?;
-        survey.bad = bad;
-        if survey.bad.len() == old || after != begin {
+        let mut bad = Vec::new();
+        let after = scan(segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |frame| {
+            survey.frame(store, &frame)?;
+            each(segment, &frame)
+        })?;
+        if !bad.is_empty() {
+            survey.bad.append(&mut bad);
+            // What is bad has to be known when the commit that names it is read: that may have been here.
             scan(segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |frame| {
-                survey.frame(store, &frame)?;
-                each(segment, &frame)
+                for item in items(frame.payload).into_iter().flatten() {
+                    if item.head.kind == ItemKind::Commit
+                        && let Some(commit) = Commit::decode(item.body).filter(|commit| commit.is_signed(store))
+                    {
+                        survey.note_hits(&commit);
+                    }
+                }
+                Ok(())
             })?;
         }
         ends.insert(segment.number, after.chain);
