@@ -82,7 +82,8 @@ fn no_changed_byte_is_served() {
                 let _ = std::fs::remove_file(copy.join("index.marker"));
             }
             let files = files_below(copy);
-            let segments: Vec<_> = files.iter().filter(|path| path.extension().is_some_and(|end| end == "seg")).collect();
+            let segments: Vec<_> =
+                files.iter().filter(|path| path.extension().is_some_and(|end| end == "seg")).collect();
             let path = if draw.below(4) == 0 { &files[which % files.len()] } else { segments[which % segments.len()] };
             let mut bytes = std::fs::read(path).unwrap();
             if !bytes.is_empty() {

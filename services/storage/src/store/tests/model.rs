@@ -174,6 +174,8 @@ impl Model {
                     self.snapshots.remove(at);
                 }
             }
+            (15, Some(_)) if draw.below(3) == 0 => store.rotate(&directory, &name)?,
+            (15, _) if draw.below(3) == 0 => drop(store.compact()?),
             (15, _) => store.sync()?,
             _ => {}
         }
@@ -203,6 +205,22 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// The rows of the index that say what is stored, for people who look for the difference.
+fn all_rows(store: &Store) -> std::collections::BTreeSet<String> {
+    let mut rows = std::collections::BTreeSet::new();
+    let index = store.shared().index.read().unwrap();
+    let add = |key: &[u8], value: &[u8]| {
+        let letter = char::from(key[0]);
+        if !"PGDCQAK".contains(letter) {
+            let sequence = super::super::index::split(key).map_or(0, |(_, sequence)| sequence);
+            rows.insert(format!("{letter} {} {sequence} {}", super::super::node::hex(&key[1..]), value.len()));
+        }
+        Ok(true)
+    };
+    index.as_ref().unwrap().scan(&[], &[], add).unwrap();
+    rows
+}
+
 #[test]
 fn the_store_does_what_a_tree_in_memory_does() {
     let seed = seed();
@@ -219,8 +237,13 @@ fn the_store_does_what_a_tree_in_memory_does() {
                 continue;
             }
             let before = store.status();
+            let rows = all_rows(&store);
             let way = draw.below(5);
-            if way > 0 { store.abandon() } else { drop(store) }
+            if way > 0 {
+                store.abandon()
+            } else {
+                drop(store)
+            }
             match way {
                 2 => std::fs::remove_dir_all(&index).unwrap(),
                 3 => {
@@ -238,6 +261,11 @@ fn the_store_does_what_a_tree_in_memory_does() {
             assert!(opened.damage.is_empty() && opened.cut_off.is_none(), "{opened:?}");
             model.compare(&store);
             let after = store.status();
+            if before.accounts != after.accounts {
+                let new = all_rows(&store);
+                rows.iter().filter(|row| !new.contains(row.as_str())).for_each(|row| println!("- {row}"));
+                new.iter().filter(|row| !rows.contains(row.as_str())).for_each(|row| println!("+ {row}"));
+            }
             assert_eq!(
                 (before.accounts, before.files, before.directories, before.snapshots),
                 (after.accounts, after.files, after.directories, after.snapshots),

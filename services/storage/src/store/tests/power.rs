@@ -51,7 +51,11 @@ fn live(disk: &Disk, index: &Path, draw: &mut Draw, before: Option<(&Life, usize
             synced.push((disk.operations(), states.len()));
         }
     }
-    if draw.below(3) == 0 { drop(store) } else { store.abandon() }
+    if draw.below(3) == 0 {
+        drop(store)
+    } else {
+        store.abandon()
+    }
     Life { states, synced, disk: disk.clone() }
 }
 
