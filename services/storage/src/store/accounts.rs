@@ -2,7 +2,7 @@
 //! writers are promised the same byte.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{PoisonError, Weak};
 
 use super::error::{Outcome, StoreError};
 use super::format::{FRAME_HEAD_BYTES, ItemHead, ItemKind, numbers, part_of};
@@ -151,6 +151,12 @@ impl Shared {
         Ok(self.segments.files.free_bytes()?.saturating_sub(MARGIN_BYTES))
     }
 
+    /// Refuses what would take the last of the disk. Compaction may take from the margin, but not all of it.
+    pub(crate) fn need_margin(&self, bytes: u64) -> Outcome<()> {
+        let free = self.segments.files.free_bytes()?;
+        if bytes + MARGIN_BYTES / 2 > free { Err(StoreError::NoSpace) } else { Ok(()) }
+    }
+
     pub(crate) fn reserve(&self, accounts: &[Account], bytes: u64) -> Outcome<Reservation> {
         let log = self.lock_log();
         log.usable()?;
@@ -186,10 +192,5 @@ impl Shared {
         // A write takes more than its bytes: each sector has 128 beside it, a frame its heads.
         let beside = free / 100 + FRAME_HEAD_BYTES as u64 + 1_024;
         Ok(Room { used_bytes, quota_bytes, free_bytes: free.saturating_sub(beside) })
-    }
-
-    /// The innermost account's chain is known to the index by what was written for it.
-    pub(crate) fn me(&self) -> Option<Arc<Shared>> {
-        self.me.upgrade()
     }
 }

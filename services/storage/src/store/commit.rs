@@ -14,8 +14,8 @@ use super::shared::{Committing, Shared};
 
 /// The file that says how far the disk was made sure of.
 pub(crate) const SYNCED: &str = "synced";
-/// After so many changes of nodes a commit is made by itself, so that the list of them stays below 4 MiB of the 12 MiB
-/// that a frame may have: 131,072 times 32 bytes.
+/// After so many changes of nodes a commit is made by itself, so that the list of them stays near 6 MiB of the 12 MiB
+/// that a frame may have: 131,072 times 48 bytes.
 pub(crate) const TOUCHED_LIMIT: usize = 1 << 17;
 
 /// A segment, as a commit names it.
@@ -41,6 +41,8 @@ pub(crate) struct Commit {
     /// The sum over all versions of nodes before the frame that this is in.
     pub(crate) versions: Sum,
     pub(crate) commits: u64,
+    /// The list is complete for the frames from this one to `sequence`.
+    pub(crate) listed_from: u64,
     pub(crate) touched: Vec<Touched>,
     /// All segments, where they changed.
     pub(crate) segments: Option<Vec<Listed>>,
@@ -58,12 +60,14 @@ impl Commit {
     }
 
     fn lists(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(16 + self.touched.len() * 32);
+        let mut bytes = Vec::with_capacity(16 + self.touched.len() * 48);
         bytes.extend_from_slice(&self.commits.to_le_bytes());
+        bytes.extend_from_slice(&self.listed_from.to_le_bytes());
         bytes.extend_from_slice(&(self.touched.len() as u64).to_le_bytes());
         for touched in &self.touched {
             bytes.extend_from_slice(&touched.sequence.to_le_bytes());
             bytes.extend_from_slice(&touched.node);
+            bytes.extend_from_slice(&touched.entry);
             bytes.extend_from_slice(&touched.version.to_le_bytes());
         }
         // 0: as before; else one more than how many there are.
@@ -94,9 +98,11 @@ impl Commit {
         let (sequence, chain) = (take.u64()?, take.array()?);
         let (public_key, signature) = (take.array()?, take.array()?);
         let (versions, commits) = (Sum::from_bytes(&take.array()?), take.u64()?);
+        let listed_from = take.u64()?;
         let mut touched = Vec::new();
         for _ in 0..take.u64()? {
-            touched.push(Touched { sequence: take.u64()?, node: take.array()?, version: take.u64()? });
+            let (sequence, node) = (take.u64()?, take.array()?);
+            touched.push(Touched { sequence, node, entry: take.array()?, version: take.u64()? });
         }
         let mut segments = None;
         if let Some(count) = take.u64()?.checked_sub(1) {
@@ -108,7 +114,7 @@ impl Commit {
             segments = Some(list);
         }
         take.end()?;
-        Some(Self { sequence, chain, public_key, signature, versions, commits, touched, segments })
+        Some(Self { sequence, chain, public_key, signature, versions, commits, listed_from, touched, segments })
     }
 
     /// Whether the signature is its key's.
@@ -123,6 +129,16 @@ impl Shared {
     /// Returns when all that was written before is signed and on the disk.
     pub(crate) fn sync(&self) -> Outcome<()> {
         let wanted = self.lock_log().sequence;
+        self.sync_until(wanted)
+    }
+
+    /// Makes a commit even if no frame was written since the last, because the segments are others.
+    pub(crate) fn commit_segments(&self) -> Outcome<()> {
+        self.lock_log().list_dirty = true;
+        self.sync_until(u64::MAX)
+    }
+
+    fn sync_until(&self, wanted: u64) -> Outcome<()> {
         let mut committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if committing.done >= wanted {
@@ -176,6 +192,7 @@ impl Shared {
                 signature: [0; 64],
                 versions: Sum::default(),
                 commits: log.commits + 1,
+                listed_from: log.listed_from,
                 touched: log.touched.iter().map(|(_, touched)| *touched).collect(),
                 segments,
             };

@@ -1,8 +1,154 @@
-//! Compaction.
-use super::error::Outcome;
+//! Compaction: segments in which little is used are copied, item by item as they are, and removed. It needs no key but for
+//! the commit. Each step takes the log for one frame only, so that everybody else goes on.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use super::error::{Outcome, StoreError};
+use super::format::{FRAME_HEAD_BYTES, ItemHead, ItemKind, SEGMENT_HEAD_BYTES, file_name, items};
+use super::index::{Place, Row, SEGMENT, Transaction, at, drop_segment, key, key_of, row_damaged};
+use super::log::{Draft, Segment};
+use super::scan::{Expected, FoundSegment, scan};
 use super::shared::Shared;
+
+/// What one frame of copies holds: about what a write brings, so that a writer waits for it no longer than for another.
+const COPY_BYTES: usize = 1 << 20;
+/// By itself, a segment is given up when less than this part of it is used: then each byte that is copied frees one.
+const WORTH_PART: u64 = 2;
+/// Asked for by somebody, when an eighth of it is unused: what a copy of seven eighths frees is still something.
+const WORTH_PART_ASKED: u64 = 8;
+/// Segments that are given up between two commits: so much room it takes beside what there is, at most.
+const AT_ONCE: usize = 1;
+
 impl Shared {
-    pub(crate) fn compact(&self, _all: bool) -> Outcome<u64> {
-        Ok(0)
+    /// Gives up segments; how many bytes that freed.
+    pub(crate) fn compact(&self, asked: bool) -> Outcome<u64> {
+        let _one = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.segments.all().values().map(|segment| segment.length).sum::<u64>();
+        let mut skipped: Vec<u32> = Vec::new();
+        while !self.is_abandoned() && !self.closing.load(Ordering::Relaxed) {
+            let worth = self.worth(asked, &skipped)?;
+            if worth.is_empty() {
+                break;
+            }
+            for (number, segment) in worth {
+                if !self.give_up(number, &segment)? {
+                    skipped.push(number);
+                }
+            }
+        }
+        let after = self.segments.all().values().map(|segment| segment.length).sum::<u64>();
+        Ok(before.saturating_sub(after))
+    }
+
+    /// The segments that are worth it, those with the least in use first.
+    fn worth(&self, asked: bool, skipped: &[u32]) -> Outcome<Vec<(u32, Segment)>> {
+        let active = self.lock_log().active;
+        let mut found = Vec::new();
+        for (number, segment) in self.segments.all() {
+            if number == active || skipped.contains(&number) {
+                continue;
+            }
+            let live = self.read_index(|index| index.number(&key(SEGMENT, &[&number.to_be_bytes()])))?;
+            let dead = segment.length.saturating_sub(live);
+            let worth =
+                if asked { dead > segment.length / WORTH_PART_ASKED } else { dead > segment.length / WORTH_PART };
+            if worth {
+                found.push((live, number, segment));
+            }
+        }
+        found.sort_by_key(|(live, number, _)| (*live, *number));
+        Ok(found.into_iter().take(AT_ONCE).map(|(_, number, segment)| (number, segment)).collect())
+    }
+
+    /// Copies what is used of a segment, and removes it. Not one that is damaged: what is bad in it has to be found again.
+    fn give_up(&self, number: u32, segment: &Segment) -> Outcome<bool> {
+        let found = FoundSegment {
+            number,
+            file: segment.file.clone(),
+            length: segment.length,
+            head: Some(segment.head.clone()),
+        };
+        let start = Expected { sequence: segment.head.first_sequence, chain: segment.head.chain };
+        let mut bad = Vec::new();
+        let mut heads: Vec<(ItemHead, Place)> = Vec::new();
+        scan(&found, SEGMENT_HEAD_BYTES as u64, start, &mut bad, |frame| {
+            let all = items(frame.payload).ok_or_else(|| StoreError::Index("a frame has no items".into()))?;
+            for item in all {
+                let offset = frame.offset + (FRAME_HEAD_BYTES + item.offset) as u64;
+                let offset = u32::try_from(offset).map_err(|_| StoreError::TooLarge)?;
+                let length = item.head.whole_bytes();
+                heads.push((item.head, Place { segment: number, offset, length }));
+            }
+            Ok(())
+        })?;
+        if !bad.is_empty() {
+            return Ok(false);
+        }
+        let mut next = 0;
+        while next < heads.len() {
+            next = self.copy_some(&heads, next)?;
+        }
+        // A new commit takes the place of the one that may be in it.
+        self.commit_segments()?;
+        self.remove_segment(number, &heads)
+    }
+
+    /// Copies what is used of some items in one frame; the first that is left.
+    fn copy_some(&self, heads: &[(ItemHead, Place)], mut next: usize) -> Outcome<usize> {
+        let mut log = self.lock_log();
+        let mut draft = Draft::new(log.sequence + 1, COPY_BYTES / 4);
+        while let Some((head, place)) = heads.get(next)
+            && (draft.payload().len() + place.length as usize <= COPY_BYTES || draft.payload().is_empty())
+        {
+            next += 1;
+            // The commit that is being copied into is newer.
+            if head.kind != ItemKind::Commit && self.is_used(head, *place)? {
+                let (_, bytes) = self.item(*place, |found| found == head)?;
+                draft.push_whole(&bytes);
+            }
+        }
+        if !draft.payload().is_empty() {
+            self.need_margin(draft.whole_bytes())?;
+            self.write_frame(&mut log, draft)?;
+        }
+        Ok(next)
+    }
+
+    fn is_used(&self, head: &ItemHead, place: Place) -> Outcome<bool> {
+        let whole = at(&key_of(head), head.sequence);
+        let row = self.read_index(|index| index.get(&whole))?;
+        Ok(row
+            .map(|value| Row::decode(&value).ok_or_else(row_damaged))
+            .transpose()?
+            .is_some_and(|row| row.place == place))
+    }
+
+    /// Removes a segment of which nothing is used any more, once a commit is on the disk that does without it.
+    fn remove_segment(&self, number: u32, heads: &[(ItemHead, Place)]) -> Outcome<bool> {
+        {
+            let mut log = self.lock_log();
+            for (head, place) in heads {
+                if self.is_used(head, *place)? {
+                    return Ok(false);
+                }
+            }
+            self.segments.change(|open| open.remove(&number));
+            log.dirty.remove(&number);
+        }
+        // If what follows is not reached, the next opening removes it, because the commit does not list it.
+        self.commit_segments()?;
+        {
+            let _log = self.lock_log();
+            let ready = self.read_index(|index| {
+                let mut changes = Transaction::new(index);
+                drop_segment(&mut changes, number, heads.iter().map(|(head, _)| head.clone()))?;
+                changes.ready()
+            })?;
+            self.commit_index(ready)?;
+        }
+        self.segments.files.remove(&file_name(number))?;
+        self.segments.files.sync_folder("segments")?;
+        Ok(true)
     }
 }

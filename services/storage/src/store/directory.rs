@@ -113,11 +113,20 @@ impl Shared {
         // Also says whether the directory is still there and whole.
         let known = self.known(directory)?;
         let hash = keys.name_hash(name);
+        if let Some(why) = self.doubt_about_entry(&directory.id(), &hash) {
+            return Err(StoreError::Damaged(why));
+        }
         let found = self.read_index(|index| index.newest(&key(ENTRY, &[&directory.id(), &hash]), directory.shows()))?;
         let (sequence, row) = found.filter(|(_, row)| !row.gone).ok_or(StoreError::NotFound)?;
         let link = self.open_link(directory, &known, &hash, sequence, &row)?;
         // Two names with one hash: no one can make them.
         if link.name == name { Ok(link) } else { Err(StoreError::Damaged("an entry has another name".into())) }
+    }
+
+    /// Why an entry is not to be trusted.
+    fn doubt_about_entry(&self, directory: &Id, hash: &[u8; 16]) -> Option<String> {
+        let doubt = self.doubt.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        doubt.about_entry(directory, hash)
     }
 
     /// The entry of a row.
@@ -240,6 +249,9 @@ impl Shared {
         })?;
         let mut entries = Vec::with_capacity(found.len());
         for (hash, sequence, row) in found {
+            if self.doubt_about_entry(&directory.id(), &hash).is_some() {
+                continue;
+            }
             let link = self.open_link(directory, &known, &hash, sequence, &row)?;
             match self.child_known(directory, &link) {
                 Ok(known) => entries.push(Entry { name: link.name, metadata: known.public(&link.child) }),

@@ -1,9 +1,10 @@
 //! A store's life: opening, the root, closing, and a new index while it lives.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::thread::JoinHandle;
 
 use super::accounts::Account;
 use super::error::{Outcome, StoreError};
@@ -28,7 +29,7 @@ use super::commit::TOUCHED_LIMIT;
 /// What the clones of a store have in common, and what ends with the last.
 pub(crate) struct Open {
     pub(crate) shared: Arc<Shared>,
-    compaction: Option<SyncSender<()>>,
+    compaction: Option<(SyncSender<()>, JoinHandle<()>)>,
 }
 
 pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, options: Options) -> Outcome<(Open, Opened)> {
@@ -49,11 +50,11 @@ pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, options: Options)
         committing: Mutex::default(),
         committed: Condvar::new(),
         compacting: Mutex::new(()),
-        compaction_runs: AtomicBool::new(false),
+        closing: AtomicBool::new(false),
         note: ready.note,
         abandoned: AtomicBool::new(false),
         me: me.clone(),
-        lock,
+        lock: Mutex::new(Some(lock)),
     });
     {
         let mut log = shared.lock_log();
@@ -66,7 +67,7 @@ pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, options: Options)
 }
 
 /// The thread that compacts when it is woken. It holds the store only while it works.
-fn start_compaction(shared: &Arc<Shared>) -> Option<SyncSender<()>> {
+fn start_compaction(shared: &Arc<Shared>) -> Option<(SyncSender<()>, JoinHandle<()>)> {
     let (wake, woken) = sync_channel(1);
     let shared = Arc::downgrade(shared);
     let work = move || {
@@ -76,12 +77,12 @@ fn start_compaction(shared: &Arc<Shared>) -> Option<SyncSender<()>> {
             let _ = shared.compact(false);
         }
     };
-    std::thread::Builder::new().name("compaction".into()).spawn(work).ok().map(|_| wake)
+    std::thread::Builder::new().name("compaction".into()).spawn(work).ok().map(|thread| (wake, thread))
 }
 
 impl Open {
     pub(crate) fn wake_compaction(&self) {
-        if let Some(wake) = &self.compaction {
+        if let Some((wake, _)) = &self.compaction {
             // Full: it is woken already.
             let _ = wake.try_send(());
         }
@@ -90,8 +91,16 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.compaction = None;
+        self.shared.closing.store(true, Ordering::Relaxed);
+        if let Some((wake, thread)) = self.compaction.take() {
+            drop(wake);
+            // It may be that very thread, if it was the last to hold the store; a panic of it was told already.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
         self.shared.close();
+        *self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -139,6 +148,9 @@ impl Shared {
         let context = [ROOT_CONTEXT, &self.store_id].concat();
         let row = self.read_index(|index| index.newest(&key(ROOT, &[]), u64::MAX))?;
         let node = match row {
+            None if self.lock_log().sequence > 0 => {
+                return Err(StoreError::Damaged("the key of the root is missing".into()));
+            }
             None => self.make_root(&context)?,
             Some((_, row)) => {
                 let (head, bytes) = self.item(row.place, |head| head.kind == ItemKind::Root)?;

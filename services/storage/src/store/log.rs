@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
 use super::format::{
-    FRAME_HEAD_BYTES, FrameHead, Hash, ITEM_HEAD_BYTES, Id, ItemHead, PAYLOAD_LIMIT_BYTES, SEGMENT_HEAD_BYTES,
-    SegmentHead, file_name, payload_hash,
+    FRAME_HEAD_BYTES, FrameHead, Hash, ITEM_HEAD_BYTES, Id, Item, ItemHead, ItemKind, PAYLOAD_LIMIT_BYTES,
+    SEGMENT_HEAD_BYTES, SegmentHead, file_name, items, payload_hash,
 };
 use super::index::Place;
 use super::seal::Sealer;
@@ -86,15 +86,13 @@ pub(crate) struct Draft {
     /// With room for its head.
     bytes: Vec<u8>,
     pub(crate) sequence: u64,
-    /// The nodes that it changes, with the versions that they have then.
-    pub(crate) touched: Vec<(Id, u64)>,
 }
 
 impl Draft {
     pub(crate) fn new(sequence: u64, capacity: usize) -> Self {
         let mut bytes = Vec::with_capacity(capacity + FRAME_HEAD_BYTES);
         bytes.resize(FRAME_HEAD_BYTES, 0);
-        Self { bytes, sequence, touched: Vec::new() }
+        Self { bytes, sequence }
     }
 
     /// Adds an item whose body is clear.
@@ -124,12 +122,45 @@ impl Draft {
     }
 }
 
-/// One node that one frame changed.
+/// One node, or one entry of a directory, that one frame changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Touched {
     pub(crate) sequence: u64,
     pub(crate) node: Id,
+    /// The hash of the entry's name; zeros: the node itself.
+    pub(crate) entry: [u8; 16],
+    /// That the node has then; 0: as before.
     pub(crate) version: u64,
+}
+
+/// What a frame changed.
+pub(crate) fn touched_by(items: &[Item<'_>], sequence: u64) -> Vec<Touched> {
+    let version_of = |node: &Id| {
+        let is_it = |item: &&Item<'_>| item.head.kind == ItemKind::Metadata && item.head.node == *node;
+        items.iter().find(is_it).map_or(0, |item| item.head.version)
+    };
+    let mut touched: Vec<Touched> = Vec::new();
+    for Item { head, .. } in items {
+        let whole = Touched { sequence, node: head.node, entry: [0; 16], version: head.version };
+        match head.kind {
+            ItemKind::Entry | ItemKind::EntryRemoved => {
+                // In a frame that copies there is no metadata to go with it.
+                let version = if head.sequence == sequence { version_of(&head.node) } else { 0 };
+                touched.push(Touched { entry: head.part, version, ..whole });
+            }
+            ItemKind::Metadata | ItemKind::Sector | ItemKind::Hole | ItemKind::NodeRemoved | ItemKind::Orphaned => {
+                let version = if head.sequence == sequence { version_of(&head.node) } else { 0 };
+                touched.push(Touched { version, ..whole });
+            }
+            _ => {}
+        }
+    }
+    // A directory whose metadata changed with its entries is not lost with them.
+    let with_entries: Vec<Id> = touched.iter().filter(|one| one.entry != [0; 16]).map(|one| one.node).collect();
+    touched.retain(|one| one.entry != [0; 16] || one.version == 0 || !with_entries.contains(&one.node));
+    touched.sort_by_key(|one| (one.node, one.entry));
+    touched.dedup();
+    touched
 }
 
 /// The end of the log, at which one writes at a time.
@@ -142,6 +173,8 @@ pub(crate) struct Log {
     pub(crate) chain: Hash,
     /// What the next commit names, with how many bytes had been written before each.
     pub(crate) touched: VecDeque<(u64, Touched)>,
+    /// Of the frames from this one on, `touched` is complete.
+    pub(crate) listed_from: u64,
     /// Bytes written since it was opened.
     pub(crate) written: u64,
     /// The last frame that a commit covers.
@@ -238,9 +271,9 @@ impl Log {
                 segment.chain = chain;
             }
         });
-        for (node, version) in &draft.touched {
-            let touched = Touched { sequence: draft.sequence, node: *node, version: *version };
-            self.touched.push_back((self.written, touched));
+        if let Some(items) = items(draft.payload()) {
+            let touched = touched_by(&items, draft.sequence);
+            self.touched.extend(touched.into_iter().map(|touched| (self.written, touched)));
         }
     }
 
@@ -250,6 +283,7 @@ impl Log {
             && touched.sequence <= self.committed
             && *written + OVERLAP_BYTES < self.written
         {
+            self.listed_from = touched.sequence + 1;
             self.touched.pop_front();
         }
     }

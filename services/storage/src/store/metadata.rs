@@ -114,12 +114,30 @@ impl Shared {
     /// The metadata of a node that is open.
     pub(crate) fn known(&self, node: &Node) -> Outcome<Known> {
         let keys = node.keys();
-        self.known_at(&node.id(), node.shows(), |generation| (generation == keys.generation).then(|| keys.key.clone()))
+        let key_of = |generation| (generation == keys.generation).then(|| keys.key.clone());
+        match self.known_at(&node.id(), node.shows(), key_of) {
+            Err(StoreError::Damaged(_)) if node.kind() == Kind::Directory => self.known_without_body(node),
+            other => other,
+        }
+    }
+
+    /// What is known of a directory whose metadata does not open. Its entries can be reached all the same, save those that
+    /// were sealed under a key of before.
+    fn known_without_body(&self, directory: &Node) -> Outcome<Known> {
+        let id = directory.id();
+        let (sequence, row) = self.node_row(&id, directory.shows())?;
+        self.refuse_damaged(&id, sequence)?;
+        let new = Self::new_known(Kind::Directory, row.home, row.extra);
+        Ok(Known { sequence, version: row.version, account: row.account, modified_ns: 0, ..new })
     }
 
     /// The metadata of a node as of a sequence, with a key by its generation.
     pub(crate) fn known_at(&self, id: &Id, shows: u64, key_of: impl Fn(u32) -> Option<Secret>) -> Outcome<Known> {
-        let (sequence, row) = self.node_row(id, shows)?;
+        let (sequence, row) = match self.node_row(id, shows) {
+            // It may be there no more because it was lost.
+            Err(StoreError::NotFound) => self.refuse_damaged(id, 0).and(Err(StoreError::NotFound))?,
+            found => found?,
+        };
         self.refuse_damaged(id, sequence)?;
         let is_it = |head: &ItemHead| head.kind == ItemKind::Metadata && head.node == *id && head.sequence == sequence;
         let (head, mut bytes) = self.item(row.place, is_it)?;
@@ -154,7 +172,6 @@ impl Shared {
         head.generation = keys.generation;
         head.version = known.version;
         head.account = account;
-        draft.touched.push((*id, known.version));
         draft.seal(&Sealer::new(self.store_id, &metadata_key(&keys.key)), head, &[&known.encode()])
     }
 

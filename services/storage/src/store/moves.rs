@@ -112,9 +112,11 @@ impl Shared {
         self.push_link(&mut draft, to.0, to_known.home, &link, account)?;
         if !same_directory {
             // A snapshot of the one home shows what is in the other from now on.
-            if to.0.0.home != Id::default() && to.0.0.home != link.home {
+            let to_home = to.0.0.home;
+            let joined = self.read_index(|index| Ok(index.retention.are_joined(link.home, to_home)))?;
+            if to_home != Id::default() && to_home != link.home && !joined {
                 let head = ItemHead::new(ItemKind::HomesJoined, link.home, [0; 16], draft.sequence);
-                draft.push(head.with_part(to.0.0.home), &[])?;
+                draft.push(head.with_part(to_home), &[])?;
             }
             match self.child_known(from.0, &link) {
                 Ok(mut child) => {

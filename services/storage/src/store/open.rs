@@ -8,8 +8,8 @@ use super::commit::{Commit, Listed, SYNCED, read_note};
 use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
 use super::format::{FRAME_HEAD_BYTES, FrameHead, Hash, Id, ItemKind, SEGMENT_HEAD_BYTES, Take, file_name, items};
-use super::index::{self, COMMIT, DAMAGED, Index, IndexError, Transaction, apply, apply_one, comes_first};
-use super::log::{Log, Segment, Touched, read};
+use super::index::{self, DAMAGED, Index, IndexError, Transaction, apply, apply_one, comes_first};
+use super::log::{Log, Segment, Touched, read, touched_by};
 use super::marker;
 use super::node::hex;
 use super::scan::{Bad, Expected, FoundFrame, FoundSegment, find_segments, scan};
@@ -36,7 +36,8 @@ pub struct Opened {
 /// What cannot be trusted any more.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Doubt {
-    pub(crate) nodes: HashMap<Id, String>,
+    /// Nodes, and entries of directories by the hashes of their names; zeros: the node itself.
+    pub(crate) nodes: HashMap<(Id, [u8; 16]), String>,
     /// Nodes that were not written since this frame, because nobody can say which of them were.
     pub(crate) all_until: Option<(u64, String)>,
 }
@@ -45,20 +46,26 @@ impl Doubt {
     /// Why a node, whose metadata was written then, is not to be trusted.
     pub(crate) fn about(&self, node: &Id, written_at: u64) -> Option<String> {
         let all = self.all_until.as_ref().filter(|(until, _)| written_at <= *until).map(|(_, why)| why);
-        self.nodes.get(node).or(all).cloned()
+        self.nodes.get(&(*node, [0; 16])).or(all).cloned()
+    }
+
+    /// Why an entry is not to be trusted.
+    pub(crate) fn about_entry(&self, directory: &Id, hash: &[u8; 16]) -> Option<String> {
+        self.nodes.get(&(*directory, *hash)).cloned()
     }
 
     pub(crate) fn load(index: &Index) -> Result<Self, IndexError> {
         let mut doubt = Self::default();
         index.scan(&[DAMAGED], &[], |key, value| {
-            let id: Id = key[1..].try_into().map_err(|_| index::row_damaged())?;
+            let mut take = Take(&key[1..]);
+            let (id, entry) = take.array().zip(take.array()).ok_or_else(index::row_damaged)?;
             let mut take = Take(value);
             let until = take.u64().ok_or_else(index::row_damaged)?;
             let why = String::from_utf8_lossy(take.0).into_owned();
-            if id == Id::default() {
+            if id == Id::default() && entry == [0; 16] {
                 doubt.all_until = Some((until, why));
             } else {
-                doubt.nodes.insert(id, why);
+                doubt.nodes.insert((id, entry), why);
             }
             Ok(true)
         })?;
@@ -67,11 +74,11 @@ impl Doubt {
 
     fn write(&self, changes: &mut Transaction<'_>) -> Result<(), IndexError> {
         let row = |until: u64, why: &str| [&until.to_le_bytes()[..], why.as_bytes()].concat();
-        for (node, why) in &self.nodes {
-            changes.set(index::key(DAMAGED, &[node]), Some(row(0, why)))?;
+        for ((node, entry), why) in &self.nodes {
+            changes.set(index::key(DAMAGED, &[node, entry]), Some(row(0, why)))?;
         }
         if let Some((until, why)) = &self.all_until {
-            changes.set(index::key(DAMAGED, &[&Id::default()]), Some(row(*until, why)))?;
+            changes.set(index::key(DAMAGED, &[&Id::default(), &[0; 16]]), Some(row(*until, why)))?;
         }
         Ok(())
     }
@@ -88,6 +95,13 @@ pub(crate) struct Ready {
     pub(crate) opened: Opened,
 }
 
+/// A change that was lost.
+struct Hit {
+    /// The last frame with such a change.
+    sequence: u64,
+    why: String,
+}
+
 /// What reading the segments showed.
 #[derive(Default)]
 struct Survey {
@@ -97,8 +111,12 @@ struct Survey {
     last_commit: Option<(u64, Commit)>,
     /// The last that named the segments.
     listed: Option<Vec<Listed>>,
-    /// Nodes that frames changed which are bad, with the version that they should have.
-    hit: HashMap<Id, (u64, String)>,
+    /// What bad frames changed.
+    hit: HashMap<(Id, [u8; 16]), Hit>,
+    /// The versions that the nodes in `hit` should have.
+    versions: HashMap<Id, u64>,
+    /// Frames of which commits that are whole say what they changed.
+    named: Vec<(u64, u64)>,
     /// What the next commit has to name.
     touched: Vec<Touched>,
     damage: Vec<String>,
@@ -109,6 +127,7 @@ impl Survey {
     fn frame(&mut self, store: &Id, frame: &FoundFrame<'_>) -> Outcome<()> {
         self.frames += 1;
         let Some(found) = items(frame.payload) else { return Ok(()) };
+        self.touched.extend(touched_by(&found, frame.head.sequence));
         for item in found {
             let sequence = frame.head.sequence;
             match item.head.kind {
@@ -119,13 +138,18 @@ impl Survey {
                         self.damage.push(what);
                         continue;
                     }
+                    self.named.push((commit.listed_from, commit.sequence));
                     for touched in &commit.touched {
-                        if let Some(bad) = self.bad.iter().find(|bad| is_in(touched.sequence, bad)) {
+                        let bad = self.bad.iter().find(|bad| is_in(touched.sequence, bad));
+                        let key = (touched.node, touched.entry);
+                        if let Some(bad) = bad {
                             let why = described(bad);
-                            let hit = self.hit.entry(touched.node).or_insert((0, why));
-                            hit.0 = hit.0.max(touched.version);
-                        } else if let Some(hit) = self.hit.get_mut(&touched.node) {
-                            hit.0 = hit.0.max(touched.version);
+                            let hit = self.hit.entry(key).or_insert(Hit { sequence: 0, why });
+                            hit.sequence = hit.sequence.max(touched.sequence);
+                        }
+                        if touched.version > 0 && (bad.is_some() || self.versions.contains_key(&touched.node)) {
+                            let version = self.versions.entry(touched.node).or_default();
+                            *version = touched.version.max(*version);
                         }
                     }
                     self.touched.retain(|touched| touched.sequence > commit.sequence);
@@ -134,13 +158,6 @@ impl Survey {
                         self.listed.clone_from(&commit.segments);
                     }
                     self.last_commit = Some((sequence, commit));
-                }
-                ItemKind::Metadata => {
-                    let (node, version) = (item.head.node, item.head.version);
-                    self.touched.push(Touched { sequence, node, version });
-                }
-                _ if item.head.sequence < sequence => {
-                    self.touched.push(Touched { sequence, node: item.head.node, version: 0 });
                 }
                 _ => {}
             }
@@ -277,6 +294,11 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     {
         (index, why) = (None, Some(error));
     }
+    if let Some(there) = &index
+        && let Some(error) = outrun(there, &found)?
+    {
+        (index, why) = (None, Some(error));
+    }
     let doubtless = index.is_some();
     let position = index.as_ref().map(|index| index.position.clone()).unwrap_or_default();
     // Where the index and what is sure of the disk both begin.
@@ -286,7 +308,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let (mut seen, mut ends, mut end) = survey(&found, from, None, &store_id, |_, _| Ok(()))?;
     let synced = seen.synced(noted);
     // What is bad and was never made sure of is a torn end.
-    let torn = seen.bad.iter().find(|bad| bad.last.is_none_or(|last| last > synced) && bad.first > synced).cloned();
+    let torn = seen.bad.iter().find(|bad| bad.first > synced).cloned();
     if let Some(torn) = torn {
         opened.cut_off = Some(described(&torn));
         cut(files.as_ref(), &mut found, &torn)?;
@@ -301,10 +323,9 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     if let Some(there) = &index {
         if there.position.sequence >= end.sequence {
             (index, why) = (None, Some("it is newer than the segments".into()));
-        } else if !seen.bad.is_empty() && from > 0 {
-            (index, why) = (None, Some("a segment is damaged".into()));
         } else if !seen.bad.is_empty() && there.position.sequence + 1 < end.sequence {
-            (index, why) = (None, Some("a segment is damaged".into()));
+            // What it has need not be judged: every item proves itself. What it lacks has to be.
+            (index, why) = (None, Some("a segment is damaged, and it is behind".into()));
         }
     }
     let mut doubt = Doubt::default();
@@ -318,7 +339,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
             if !opened.created {
                 opened.rebuilt = why;
             }
-            let built = build(files, options, &mut found, &store_id, &mut seen, synced)?;
+            let built = build(files, options, &mut found, &store_id, &mut seen, (synced, noted))?;
             (doubt.nodes, doubt.all_until) = (built.1.nodes, built.1.all_until);
             end = built.2;
             ends = built.3;
@@ -327,8 +348,9 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     };
     opened.damage.extend(seen.bad.iter().map(described));
     opened.damage.append(&mut seen.damage);
-    for node in doubt.nodes.keys() {
-        opened.damage.push(format!("node {} lost a change", hex(node)));
+    for (node, entry) in doubt.nodes.keys() {
+        let what = if *entry == [0; 16] { "node" } else { "an entry of directory" };
+        opened.damage.push(format!("{what} {} lost a change", hex(node)));
     }
     opened.damage.extend(doubt.all_until.iter().map(|(_, why)| why.clone()));
     // A rebuilt retention has to be what the rows say.
@@ -355,6 +377,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
             segment.chain = pair[1].1;
         }
     }
+    let named = seen.named.last().map_or(0, |(_, until)| *until);
     let commits = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits);
     let committed = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
     let log = Log {
@@ -364,6 +387,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         sequence: end.sequence - 1,
         chain: end.chain,
         touched: seen.touched.into_iter().map(|touched| (0, touched)).collect(),
+        listed_from: named + 1,
         written: 0,
         committed,
         // What the last life wrote may be in the cache only.
@@ -391,6 +415,20 @@ fn misplaced(index: &Index, found: &[FoundSegment]) -> Outcome<Option<String>> {
     let fits = FrameHead::decode(&bytes[..got])
         .is_some_and(|(head, chain)| head.sequence == position.sequence && chain == position.chain);
     Ok((!fits).then(|| "it ends in a frame that is not there".to_owned()))
+}
+
+/// Why an index that is behind cannot be caught up: of what was given up since, nothing tells it.
+fn outrun(index: &Index, found: &[FoundSegment]) -> Outcome<Option<String>> {
+    let position = &index.position;
+    let end = found.last().map_or(0, |segment| segment.number);
+    let whole = (position.segment.max(1)..=end).all(|number| found.iter().any(|segment| segment.number == number));
+    let mut all_there = true;
+    index.scan(&[index::KNOWN], &[], |key, _| {
+        let number = Take(&key[1..]).array().map(u32::from_be_bytes);
+        all_there = all_there && found.iter().any(|segment| Some(segment.number) == number);
+        Ok(true)
+    })?;
+    Ok((!whole || !all_there).then(|| "segments were given up that it did not hear of".to_owned()))
 }
 
 /// Cuts off everything from a place on.
@@ -451,7 +489,7 @@ fn build(
     found: &mut Vec<FoundSegment>,
     store: &Id,
     seen: &mut Survey,
-    synced: u64,
+    sure: (u64, u64),
 ) -> Outcome<Built> {
     let wiped = catch_unwind(AssertUnwindSafe(|| match std::fs::remove_dir_all(&options.index) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -494,9 +532,12 @@ fn build(
     seen.touched = again.touched;
     seen.bad = bad;
     seen.hit = if hit.is_empty() { again.hit } else { hit };
+    if seen.versions.is_empty() {
+        seen.versions = again.versions;
+    }
     seen.bad.append(&mut extra_bad);
     settle_all(&mut index)?;
-    let doubt = judge(&mut index, seen, versions, synced)?;
+    let doubt = judge(&mut index, seen, versions, sure)?;
     Ok((index, doubt, end, ends))
 }
 
@@ -515,7 +556,7 @@ pub(crate) fn rebuild(segments: &super::log::Segments, options: &Options, log: &
     let (mut seen, _, _) = survey(&found, 0, None, &log.store, |_, _| Ok(()))?;
     // What is listed is what is open: nothing is taken away here.
     seen.listed = None;
-    let (index, doubt, ..) = build(&segments.files, options, &mut found, &log.store, &mut seen, log.sequence)?;
+    let (index, doubt, ..) = build(&segments.files, options, &mut found, &log.store, &mut seen, (log.sequence, 0))?;
     Ok((index, doubt))
 }
 
@@ -540,7 +581,9 @@ impl Gathered {
         }
         let mut changes = Transaction::new(index);
         for (segment, offset, sequence, chain, payload) in &self.frames {
-            for item in items(payload).into_iter().flatten() {
+            // What comes first was applied, as a whole, before.
+            index::note_segment(&mut changes, *segment)?;
+            for item in items(payload).into_iter().flatten().filter(|item| !comes_first(item.head.kind)) {
                 let begin = offset + (FRAME_HEAD_BYTES + item.offset) as u64;
                 let place = index::Place {
                     segment: *segment,
@@ -607,37 +650,68 @@ fn settle_all(index: &mut Index) -> Outcome<()> {
     Ok(index.commit(ready)?)
 }
 
-/// Which nodes are not to be trusted: those that the commits name, and all if what the commits say of all does not fit.
-fn judge(index: &mut Index, seen: &Survey, versions: Option<index::Sum>, synced: u64) -> Outcome<Doubt> {
+/// Which nodes are not to be trusted: those that the commits name, and all if there is a frame that none names, or if
+/// the versions are not those that the last commit says.
+fn judge(
+    index: &mut Index,
+    seen: &Survey,
+    versions: Option<index::Sum>,
+    (synced, noted): (u64, u64),
+) -> Outcome<Doubt> {
     let mut doubt = Doubt::default();
     let mut sum = versions;
-    for (node, (version, why)) in &seen.hit {
-        let row = index.newest(&index::key(index::NODE, &[node]), u64::MAX)?.map(|(_, row)| row);
-        if row.as_ref().is_none_or(|row| !row.gone) {
-            doubt.nodes.insert(*node, why.clone());
+    for ((node, entry), hit) in &seen.hit {
+        let key =
+            if *entry == [0; 16] { index::key(index::NODE, &[node]) } else { index::key(index::ENTRY, &[node, entry]) };
+        let row = index.newest(&key, u64::MAX)?;
+        // What was removed, or an entry that was written again, is as it should be.
+        let fine =
+            row.as_ref().is_some_and(|(sequence, row)| *sequence > hit.sequence && (row.gone || *entry != [0; 16]));
+        if !fine {
+            doubt.nodes.insert((*node, *entry), hit.why.clone());
         }
-        if let Some(sum) = &mut sum {
-            if let Some(row) = row.filter(|row| !row.gone) {
+    }
+    for (node, version) in &seen.versions {
+        let row = index.newest(&index::key(index::NODE, &[node]), u64::MAX)?.map(|(_, row)| row);
+        if let Some(sum) = &mut sum
+            && row.as_ref().is_none_or(|row| !row.gone)
+        {
+            if let Some(row) = row {
                 sum.subtract(index::Sum::of(node, &row.version.to_le_bytes()));
             }
             sum.add(index::Sum::of(node, &version.to_le_bytes()));
         }
     }
-    let lost = |bad: &Bad| bad.last.is_none_or(|last| last >= bad.first);
+    let unnamed = seen.bad.iter().filter_map(|bad| last_unnamed(bad, &seen.named, synced, noted)).max();
     let claimed = seen.last_commit.as_ref().map(|(_, commit)| commit.versions);
-    let named = !seen.hit.is_empty() || !seen.bad.iter().any(lost);
-    let fits =
-        sum == claimed && named && seen.bad.iter().all(|bad| bad.last.is_some_and(|last| last < synced) || !lost(bad));
-    let only_commits = sum == claimed && seen.hit.is_empty();
-    if seen.bad.iter().any(lost) && !fits && !only_commits || (seen.bad.is_empty() && sum != claimed) {
-        let until = seen.bad.iter().map(|bad| bad.last.unwrap_or(u64::MAX)).max().unwrap_or(synced);
+    if let Some(until) = unnamed {
         let why = "frames are missing of which nothing says what they changed; nothing written before them is served";
         doubt.all_until = Some((until, why.to_owned()));
+    } else if sum != claimed {
+        let why = "the files are not of the versions that the last commit names; nothing written before it is served";
+        doubt.all_until = Some((seen.last_commit.as_ref().map_or(0, |(sequence, _)| *sequence), why.to_owned()));
     }
     let mut changes = Transaction::new(index);
     doubt.write(&mut changes)?;
     let ready = changes.ready()?;
     index.commit(ready)?;
-    let _ = COMMIT;
     Ok(doubt)
+}
+
+/// The last of the frames that are bad of which no commit says what it changed. What the note names was a commit.
+fn last_unnamed(bad: &Bad, named: &[(u64, u64)], synced: u64, noted: u64) -> Option<u64> {
+    let mut last = bad.last.unwrap_or(synced).min(synced);
+    while last >= bad.first {
+        if last == noted {
+            last -= 1;
+            continue;
+        }
+        let (from, _) =
+            named.iter().find(|(from, until)| (*from..=*until).contains(&last)).copied().unwrap_or_default();
+        if from == 0 {
+            return Some(last);
+        }
+        last = from - 1;
+    }
+    None
 }

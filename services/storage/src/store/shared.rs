@@ -63,12 +63,14 @@ pub(crate) struct Shared {
     pub(crate) committed: Condvar,
     /// One at a time gives up segments.
     pub(crate) compacting: Mutex<()>,
-    pub(crate) compaction_runs: AtomicBool,
+    /// The store is being closed: what goes on by itself ends.
+    pub(crate) closing: AtomicBool,
     pub(crate) note: Arc<dyn StoreFile>,
     /// Set when this is not to be closed in order, as if the process had been killed.
     pub(crate) abandoned: AtomicBool,
     pub(crate) me: Weak<Shared>,
-    pub(crate) lock: Box<dyn Send + Sync>,
+    /// Given back when it is closed.
+    pub(crate) lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 impl Shared {

@@ -63,7 +63,7 @@ impl Shared {
         Ok(snapshot)
     }
 
-    fn snapshot_rows(&self, directory: &Id) -> Outcome<Vec<(u64, u64, Row)>> {
+    pub(crate) fn snapshot_rows(&self, directory: &Id) -> Outcome<Vec<(u64, u64, Row)>> {
         let mut found = Vec::new();
         self.read_index(|index| {
             index.scan(&key(SNAPSHOT, &[directory]), &[], |whole, value| {

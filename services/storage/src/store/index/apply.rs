@@ -19,10 +19,22 @@ pub(crate) fn apply(
     (segment, begin): (u32, u64),
     frame_sequence: u64,
 ) -> Result<(), IndexError> {
-    for item in items {
+    note_segment(index, segment)?;
+    // Accounts first, because what else is in the frame is charged by them.
+    let (first, rest): (Vec<_>, Vec<_>) = items.iter().partition(|item| item.head.kind == ItemKind::Account);
+    for item in first.into_iter().chain(rest) {
         let offset = begin.checked_add(item.offset as u64).and_then(|offset| u32::try_from(offset).ok());
         let place = Place { segment, offset: offset.ok_or_else(row_damaged)?, length: item.head.whole_bytes() };
         apply_one(index, &item.head, place, item.head.sequence == frame_sequence)?;
+    }
+    Ok(())
+}
+
+/// Something of this segment was applied.
+pub(crate) fn note_segment(index: &mut Transaction<'_>, number: u32) -> Result<(), IndexError> {
+    let known = rows::key(rows::KNOWN, &[&number.to_be_bytes()]);
+    if index.get(&known)?.is_none() {
+        index.set_absent(known, Some(Vec::new()));
     }
     Ok(())
 }
@@ -57,7 +69,7 @@ pub(crate) fn apply_one(
             remove_content(index, &head.node, head.sequence)?;
         }
         ItemKind::Hole => remove_sectors(index, head)?,
-        ItemKind::HomesJoined => index.retention_mut().join(head.node, head.part),
+        ItemKind::HomesJoined => index.retention_mut().join(head.node, head.part, head.sequence),
         ItemKind::Root => index.retention_mut().set_root(head.home),
         ItemKind::Snapshot if newer.is_none() => {
             let (_, shows) = head.numbers();
@@ -205,7 +217,7 @@ fn remove_content(index: &mut Transaction<'_>, node: &Id, until: u64) -> Result<
     for letter in [rows::SECTOR, rows::HOLE, rows::ORPHAN] {
         supersede_all(index, &rows::key(letter, &[node]), until, |_| true)?;
     }
-    index.set(rows::key(rows::DAMAGED, &[node]), None)
+    index.set(rows::key(rows::DAMAGED, &[node, &[0; 16]]), None)
 }
 
 /// A hole was made: the sectors that were there are not, nor are holes within it.
@@ -266,7 +278,11 @@ pub(crate) fn drop_segment(
     number: u32,
     heads: impl Iterator<Item = ItemHead>,
 ) -> Result<(), IndexError> {
-    for head in heads {
+    // What was taken off once is not taken off again.
+    let known = rows::key(rows::KNOWN, &[&number.to_be_bytes()]);
+    let is_known = index.get(&known)?.is_some();
+    index.set(known, None)?;
+    for head in heads.filter(|_| is_known) {
         let gone = Row::of(&head, Place { segment: 0, offset: 0, length: 0 }).gone;
         if let Some(dead) = rows::dead_key(&rows::key_of(&head))
             && !gone

@@ -6,14 +6,15 @@ use super::super::format::{Id, Take};
 use super::rows::{self, Row};
 use super::table::{Index, IndexError, row_damaged};
 
-/// The snapshots by home. Homes between which something was moved count as one.
+/// The snapshots by home. Once something was moved from one home to another, snapshots of either that are taken from
+/// then on may show what is of the other.
 #[derive(Clone, Default)]
 pub(crate) struct Retention {
     root: Option<Id>,
     /// The sequences that snapshots of a home show, and how many show each.
     by_home: HashMap<Id, BTreeMap<u64, u32>>,
-    /// A home that others were joined with leads to another, and that at last to the one that stands for all.
-    joined: HashMap<Id, Id>,
+    /// For each home those that it is joined with, and since which frame.
+    joined: HashMap<Id, BTreeMap<Id, u64>>,
 }
 
 /// A row that is kept for a snapshot, as the key of its note says.
@@ -43,10 +44,11 @@ impl Retention {
             retention.root = Some(Row::decode(value).ok_or_else(row_damaged)?.home);
             Ok(true)
         })?;
-        index.scan(&[rows::JOINED], &[], |key, _| {
+        index.scan(&[rows::JOINED], &[], |whole, _| {
+            let (key, since) = rows::split(whole).ok_or_else(row_damaged)?;
             let mut take = Take(&key[1..]);
             let pair = take.array().zip(take.array()).ok_or_else(row_damaged)?;
-            retention.join(pair.0, pair.1);
+            retention.join(pair.0, pair.1, since);
             Ok(true)
         })?;
         index.scan(&[rows::SNAPSHOT], &[], |_, value| {
@@ -63,44 +65,47 @@ impl Retention {
         self.root = Some(root);
     }
 
-    /// The home that stands for this one.
-    pub(crate) fn whole_home(&self, home: Id) -> Id {
-        let mut at = home;
-        while let Some(next) = self.joined.get(&at) {
-            at = *next;
-        }
-        at
-    }
-
     /// Homes that are joined with this one, and itself; nothing where all are, because it is the root's.
     pub(crate) fn group(&self, home: Id) -> Option<BTreeSet<Id>> {
         if Some(home) == self.root {
             return None;
         }
-        let whole = self.whole_home(home);
-        let mut group: BTreeSet<Id> =
-            self.joined.keys().copied().filter(|one| self.whole_home(*one) == whole).collect();
-        group.extend([home, whole]);
+        let mut group: BTreeSet<Id> = self.joined.get(&home).into_iter().flatten().map(|(other, _)| *other).collect();
+        group.insert(home);
         Some(group)
     }
 
-    pub(crate) fn join(&mut self, one: Id, other: Id) {
-        let (one, other) = (self.whole_home(one), self.whole_home(other));
-        if one != other {
-            self.joined.insert(one, other);
-            for (sequence, count) in self.by_home.remove(&one).unwrap_or_default() {
-                *self.by_home.entry(other).or_default().entry(sequence).or_default() += count;
+    /// Joins two homes, and with them those that each is joined with.
+    pub(crate) fn join(&mut self, one: Id, other: Id, since: u64) {
+        let with = |retention: &Self, home: Id| {
+            let mut all = retention.joined.get(&home).cloned().unwrap_or_default();
+            all.insert(home, 0);
+            all
+        };
+        let (left, right) = (with(self, one), with(self, other));
+        for (left, left_since) in &left {
+            for (right, right_since) in &right {
+                if left != right {
+                    let since = since.max(*left_since).max(*right_since);
+                    for (from, to) in [(left, right), (right, left)] {
+                        let known = self.joined.entry(*from).or_default().entry(*to).or_insert(since);
+                        *known = since.min(*known);
+                    }
+                }
             }
         }
     }
 
+    /// Whether two homes are joined already. To join them again would forget since when they are.
+    pub(crate) fn are_joined(&self, one: Id, other: Id) -> bool {
+        self.joined.get(&one).is_some_and(|joined| joined.contains_key(&other))
+    }
+
     pub(crate) fn add(&mut self, home: Id, shows: u64) {
-        let home = self.whole_home(home);
         *self.by_home.entry(home).or_default().entry(shows).or_default() += 1;
     }
 
     pub(crate) fn remove(&mut self, home: Id, shows: u64) {
-        let home = self.whole_home(home);
         let Some(sequences) = self.by_home.get_mut(&home) else { return };
         if let Some(count) = sequences.get_mut(&shows) {
             *count = count.saturating_sub(1);
@@ -115,11 +120,16 @@ impl Retention {
 
     /// Whether a snapshot shows what was written at `from` and superseded at `until`.
     pub(crate) fn needs(&self, home: Id, from: u64, until: u64) -> bool {
-        if from >= until || self.by_home.is_empty() {
+        if self.by_home.is_empty() {
             return false;
         }
-        let of = |home: &Id| self.by_home.get(home).is_some_and(|shown| shown.range(from..until).next().is_some());
-        of(&self.whole_home(home)) || self.root.is_some_and(|root| of(&root))
+        let of = |home: &Id, since: u64| {
+            let from = from.max(since);
+            from < until && self.by_home.get(home).is_some_and(|shown| shown.range(from..until).next().is_some())
+        };
+        of(&home, 0)
+            || self.root.is_some_and(|root| of(&root, 0))
+            || self.joined.get(&home).into_iter().flatten().any(|(other, since)| of(other, *since))
     }
 }
 

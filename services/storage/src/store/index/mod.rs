@@ -7,7 +7,7 @@ mod rows;
 mod table;
 mod transaction;
 
-pub(crate) use apply::{apply, apply_one, comes_first, release, settle};
+pub(crate) use apply::{apply, apply_one, comes_first, drop_segment, note_segment, release, settle};
 pub(crate) use kept::shown_by;
 pub(crate) use rows::*;
 pub(crate) use table::{Index, IndexError, Sum, row_damaged};

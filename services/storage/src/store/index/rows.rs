@@ -24,6 +24,8 @@ pub(crate) const ORPHAN: u8 = b'O';
 pub(crate) const ACCOUNT: u8 = b'A';
 /// Bytes of a segment that something uses.
 pub(crate) const SEGMENT: u8 = b'G';
+/// Segments of which something was applied.
+pub(crate) const KNOWN: u8 = b'K';
 /// How many items lie in segments that nothing uses and that would come back, were the index built without what
 /// removed them.
 pub(crate) const DEAD: u8 = b'D';

@@ -19,6 +19,9 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// How often sled writes by itself. What it had not written is replayed from the segments.
 const FLUSH_EVERY_MS: u64 = 2_000;
 
+/// How often opening is tried while sled ends: 2 s in all, where it takes milliseconds.
+const OPEN_TRIES: usize = 200;
+
 /// The index is of no use.
 #[derive(Debug)]
 pub(crate) struct IndexError(pub(crate) String);
@@ -135,7 +138,7 @@ impl Index {
     pub(crate) fn open(path: &Path) -> Result<Self, IndexError> {
         guarded(|| {
             let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
-            let database = config.flush_every_ms(Some(FLUSH_EVERY_MS)).open()?;
+            let database = open_patiently(&config.flush_every_ms(Some(FLUSH_EVERY_MS)))?;
             let position = match database.get(rows::POSITION)? {
                 Some(bytes) => Position::decode(&bytes).ok_or_else(|| IndexError("its position is damaged".into()))?,
                 None if database.is_empty() => Position::default(),
@@ -252,6 +255,21 @@ pub(super) fn parsed_number(value: &[u8]) -> Result<u64, IndexError> {
 
 pub(crate) fn row_damaged() -> IndexError {
     IndexError("one of its rows is damaged".into())
+}
+
+/// A database that was closed a moment ago may still be held by a thread of sled's that ends. Nobody else can have it:
+/// the store's own lock is taken before.
+fn open_patiently(config: &sled::Config) -> Result<sled::Db, sled::Error> {
+    let mut tries = 0;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if tries < OPEN_TRIES && error.to_string().contains("lock") => {
+                tries += 1;
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Turns a panic inside sled into an error.

@@ -7,7 +7,7 @@ use super::super::{Kind, OnDisk, Opened, Options, Store, StoreError};
 use super::keys::TestKeys;
 
 pub(crate) fn open(folder: &Path) -> (Store, Opened) {
-    let options = Options { segment_bytes: 1 << 20, compacts: false, ..Options::new(folder.join("index")) };
+    let options = Options { segment_bytes: 256 << 10, compacts: false, ..Options::new(folder.join("index")) };
     Store::open(Arc::new(OnDisk::new(folder).unwrap()), Arc::new(TestKeys::new()), options).unwrap()
 }
 

@@ -1,0 +1,89 @@
+//! The store on a disk that loses power at any moment, again and again, also while it recovers from the last time.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::{Opened, Options, Store};
+use super::disk::Disk;
+use super::draw::{Draw, seed};
+use super::keys::TestKeys;
+use super::model::{Model, Tree, copy_folder, read_all};
+
+const HISTORIES: u64 = 12;
+const FAILURES: usize = 6;
+const MOMENTS: usize = 4;
+
+pub(crate) fn open_on(disk: &Disk, index: &Path) -> (Store, Opened) {
+    let options = Options { segment_bytes: 96 << 10, compacts: false, ..Options::new(index.to_path_buf()) };
+    Store::open(Arc::new(disk.clone()), Arc::new(TestKeys::new()), options).unwrap()
+}
+
+/// What one life of a store did.
+struct Life {
+    /// What it held after so many operations of the disk, first to last.
+    states: Vec<(usize, Tree)>,
+    /// After so many operations, so many of the states were acknowledged as synced.
+    synced: Vec<(usize, usize)>,
+    disk: Disk,
+}
+
+fn live(disk: &Disk, index: &Path, draw: &mut Draw, before: Option<(&Life, usize)>, what: &str) -> Life {
+    let (store, opened) = open_on(disk, index);
+    assert!(opened.damage.is_empty(), "{what}: {opened:?}");
+    let found = read_all(&store, &store.root().unwrap()).unwrap();
+    if let Some((life, failed_after)) = before {
+        let promised = life.synced.iter().rev().find(|(at, _)| *at <= failed_after).map_or(0, |(_, states)| *states);
+        let allowed = &life.states[promised.saturating_sub(1)..];
+        let there = allowed.iter().any(|(_, state)| *state == found);
+        assert!(there, "{what}: what is found was never there since the last sync: {opened:?}");
+    }
+    let mut model = Model::new();
+    model.tree = found;
+    // It may be in the cache only.
+    store.sync().unwrap();
+    let mut states = vec![(disk.operations(), model.tree.clone())];
+    let mut synced = vec![(0, 1), (disk.operations(), 1)];
+    for _ in 0..6 + draw.below(20) {
+        model.step(&store, draw).unwrap();
+        states.push((disk.operations(), model.tree.clone()));
+        if draw.below(4) == 0 {
+            store.sync().unwrap();
+            synced.push((disk.operations(), states.len()));
+        }
+    }
+    if draw.below(3) == 0 {
+        drop(store)
+    } else {
+        store.abandon()
+    }
+    Life { states, synced, disk: disk.clone() }
+}
+
+#[test]
+fn what_was_synced_outlives_a_loss_of_power() {
+    let seed = seed();
+    let mut tried = 0;
+    for history in 0..HISTORIES {
+        let draw = &mut Draw(seed ^ history << 32);
+        let folder = tempfile::tempdir().unwrap();
+        let mut index = folder.path().join("0");
+        let mut life = live(&Disk::default(), &index, draw, None, "the first");
+        for failure in 0..FAILURES {
+            let mut next = None;
+            for moment in 0..MOMENTS {
+                let after = draw.below(life.disk.operations() + 1);
+                let disk = life.disk.without_power_after(after, draw);
+                // The index is gone, or it is from another time: of the whole life, most of which the disk has not.
+                let new_index = folder.path().join(format!("{failure}.{moment}"));
+                if draw.below(2) == 0 {
+                    copy_folder(&index, &new_index);
+                }
+                let what = format!("history {history}, failure {failure}, moment {moment}, after {after}");
+                next = Some((live(&disk, &new_index, draw, Some((&life, after)), &what), new_index));
+                tried += 1;
+            }
+            (life, index) = next.unwrap();
+        }
+    }
+    println!("{tried} failures");
+}
