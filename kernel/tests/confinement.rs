@@ -100,6 +100,16 @@ fn a_folder_service_is_walled_in() {
 }
 
 #[test]
+fn the_keys_are_walled_in() {
+    assert_walls_hold(probed(Image::Keys, "keys", None, 0));
+}
+
+#[test]
+fn the_store_is_walled_in() {
+    assert_walls_hold(probed(Image::Storage, "storage", None, 0));
+}
+
+#[test]
 fn the_powerbox_is_walled_in() {
     let node = Node::bare(&[("powerbox", "confinement_probe")], |_| {});
     let said = |log: &str| log.lines().find(|line| line.contains("(0) ended with ")).map(str::to_owned);

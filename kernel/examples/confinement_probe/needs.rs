@@ -15,9 +15,10 @@ pub(crate) fn all(profile: Profile) -> Vec<Need> {
         ("grow", grow()),
     ];
     match profile {
-        Profile::Powerbox | Profile::Keys | Profile::Storage => {
+        Profile::Powerbox | Profile::Storage => {
             needs.extend([("use its folder", folder("")), ("use its folder by a path", folder("/"))])
         }
+        Profile::Keys => needs.push(("replace a file of its folder", whole_file())),
         Profile::Folder => needs.push(("use its folder", folder_at())),
         Profile::Sandbox => needs.push(("map machine code", machine_code())),
         Profile::Compile => {}
@@ -97,6 +98,25 @@ fn folder_at() -> Result<()> {
     } else {
         Err(Error::other("another content"))
     }
+}
+
+/// The same for who only ever replaces a file by another.
+fn whole_file() -> Result<()> {
+    use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+    use std::fs::File;
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(rustix::fs::CWD, ".", flags, Mode::empty())?;
+    rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(&folder, "probe-one", flags, Mode::RUSR | Mode::WUSR)?);
+    file.write_all(b"content")?;
+    file.sync_all()?;
+    rustix::fs::renameat(&folder, "probe-one", &folder, "probe-two")?;
+    rustix::fs::fsync(&folder)?;
+    let read = File::from(rustix::fs::openat(&folder, "probe-two", OFlags::CLOEXEC, Mode::empty())?);
+    let content = std::io::read_to_string(read)?;
+    rustix::fs::unlinkat(&folder, "probe-two", AtFlags::empty())?;
+    if content == "content" { Ok(()) } else { Err(Error::other("another content")) }
 }
 
 fn machine_code() -> Result<()> {

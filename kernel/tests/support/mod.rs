@@ -140,7 +140,7 @@ impl Node {
             std::fs::create_dir(made).unwrap();
             std::fs::set_permissions(made, PermissionsExt::from_mode(0o700)).unwrap();
         }
-        for image in ["powerbox", "folder", "sandbox", "compile"] {
+        for image in ["powerbox", "folder", "sandbox", "compile", "keys", "storage"] {
             let program = images.iter().find(|(other, _)| *other == image).map_or("fake_image", |(_, program)| program);
             std::os::unix::fs::symlink(example(program), libexec.join(format!("latch-{image}"))).unwrap();
         }

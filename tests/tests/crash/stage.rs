@@ -162,8 +162,9 @@ fn numbers(folder: &Path) -> Vec<i32> {
 fn libexec(scratch: &Path) -> PathBuf {
     let folder = scratch.join("libexec");
     std::fs::create_dir(&folder).expect("room for a folder");
-    for name in ["latch-kernel", "latch-folder", "latch-sandbox", "latch-compile"] {
-        symlink(tests::binaries().join(name), folder.join(name)).expect("room for a link");
+    let unchanged = ["kernel", "folder", "sandbox", "compile", "keys", "storage"];
+    for name in unchanged.map(|image| format!("latch-{image}")) {
+        symlink(tests::binaries().join(&name), folder.join(&name)).expect("room for a link");
     }
     symlink(faulted_powerbox(), folder.join("latch-powerbox")).expect("room for a link");
     folder

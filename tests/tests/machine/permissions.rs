@@ -32,15 +32,23 @@ fn a_state_that_others_can_enter_is_refused() {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_refused() {
-    let node = stopped();
-    let key = powerbox(&node).join("keys/log");
-    set_mode(&key, 0o644);
-    does_not_start(&node, &["keys/log can be read by others", "chmod 600"]);
-    explained(&node, "node", "keys/log can be read by others", "latch up");
-    set_mode(&key, 0o600);
-    node.up();
-    nothing_lost(&node);
+fn keys_that_belong_to_somebody_else_are_not_used_and_the_node_says_so() {
+    alone(|| {
+        let node = stopped();
+        let keys = node.state().join("keys");
+        let (user, group) = (2_000_000_001, 2_000_000_001);
+        chown(&keys, Some(1_000), Some(1_000)).expect("root gives away");
+        node.up();
+        nothing_lost(&node);
+        let warnings = node.json(["status"])["warnings"].to_string();
+        for words in ["keys does not run", "belongs to user 1000", "chown -R"] {
+            assert!(warnings.contains(words), "no {words}: {warnings}");
+        }
+        node.expect(["down"]);
+        chown(&keys, Some(user), Some(group)).expect("root gives away");
+        node.up();
+        assert_eq!(node.json(["keys"])["protection"], "none");
+    });
 }
 
 #[test]

@@ -134,27 +134,34 @@ fn a_newer_versions_log_is_refused_and_left_alone() {
 }
 
 #[test]
-fn without_its_key_the_log_is_refused() {
-    let node = stopped();
-    let key = powerbox(&node).join("keys/log");
-    let kept = std::fs::read(&key).expect("there is a key");
-    std::fs::remove_file(&key).expect("it is there");
-    does_not_start(&node, &["no keys/log", "Restore"]);
-    assert!(!key.exists(), "no new key is made for an old log");
-    for (bytes, words) in [(&kept[..16], "not a key"), (&junk(32)[..], "another key")] {
-        std::fs::write(&key, bytes).expect("room for a key");
-        set_private(&key);
-        does_not_start(&node, &[words]);
+fn a_log_that_is_signed_by_other_keys_than_the_nodes_does_not_verify() {
+    let node = Node::start();
+    furnish(&node);
+    let file = node.scratch().join("passphrase");
+    std::fs::write(&file, "open sesame\n").expect("room for a file");
+    let create = ["keys".as_ref(), "create".as_ref(), "--passphrase-file".as_ref(), file.as_os_str()];
+    node.expect(create);
+    node.expect(["down"]);
+    node.up();
+    assert!(node.json(["log", "--verify"])["checkpoints"].as_u64() > Some(0), "it is signed when the node stops");
+    node.expect(["down"]);
+    let (keys, kept) = (node.state().join("keys"), node.scratch().join("keys"));
+    std::fs::rename(&keys, &kept).expect("it is there");
+    // The log is the truth whoever signed it: without its keys the node starts, and says what is missing.
+    node.up();
+    nothing_lost(&node);
+    for unlike in ["no keys", "other keys"] {
+        let told = node.run(["log", "--verify"]);
+        let said = String::from_utf8_lossy(&told.stdout).into_owned() + &String::from_utf8_lossy(&told.stderr);
+        assert_eq!(told.status.code(), Some(1), "{unlike}: {said}");
+        assert!(said.contains("a key that this node never had"), "{unlike}: {said}");
+        if unlike == "no keys" {
+            node.expect(create);
+        }
     }
-    std::fs::write(&key, &kept).expect("room for a key");
+    node.expect(["down"]);
+    std::fs::remove_dir_all(&keys).expect("it is there");
+    std::fs::rename(&kept, &keys).expect("room for it");
     node.up();
     assert_eq!(node.json(["log", "--verify"])["ok"], Value::Bool(true));
-}
-
-/// Owned by the powerbox and read by nobody else, as it was.
-fn set_private(key: &Path) {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-    let folder = std::fs::metadata(key.parent().expect("a folder")).expect("it is there");
-    chown(key, Some(folder.uid()), Some(folder.gid())).expect("it can be given away");
-    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).expect("its mode can be set");
 }

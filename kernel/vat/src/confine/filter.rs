@@ -114,7 +114,7 @@ const FOLDERS: &[c_long] = &[
     libc::SYS_fstatfs,
 ];
 
-/// What the powerbox's index and the standard library's file functions use besides.
+/// What an index and the standard library's file functions use besides.
 const STATE: &[c_long] = &[
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
@@ -123,7 +123,6 @@ const STATE: &[c_long] = &[
     libc::SYS_getcwd,
     libc::SYS_sync_file_range,
     libc::SYS_copy_file_range,
-    libc::SYS_memfd_create,
     libc::SYS_sysinfo,
     libc::SYS_uname,
 ];
@@ -198,7 +197,13 @@ fn rules(profile: Profile) -> Result<Rules, seccompiler::Error> {
     };
     allow(&[EVERYONE, EVERYONE_OLD_NAMES, &[libc::SYS_clone3]]);
     match profile {
-        Profile::Powerbox | Profile::Keys | Profile::Storage => allow(&[OPEN_FILES, FOLDERS, STATE, STATE_OLD_NAMES]),
+        // It seals what was compiled, in memory.
+        Profile::Powerbox => {
+            allow(&[OPEN_FILES, FOLDERS, STATE, STATE_OLD_NAMES, &[libc::SYS_memfd_create]]);
+        }
+        Profile::Storage => allow(&[OPEN_FILES, FOLDERS, STATE, STATE_OLD_NAMES]),
+        // It writes one file whole, from descriptor to descriptor.
+        Profile::Keys => allow(&[FOLDERS]),
         // It gives what it makes the mode of the directory around it, so it lifts the mask; and a file system that
         // cannot sync a directory is synced whole.
         Profile::Folder => allow(&[OPEN_FILES, FOLDERS, &[libc::SYS_umask, libc::SYS_syncfs]]),

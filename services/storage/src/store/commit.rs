@@ -185,6 +185,7 @@ impl Shared {
                 };
                 self.segments.all().into_iter().map(listed).collect()
             });
+            let (listed_from, touched) = log.list_touched();
             let commit = Commit {
                 sequence: log.sequence,
                 chain: log.chain,
@@ -192,8 +193,8 @@ impl Shared {
                 signature: [0; 64],
                 versions: Sum::default(),
                 commits: log.commits + 1,
-                listed_from: log.listed_from,
-                touched: log.touched.iter().map(|(_, touched)| *touched).collect(),
+                listed_from,
+                touched,
                 segments,
             };
             (commit, log.active)
@@ -212,7 +213,8 @@ impl Shared {
             log.list_dirty = log.active != listed_active;
             log.committed = commit.sequence;
             log.commits += 1;
-            log.forget_touched();
+            log.summarised = listed_active;
+            log.forget_touched(&self.segments);
             (sequence, std::mem::take(&mut log.dirty), std::mem::take(&mut log.folder_dirty))
         };
         let made_sure = dirty.iter().try_for_each(|number| match self.segments.get(*number) {
