@@ -6,7 +6,7 @@ use capnp::traits::HasTypeId;
 use vat::words::Rights;
 
 use crate::grants::Tree;
-use crate::record::{Folder, Holder, Service, Source, interface_name};
+use crate::record::{Folder, Service, Source, interface_name};
 use crate::services::serves;
 
 /// What a folder's offer begins with.
@@ -87,8 +87,7 @@ pub fn offers(grants: &Tree, ending: &HashSet<u64>, now_ms: u64) -> Vec<Offer> {
         let granted = &node.granted;
         let expires_at_ms = granted.caveats.expires_at_ms;
         let is_over = node.ended.is_some() || ending.contains(grant) || (1..=now_ms).contains(&expires_at_ms);
-        let own = matches!(granted.holder, Holder::Service(_));
-        if is_over || granted.parent != 0 || granted.transient || own {
+        if is_over || granted.parent != 0 || granted.transient || granted.holder.is_own() {
             continue;
         }
         let new = || Offer {

@@ -96,7 +96,7 @@ struct Status {
   startedAtMs @0 :UInt64;
   version @1 :Text;
   processes @2 :List(Process);
-  grants @3 :UInt64;
+  grants @3 :UInt64;           # those of the node's own parts left out
   links @4 :UInt64;
   pending @5 :UInt64;
   logRecords @6 :UInt64;
@@ -197,6 +197,7 @@ struct Grant {
   selfReported @23 :Bool;
   depth @24 :UInt16;
   quota @25 :Budget;
+  own @26 :Bool;               # a part of the node holds it, of another part
 }
 
 struct WhyLine { depth @0 :UInt16; text @1 :Text; atMs @2 :UInt64; grant @3 :UInt64; appWords @4 :Bool; }

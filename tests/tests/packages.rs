@@ -34,7 +34,7 @@ fn a_bad_package_is_refused_and_leaves_nothing_behind() {
         Case::new("damaged component", forge.signed(&forge.component_cut_short()), "component"),
         Case::new(
             "wrong world",
-            std::fs::read(tests::package("network")).expect("the package is built"),
+            std::fs::read(tests::package("sockets")).expect("the package is built"),
             "wasi:sockets",
         ),
         Case::new("100 MB of junk", vec![0x5a; 100_000_000], "not a package"),
@@ -116,15 +116,15 @@ fn assert_nothing_is_left(node: &Node, before: &BTreeSet<PathBuf>, case: &str) {
     let images = processes.filter_map(|process| process["image"].as_str());
     // the shell is the one that asks
     let names: Vec<&str> = images.filter(|image| *image != "shell").collect();
-    assert_eq!(names, ["powerbox"], "{case}: something was started, and still runs");
+    assert_eq!(names, ["powerbox", "keys", "storage"], "{case}: something was started, and still runs");
     let after = everything_below(&node.state());
     let left: Vec<&PathBuf> = after.difference(before).filter(|path| !is_record(path)).collect();
     assert!(left.is_empty(), "{case}: left behind: {left:?}");
 }
 
-/// The log and the index go on whatever happens.
+/// The log, the index and what the node's services keep go on whatever happens.
 fn is_record(path: &Path) -> bool {
-    ["log", "index", "usage"].iter().any(|folder| path.components().any(|part| part.as_os_str() == *folder))
+    ["log", "index", "usage", "keys", "storage"].iter().any(|folder| path.components().any(|part| part.as_os_str() == *folder))
 }
 
 fn everything_below(folder: &Path) -> BTreeSet<PathBuf> {

@@ -11,7 +11,7 @@ const PACKAGES: &[&str] = &[
     "apps/notes",
     "tests/guests/hostile",
     "tests/guests/probe",
-    "tests/guests/network",
+    "tests/guests/sockets",
     "tests/guests/bench",
     "tests/guests/plain",
     "tests/guests/append",

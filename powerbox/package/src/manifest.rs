@@ -133,8 +133,11 @@ impl Manifest {
         let rule = |kept: bool, rule: &str| if kept { Ok(()) } else { Err(Refusal::Manifest(rule.to_owned())) };
         rule(
             is_app_name(&self.name),
-            "its name must be 1 to 64 characters of a-z, 0-9 and '-', begin with a letter, and not be one of the system's \
-             own (latch, shell, kernel, powerbox, node, host, system)",
+            &format!(
+                "its name must be 1 to 64 characters of a-z, 0-9 and '-', begin with a letter, and not be one of the \
+                 system's own ({})",
+                RESERVED.join(", ")
+            ),
         )?;
         rule(is_version(&self.version), "its version must be a semantic version, such as 1.2.3")?;
         rule(self.author_name.len() <= AUTHOR_NAME_LIMIT_BYTES, "its authorName has more than 100 bytes")?;

@@ -19,6 +19,7 @@ Apps           new, build, install, run, ps, stop, logs, uninstall, trust
 Deciding       offers, requests, approve, deny, grants, grant, revoke, why, log
 Your own hands ls, cat, put, get, rm
 Secrets        keys
+The store      store, fsck
 
 Begin with:
   latch up
@@ -80,6 +81,9 @@ pub(crate) enum Command {
     Log(c::log::Log),
 
     Keys(c::keys::Keys),
+
+    Store(c::store::Store),
+    Fsck(c::fsck::Fsck),
 
     Ls(c::files::ls::Ls),
     Cat(c::files::cat::Cat),
@@ -146,7 +150,7 @@ mod tests {
     fn every_command_is_in_a_group() {
         for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             let name = command.get_name();
-            assert!(GROUPS.lines().take(4).any(|line| line.split([' ', ',']).any(|word| word == name)), "{name}");
+            assert!(GROUPS.lines().take(6).any(|line| line.split([' ', ',']).any(|word| word == name)), "{name}");
         }
     }
 

@@ -19,6 +19,7 @@ mod rows;
 mod signals;
 mod spec;
 mod state;
+mod store;
 mod supervise;
 mod terminal;
 mod text;

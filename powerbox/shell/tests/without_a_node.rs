@@ -63,6 +63,9 @@ fn every_command_that_needs_a_node_says_how_to_start_one() {
         &["put", "/etc/hostname", "1"],
         &["get", "1", "a"],
         &["rm", "1", "a"],
+        &["store"],
+        &["store", "compact"],
+        &["fsck", "--repair"],
     ];
     for words in commands {
         let output = scratch.latch(words);

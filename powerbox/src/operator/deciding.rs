@@ -240,6 +240,7 @@ fn write_grant(row: &Row, mut builder: grant::Builder<'_>) {
     builder.set_calls_left(row.calls_left);
     builder.set_bytes_left(row.bytes_left);
     builder.set_open(row.open);
+    builder.set_own(granted.holder.is_own());
     builder.set_granted_at_ms(row.node.at_ms);
     builder.set_granted_by(&row.node.by);
     if let Some(end) = &row.node.ended {

@@ -103,6 +103,8 @@ fn image(number: u64, process: &Process) -> &'static str {
         (_, Some(Image::Folder)) => "folder",
         (_, Some(Image::Sandbox)) => "sandbox",
         (_, Some(Image::Compile)) => "compile",
+        (_, Some(Image::Keys)) => "keys",
+        (_, Some(Image::Storage)) => "storage",
         _ => "powerbox",
     }
 }
@@ -134,7 +136,7 @@ fn look(core: &Core) -> Status {
     Status {
         started_at_ms: state.started_at_ms,
         rows: rows.collect(),
-        grants: state.grants.alive() as u64,
+        grants: grants_of_others(&state.grants),
         links: live.links.values().filter(|link| link.grant != 0).count() as u64,
         pending: state.requests.pending().count() as u64,
         records: state.position,
@@ -259,4 +261,10 @@ pub(super) async fn shutdown(
     let by = of.by();
     of.core.act(move |core| async move { core.shut_down(&by).await }).await?;
     Ok(())
+}
+
+/// How many grants are alive, without what parts of the node hold of each other.
+fn grants_of_others(grants: &crate::grants::Tree) -> u64 {
+    let own = grants.iter().filter(|(_, node)| node.ended.is_none() && node.granted.holder.is_own()).count();
+    (grants.alive() - own) as u64
 }

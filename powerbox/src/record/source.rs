@@ -16,6 +16,14 @@ pub enum Holder {
     Service(String),
 }
 
+impl Holder {
+    /// Whether it is a part of the node.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        matches!(self, Holder::Service(_))
+    }
+}
+
 impl std::fmt::Display for Holder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -58,7 +58,12 @@ async fn serve(door: Door, files: Arc<OnDisk>) -> io::Result<()> {
     let vault = Vault::new(Box::new(open), troubles);
     unlock_early(&held, &vault);
     let storage = Storage::new(vault.clone());
-    let served = Service::serve(door, held, move |badge, exports| Ok(storage.root(badge, exports)?)).await;
+    let serving = Service::serve(door, held, move |badge, exports| Ok(storage.root(badge, exports)?));
+    let served = tokio::select! {
+        served = serving => served,
+        // A process that is started again opens it anew.
+        () = vault.refusing() => Err(io::Error::other("the store takes no more writes before it is opened anew")),
+    };
     // While this thread still brings what the keys say, without which nothing is committed.
     keys.stopping();
     let closed = tokio::task::spawn_blocking(move || vault.close()).await;

@@ -27,6 +27,10 @@ pub const COMMITS_LABEL: &str = "commits";
 /// linked, and less than a person who waits takes for a failure.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long to wait for an answer at the end: of the 5 s that the kernel gives a process to stop, the links may take 2, and
+/// the index is written after it.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Asks over links, from any thread but the RPC thread.
 #[derive(Clone, Debug)]
 pub struct RemoteKeys {
@@ -148,8 +152,10 @@ impl Links {
                 }
             }
         };
-        let late = |_| KeysError::Unreachable("they did not come in time".to_owned());
-        tokio::time::timeout(self.patience, asking).await.map_err(late)?
+        let late = |_| KeysError::Unreachable("they did not answer in time".to_owned());
+        let last = self.stopping.load(Ordering::Relaxed);
+        let patience = if last { LAST_PATIENCE.min(self.patience) } else { self.patience };
+        tokio::time::timeout(patience, asking).await.map_err(late)?
     }
 }
 

@@ -65,7 +65,7 @@ fn everything_works_inside_the_confinement_and_is_there_after_a_restart() {
         remove(&top, "sub").await.unwrap();
         put_file(&top, "synced", b"synced").await;
         sync(&file).await.unwrap();
-        process.stop();
+        process.stop().await;
 
         let mut process = Process::start(folder);
         process.give_keys(keys);
@@ -76,7 +76,7 @@ fn everything_works_inside_the_confinement_and_is_there_after_a_restart() {
         let then = plain(&open_snapshot(&root, before.id).await.unwrap());
         assert_eq!(names(&then).await, ["sub"]);
         assert_eq!(stat(&then, "sub/file").await.unwrap().size, 14 + body.len() as u64);
-        process.stop();
+        process.stop().await;
     });
 }
 
@@ -89,7 +89,7 @@ fn nothing_that_it_stores_can_be_read_from_its_folder() {
         let top: directory::Client = process.granted();
         let file = put_file(&top, "a-name-that-is-secret", &secret.repeat(1_000)).await;
         sync(&file).await.unwrap();
-        process.stop();
+        process.stop().await;
         let files = files_below(folder);
         let everything: Vec<u8> = files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect();
         assert!(everything.len() > 24_000, "it is there, somewhere");
@@ -108,7 +108,7 @@ fn a_call_waits_for_keys_that_are_still_on_their_way() {
         assert!(futures::poll!(&mut call).is_pending());
         process.give_keys(keys);
         call.await.expect("they came in time");
-        process.stop();
+        process.stop().await;
     });
 }
 
@@ -123,7 +123,7 @@ fn locked_keys_are_named_and_all_works_once_they_are_unlocked() {
         keys.lock(false);
         put_file(&top, "file", b"x").await;
         assert_eq!(content(&top, "file").await, b"x");
-        process.stop();
+        process.stop().await;
     });
 }
 
@@ -146,7 +146,7 @@ fn keys_that_come_back_on_another_link_are_used_again() {
         process.give_keys(keys);
         call.await.unwrap();
         assert!(keys.signed.load(std::sync::atomic::Ordering::Relaxed) > signed);
-        process.stop();
+        process.stop().await;
     });
 }
 
@@ -208,7 +208,7 @@ fn nothing_lands_after_the_end_of_a_cut_link_was_confirmed() {
         for (size, name) in at_end {
             assert_eq!(stat(&watching, &name).await.unwrap().size, size, "{name} has grown");
         }
-        process.stop();
+        process.stop().await;
     });
 }
 
@@ -227,8 +227,8 @@ fn a_second_process_over_the_same_state_is_refused_and_says_why() {
         let told = troubles.wait_for(|troubles| !troubles.is_empty()).await.unwrap()[0].clone();
         assert!(told.contains("lock"), "{told}");
         assert_eq!(content(&top, "file").await, b"x", "and the first goes on");
-        second.stop();
-        first.stop();
+        second.stop().await;
+        first.stop().await;
     });
 }
 
@@ -241,7 +241,7 @@ fn damage_is_never_served_and_people_are_told() {
         let top: directory::Client = process.granted();
         let file = put_file(&top, "file", &body).await;
         sync(&file).await.unwrap();
-        process.stop();
+        process.stop().await;
         // In the middle of what was written last, which is sealed content.
         let segment = files_below(&folder.join("segments")).into_iter().max().unwrap();
         let mut bytes = std::fs::read(&segment).unwrap();
@@ -258,7 +258,7 @@ fn damage_is_never_served_and_people_are_told() {
         troubles.wait_for(|troubles| troubles.iter().any(|text| text.contains("segment"))).await.unwrap();
         put_file(&top, "other", b"other").await;
         assert_eq!(content(&top, "other").await, b"other", "all else is served");
-        process.stop();
+        process.stop().await;
     });
 }
 

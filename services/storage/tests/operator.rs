@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use capnp::traits::HasTypeId;
 use common::*;
+use files::problem::Word;
 use schema::storage_capnp::{finding, reporter, store};
 use vat::{Badge, Peer, Rights};
 
@@ -89,6 +90,24 @@ fn a_sound_store_is_found_clean() {
 }
 
 #[test]
+fn an_operator_who_may_only_look_changes_nothing() {
+    vat::native::run(async {
+        let served = served();
+        put_file(&plain(&served.connect(Rights::ALL).root), "file", b"x").await;
+        let interface = store::Client::TYPE_ID;
+        let client: Client<store::Client> = served.link(&Badge { interface, peer: Peer::Shell, ..badge(Rights::READ) });
+        client.root.status_request().send().promise.await.unwrap();
+        assert_eq!(word(client.root.compact_request().send().promise.await), is(Word::ReadOnly));
+        assert_eq!(word(check(&client, true).await.map(drop)), is(Word::ReadOnly));
+        let response = client.root.root_request().send().promise.await.unwrap();
+        let top = plain(&response.get().unwrap().get_directory().unwrap());
+        assert_eq!(content(&top, "granted/file").await, b"x");
+        assert_eq!(word(remove(&top, "granted/file").await), is(Word::ReadOnly));
+    })
+    .unwrap();
+}
+
+#[test]
 fn an_operator_reaches_everything_and_room_comes_back() {
     vat::native::run(async {
         let served = served();
@@ -100,6 +119,80 @@ fn an_operator_reaches_everything_and_room_comes_back() {
         remove(&top, "granted/file").await.unwrap();
         assert_eq!(names(&plain(&client.root)).await, [""; 0]);
         operator.root.compact_request().send().promise.await.unwrap();
+    })
+    .unwrap();
+}
+
+/// Changes a byte in every so many, as a failing disk may.
+fn damage(served: &Served, every: usize) {
+    for segment in std::fs::read_dir(served.folder.path().join("segments")).unwrap() {
+        let path = segment.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let length = bytes.len();
+        (every..length).step_by(every).for_each(|at| bytes[at] ^= 1);
+        std::fs::write(&path, bytes).unwrap();
+    }
+}
+
+/// A store with fifty files of 40,000 bytes, most of them damaged.
+async fn damaged() -> (Served, Client<store::Client>) {
+    let served = served();
+    let client = served.connect(Rights::ALL);
+    for number in 0..50 {
+        put_file(&plain(&client.root), &number.to_string(), &pattern(40_000)).await;
+    }
+    plain(&client.root).sync_request().send().promise.await.unwrap();
+    let operator = operator(&served);
+    check(&operator, false).await.unwrap();
+    damage(&served, 50_000);
+    (served, operator)
+}
+
+#[test]
+fn damage_is_found_and_named() {
+    vat::native::run(async {
+        let (_served, operator) = damaged().await;
+        let (_, lost, clean, told) = check(&operator, false).await.unwrap();
+        assert!(!clean && lost > 20, "{lost} lost");
+        let findings = told.findings.borrow();
+        let lost = findings.iter().filter(|(severity, _)| *severity == finding::Severity::Lost);
+        assert!(lost.clone().count() > 20, "{}", findings.len());
+        // Where on the disk, or of which file.
+        assert!(
+            lost.clone().all(|(_, text)| text.starts_with("segment ") || text.starts_with("/granted")),
+            "{findings:?}"
+        );
+        assert!(lost.clone().any(|(_, text)| text.starts_with("/granted/7: ")), "{findings:?}");
+    })
+    .unwrap();
+}
+
+/// Takes the first finding, and answers nothing.
+struct Silent(tokio::sync::mpsc::UnboundedSender<()>);
+
+impl reporter::Server for Silent {
+    async fn found(self: Rc<Self>, _: reporter::FoundParams) -> Result<(), capnp::Error> {
+        _ = self.0.send(());
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn a_check_ends_with_its_call_also_where_nobody_takes_what_it_finds() {
+    vat::native::run(async {
+        let (_served, operator) = damaged().await;
+        // More often than an operator has threads.
+        for _ in 0..8 {
+            let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
+            let mut request = operator.root.check_request();
+            request.get().set_reporter(operator.exports.export(Silent(said)));
+            let call = request.send().promise;
+            heard.recv().await.unwrap();
+            drop(call);
+        }
+        operator.root.status_request().send().promise.await.unwrap();
+        let (_, lost, ..) = check(&operator, false).await.unwrap();
+        assert!(lost > 20);
     })
     .unwrap();
 }

@@ -102,8 +102,8 @@ fn a_snapshot_belongs_to_the_directory_that_it_is_of() {
         let sub = stored_below(root, "sub").await;
         let of_sub = snapshot(&sub, "sub").await.unwrap();
         let of_root = snapshot(root, "root").await.unwrap();
-        assert_eq!(snapshots(&sub, 0, 0).await.unwrap(), [of_sub.clone()]);
-        assert_eq!(snapshots(root, 0, 0).await.unwrap(), [of_root.clone()]);
+        assert_eq!(snapshots(&sub, 0, 0).await.unwrap(), *std::slice::from_ref(&of_sub));
+        assert_eq!(snapshots(root, 0, 0).await.unwrap(), *std::slice::from_ref(&of_root));
         assert_eq!(word(open_snapshot(root, of_sub.id).await.map(drop)), is(Word::Unknown));
         assert_eq!(word(drop_snapshot(&sub, of_root.id).await), is(Word::Unknown));
         for made_up in [0, 1 << 40, u64::MAX] {
@@ -128,7 +128,7 @@ fn who_may_only_read_opens_snapshots_and_takes_none() {
         for (client, refused) in [(&reader, Word::ReadOnly), (&adder, Word::AppendOnly)] {
             assert_eq!(word(snapshot(&client.root, "no").await), is(refused));
             assert_eq!(word(drop_snapshot(&client.root, taken.id).await), is(refused));
-            assert_eq!(snapshots(&client.root, 0, 0).await.unwrap(), [taken.clone()]);
+            assert_eq!(snapshots(&client.root, 0, 0).await.unwrap(), *std::slice::from_ref(&taken));
             let then = open_snapshot(&client.root, taken.id).await.unwrap();
             assert_eq!(content(&plain(&then), "file").await, b"x");
         }

@@ -17,7 +17,7 @@ pub(crate) fn attempts(stage: &Stage) -> Result<(), String> {
     let kept = fs::read_to_string(format!("{given}/inside/kept.txt")).unwrap_or_default();
     stage.must(kept == "kept\n", "nothing in the folder was changed")?;
     stage.say("A third calls the network by itself. No app has one, so it is not even installed.");
-    stage.refused(&["install", &stage.package("network")], "wasi:sockets")
+    stage.refused(&["install", &stage.package("sockets")], "wasi:sockets")
 }
 
 /// A folder with a file, two links that lead out, and a secret beside it.

@@ -27,10 +27,14 @@ pub(crate) struct Grants {
     /// Also those that have ended
     #[arg(long, short)]
     all: bool,
+    /// Also what parts of the node hold of each other, such as the store of the keys
+    #[arg(long)]
+    node: bool,
 }
 
 pub(crate) async fn run(context: &Context, node: &Node, command: Grants) -> Outcome {
     let mut grants = node.grants(command.all).await?;
+    grants.retain(|grant| command.node || !grant.own);
     if let Some(instance) = &command.instance {
         grants.retain(|grant| grant.holder == *instance);
         if grants.is_empty() {
@@ -136,6 +140,9 @@ fn limits(grant: &Grant, now_ms: u64) -> Vec<String> {
     }
     if let (Some(all), Some(left)) = (grant.bytes, grant.bytes_left) {
         limits.push(format!("{} of {} bytes", time::size(left), time::size(all)));
+    }
+    if let Some(quota) = grant.quota {
+        limits.push(format!("stores at most {}", time::size(quota)));
     }
     if !grant.methods.is_empty() {
         limits.push(format!("only {}", grant.methods.join(" ")));

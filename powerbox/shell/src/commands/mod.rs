@@ -6,6 +6,7 @@ pub(crate) mod deny;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod files;
+pub(crate) mod fsck;
 pub(crate) mod grant;
 pub(crate) mod grants;
 pub(crate) mod install;
@@ -19,6 +20,7 @@ pub(crate) mod revoke;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod store;
 pub(crate) mod trust;
 pub(crate) mod uninstall;
 pub(crate) mod up;
@@ -92,6 +94,8 @@ async fn with_node(context: &Context, command: Command) -> Outcome<u8> {
         Command::Why(command) => Box::pin(why::run(context, node, command)),
         Command::Log(command) => Box::pin(log::run(context, node, command)),
         Command::Keys(command) => Box::pin(keys::run(context, node, command)),
+        Command::Store(command) => Box::pin(store::run(context, node, command)),
+        Command::Fsck(command) => Box::pin(fsck::run(context, node, command)),
         Command::Ls(command) => Box::pin(files::ls::run(context, node, command)),
         Command::Cat(command) => Box::pin(files::cat::run(context, node, command)),
         Command::Put(command) => Box::pin(files::put::run(context, node, command)),

@@ -47,15 +47,22 @@ pub(crate) struct Grant {
     pub(crate) refused: u64,
     /// What was used is the word of an app.
     pub(crate) self_reported: bool,
+    /// Bytes that may be stored at once; null: no limit.
+    pub(crate) quota: Option<u64>,
+    /// A part of the node holds it, of another part.
+    pub(crate) own: bool,
 }
 
 impl Grant {
     pub(crate) fn read(reader: grant::Reader<'_>) -> Outcome<Self> {
         let calls = limit(reader.get_calls()?);
         let bytes = limit(reader.get_bytes()?);
+        let quota = limit(reader.get_quota()?);
         let ended_at_ms = at_ms(reader.get_ended_at_ms());
         Ok(Self {
             id: reader.get_id(),
+            quota,
+            own: reader.get_own(),
             parent: at_ms(reader.get_parent()),
             depth: reader.get_depth(),
             holder: text(reader.get_holder())?,
@@ -126,6 +133,8 @@ impl Grant {
             errors: 0,
             refused: 0,
             self_reported: false,
+            quota: None,
+            own: false,
         }
     }
 }

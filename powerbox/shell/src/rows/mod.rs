@@ -14,6 +14,7 @@ mod package;
 mod record;
 mod request;
 mod status;
+mod store;
 
 pub(crate) use entry::{Entry, kind_name};
 pub(crate) use grant::{Grant, WhyLine};
@@ -23,6 +24,7 @@ pub(crate) use package::{Author, Package};
 pub(crate) use record::{Record, Verification};
 pub(crate) use request::Request;
 pub(crate) use status::{Finding, Status, Warning};
+pub(crate) use store::{StoreFinding, StoreStatus};
 
 use schema::common_capnp::method;
 use serde::Serializer;

@@ -68,7 +68,8 @@ impl Storage {
                 Ok(Client::new(root.export().into_client_hook()))
             }
             storage_capnp::store::Client::TYPE_ID if badge.peer == Peer::Shell => {
-                let operator: storage_capnp::store::Client = exports.export(Operator::new(self.vault.clone(), link));
+                let operator: storage_capnp::store::Client =
+                    exports.export(Operator::new(self.vault.clone(), badge.rights, link));
                 Ok(Client::new(operator.into_client_hook()))
             }
             storage_capnp::store::Client::TYPE_ID => {

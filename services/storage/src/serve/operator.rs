@@ -6,6 +6,7 @@ use std::sync::Arc;
 use capnp::Error;
 use capnp::capability::FromClientHook;
 use files::problem::{Problem, Word};
+use files::rights::{Act, need};
 use files::serve::{Directory, Link};
 use schema::storage_capnp::{status, store, summary};
 use vat::Rights;
@@ -21,17 +22,19 @@ use crate::store::{Status, Summary};
 /// What an operator's link is given.
 pub(super) struct Operator {
     vault: Vault,
+    rights: Rights,
     link: Link,
 }
 
 impl Operator {
-    pub(super) fn new(vault: Vault, link: Link) -> Operator {
-        Operator { vault, link }
+    pub(super) fn new(vault: Vault, rights: Rights, link: Link) -> Operator {
+        Operator { vault, rights: rights.complete(), link }
     }
 }
 
 impl store::Server for Operator {
     async fn status(self: Rc<Self>, _: store::StatusParams, mut results: store::StatusResults) -> Result<(), Error> {
+        need(self.rights, Act::Read)?;
         let vault = self.vault.clone();
         // That it cannot be used is an answer, and what can be seen of it all the same is another.
         let look = move || {
@@ -53,12 +56,14 @@ impl store::Server for Operator {
     async fn check(self: Rc<Self>, params: store::CheckParams, mut results: store::CheckResults) -> Result<(), Error> {
         let params = params.get()?;
         let (repair, reporter) = (params.get_repair(), params.get_reporter()?);
+        need(self.rights, if repair { Act::Write } else { Act::Read })?;
         let summary = check::check(&self.vault, &self.link, repair, &reporter).await?;
         write_summary(&summary, results.get().init_summary());
         Ok(())
     }
 
     async fn compact(self: Rc<Self>, _: store::CompactParams, mut results: store::CompactResults) -> Result<(), Error> {
+        need(self.rights, Act::Write)?;
         let vault = self.vault.clone();
         let compact = move || vault.unlocked()?.store.compact().map_err(|error| vault.failed(&error));
         let freed: Result<u64, Problem> = self.link.disk().run(compact).await;
@@ -70,7 +75,7 @@ impl store::Server for Operator {
         // What an operator writes counts against nobody.
         let (vault, disk) = (self.vault.clone(), self.link.disk().clone());
         let place = Place::at(None, Reach { vault, accounts: Accounts::none(), disk });
-        let root = Directory::new(Arc::new(place), Rights::ALL, self.link.clone()).export();
+        let root = Directory::new(Arc::new(place), self.rights, self.link.clone()).export();
         results.get().set_directory(root.cast_to());
         Ok(())
     }

@@ -138,7 +138,8 @@ impl stored_directory::Server for StoredDirectory {
         need(self.0.rights(), Act::Append)?;
         let bytes = params.get()?.get_bytes();
         let keeping = self.0.link().keeping()?;
-        let reserve = move |place: &Arc<Place>| Ok(Reservation::new(place.reserve(bytes)?, keeping));
+        let disk = self.0.link().disk().clone();
+        let reserve = move |place: &Arc<Place>| Ok(Reservation::new(place.reserve(bytes)?, keeping, disk));
         let reservation = self.0.change(reserve).await?;
         results.get().set_reservation(self.0.link().exports().export(reservation));
         Ok(())

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use files::problem::{Problem, Word};
+use tokio::sync::Notify;
 
 use super::problem::problem;
 use super::trouble::Troubles;
@@ -32,6 +33,7 @@ struct Shared {
     troubles: Troubles,
     state: Mutex<State>,
     tried: Condvar,
+    refusing: Notify,
 }
 
 struct State {
@@ -47,6 +49,8 @@ enum Progress {
     Trying,
     /// With its root.
     Usable(Node),
+    /// It was let go of, for good.
+    Closed,
 }
 
 impl Vault {
@@ -55,7 +59,7 @@ impl Vault {
     pub fn new(opening: Opening, troubles: Troubles) -> Vault {
         let progress = Progress::Failed(Problem::new(Word::Locked, "nothing has needed the store yet"));
         let state = Mutex::new(State { store: None, progress });
-        Vault(Arc::new(Shared { opening, troubles, state, tried: Condvar::new() }))
+        Vault(Arc::new(Shared { opening, troubles, state, tried: Condvar::new(), refusing: Notify::new() }))
     }
 
     /// The store. Opens and unlocks it where that was not done; it blocks.
@@ -66,15 +70,18 @@ impl Vault {
         let shared = &*self.0;
         let mut state = shared.lock();
         if matches!(state.progress, Progress::Trying) {
-            let waited = shared.tried.wait_while(state, |state| matches!(state.progress, Progress::Trying));
-            state = waited.unwrap_or_else(PoisonError::into_inner);
+            state = shared.tried(state);
             // It was tried since this call came, so the answer is this call's too.
             if let Progress::Failed(problem) = &state.progress {
                 return Err(problem.clone());
             }
         }
-        if let (Some(store), Progress::Usable(root)) = (&state.store, &state.progress) {
-            return Ok(Unlocked { store: store.clone(), root: root.clone() });
+        match (&state.store, &state.progress) {
+            (Some(store), Progress::Usable(root)) => {
+                return Ok(Unlocked { store: store.clone(), root: root.clone() });
+            }
+            (_, Progress::Closed) => return Err(Problem::new(Word::Io, "this service is stopping")),
+            _ => {}
         }
         state.progress = Progress::Trying;
         let open = state.store.clone();
@@ -110,8 +117,8 @@ impl Vault {
 
     /// Lets go of the store, in order where nobody else uses it. It blocks, and the keys should still answer.
     pub fn close(&self) {
-        let mut state = self.0.lock();
-        state.progress = Progress::Failed(Problem::new(Word::Io, "this service is stopping"));
+        let mut state = self.0.tried(self.0.lock());
+        state.progress = Progress::Closed;
         let store = state.store.take();
         drop(state);
         drop(store);
@@ -123,7 +130,16 @@ impl Vault {
         if matches!(problem.word(), Word::Damaged | Word::Io) {
             self.tell(&problem.to_string());
         }
+        if matches!(error, StoreError::Refusing(_)) {
+            self.0.refusing.notify_one();
+        }
         problem
+    }
+
+    /// Waits until the store takes no more writes before it is opened anew: what is on the disk is then to be looked at
+    /// afresh. It cannot be here, where its files are open.
+    pub async fn refusing(&self) {
+        self.0.refusing.notified().await;
     }
 
     fn tell_opened(&self, opened: &Opened) {
@@ -147,6 +163,12 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // It is whole whoever panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the end of a try that is under way.
+    fn tried<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let waited = self.tried.wait_while(state, |state| matches!(state.progress, Progress::Trying));
+        waited.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -213,6 +235,14 @@ mod tests {
             assert!(std::thread::spawn(move || same.unlocked().map(drop)).join().is_err());
             assert_eq!(tries.load(Ordering::Relaxed), turn);
         }
+    }
+
+    #[test]
+    fn what_is_closed_is_not_opened_again() {
+        let (vault, tries, _told) = vault(|| StoreError::Keys(KeysError::Locked));
+        vault.close();
+        assert_eq!(vault.unlocked().err().map(|problem| problem.word()), Some(Word::Io));
+        assert_eq!(tries.load(Ordering::Relaxed), 0);
     }
 
     #[test]

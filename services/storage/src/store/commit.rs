@@ -182,7 +182,7 @@ impl Shared {
     /// The same; whether it was to list the segments is told also where it fails.
     fn commit_with(&self, lists: &mut bool) -> Outcome<u64> {
         let public_key = self.keys.public_key()?;
-        let mut commit = {
+        let (mut commit, listed_active) = {
             let mut log = self.lock_log();
             log.usable()?;
             if log.sequence == log.committed && log.dirty.is_empty() && !log.list_dirty {
@@ -199,17 +199,19 @@ impl Shared {
                 };
                 self.segments.all().into_iter().map(listed).collect()
             });
-            Commit {
+            let (listed_from, touched) = log.list_touched();
+            let commit = Commit {
                 sequence: log.sequence,
                 chain: log.chain,
                 public_key,
                 signature: [0; 64],
                 versions: Sum::default(),
                 commits: log.commits + 1,
-                listed_from: log.listed_from,
-                touched: log.touched.iter().map(|(_, touched)| *touched).collect(),
+                listed_from,
+                touched,
                 segments,
-            }
+            };
+            (commit, log.active)
         };
         commit.signature = self.keys.sign(&commit.message(&self.store_id))?;
         fault::point("commit.signed");
@@ -224,7 +226,8 @@ impl Shared {
             self.write_frame(&mut log, draft)?;
             log.committed = commit.sequence;
             log.commits += 1;
-            log.forget_touched();
+            log.summarised = listed_active;
+            log.forget_touched(&self.segments);
             (sequence, std::mem::take(&mut log.dirty), std::mem::take(&mut log.folder_dirty))
         };
         fault::point("commit.written");

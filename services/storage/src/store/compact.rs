@@ -27,9 +27,11 @@ impl Shared {
     pub(crate) fn compact(&self, asked: bool) -> Outcome<u64> {
         let _one = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.segments.all().values().map(|segment| segment.length).sum::<u64>();
+        // What is written meanwhile waits for the next time: commits are dead soon, so there would be no end.
+        let end = self.lock_log().active;
         let mut skipped: Vec<u32> = Vec::new();
         while !self.is_abandoned() && !self.closing.load(Ordering::Relaxed) {
-            let worth = self.worth(asked, &skipped)?;
+            let worth = self.worth(asked, end, &skipped)?;
             if worth.is_empty() {
                 break;
             }
@@ -44,11 +46,10 @@ impl Shared {
     }
 
     /// The segments that are worth it, those with the least in use first.
-    fn worth(&self, asked: bool, skipped: &[u32]) -> Outcome<Vec<(u32, Segment)>> {
-        let active = self.lock_log().active;
+    fn worth(&self, asked: bool, end: u32, skipped: &[u32]) -> Outcome<Vec<(u32, Segment)>> {
         let mut found = Vec::new();
         for (number, segment) in self.segments.all() {
-            if number == active || skipped.contains(&number) {
+            if number >= end || skipped.contains(&number) {
                 continue;
             }
             let live = self.read_index(|index| index.number(&key(SEGMENT, &[&number.to_be_bytes()])))?;

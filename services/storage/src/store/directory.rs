@@ -48,8 +48,7 @@ pub(crate) struct Link {
     pub(crate) kind: Kind,
     pub(crate) home: Id,
     pub(crate) keys: NodeKeys,
-    /// The generation of the directory's key that sealed it, and whose bytes it is.
-    pub(crate) generation: u32,
+    /// Whose bytes the entry is.
     pub(crate) account: u64,
 }
 
@@ -80,7 +79,7 @@ impl Link {
         let length = usize::from(take.u16()?);
         let name = take.bytes(length)?.to_vec();
         let keys = NodeKeys { generation, key, names };
-        Some(Self { name, child, kind, home, keys, generation: head.generation, account: head.account })
+        Some(Self { name, child, kind, home, keys, account: head.account })
     }
 }
 
@@ -113,20 +112,21 @@ impl Shared {
         // Also says whether the directory is still there and whole.
         let known = self.known(directory)?;
         let hash = keys.name_hash(name);
-        if let Some(why) = self.doubt_about_entry(&directory.id(), &hash) {
+        let found = self.read_index(|index| index.newest(&key(ENTRY, &[&directory.id(), &hash]), directory.shows()))?;
+        let written = found.as_ref().map_or(0, |(sequence, _)| *sequence);
+        if let Some(why) = self.doubt_about_entry(&directory.id(), &hash, written) {
             return Err(StoreError::Damaged(why));
         }
-        let found = self.read_index(|index| index.newest(&key(ENTRY, &[&directory.id(), &hash]), directory.shows()))?;
         let (sequence, row) = found.filter(|(_, row)| !row.gone).ok_or(StoreError::NotFound)?;
         let link = self.open_link(directory, &known, &hash, sequence, &row)?;
         // Two names with one hash: no one can make them.
         if link.name == name { Ok(link) } else { Err(StoreError::Damaged("an entry has another name".into())) }
     }
 
-    /// Why an entry is not to be trusted.
-    fn doubt_about_entry(&self, directory: &Id, hash: &[u8; 16]) -> Option<String> {
+    /// Why an entry, or that there is none, is not to be trusted.
+    fn doubt_about_entry(&self, directory: &Id, hash: &[u8; 16], written_at: u64) -> Option<String> {
         let doubt = self.doubt.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        doubt.about_entry(directory, hash)
+        doubt.about_entry(directory, hash, written_at)
     }
 
     /// The entry of a row.
@@ -207,7 +207,7 @@ impl Shared {
         let keys = NodeKeys::random().map_err(no_randomness)?;
         let mut draft = Draft::new(log.sequence + 1, 1_024);
         let account = innermost(accounts);
-        let link = Link { name: name.to_vec(), child, kind, home, keys: keys.clone(), generation: 0, account };
+        let link = Link { name: name.to_vec(), child, kind, home, keys: keys.clone(), account };
         self.push_link(&mut draft, directory, known.home, &link, account)?;
         let mut new = Self::new_known(kind, home, directory.id());
         self.push_metadata(&mut draft, &child, &mut new, &keys, account)?;
@@ -249,7 +249,7 @@ impl Shared {
         })?;
         let mut entries = Vec::with_capacity(found.len());
         for (hash, sequence, row) in found {
-            if self.doubt_about_entry(&directory.id(), &hash).is_some() {
+            if self.doubt_about_entry(&directory.id(), &hash, u64::MAX).is_some() {
                 continue;
             }
             let link = self.open_link(directory, &known, &hash, sequence, &row)?;

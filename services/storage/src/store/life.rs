@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use vat::fault;
 
 use super::accounts::Account;
+use super::commit::TOUCHED_LIMIT;
 use super::error::{Outcome, StoreError};
 use super::files::Files;
 use super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, Take};
@@ -25,8 +26,6 @@ use super::shared::{Options, Shared};
 const LOCK: &str = "lock";
 /// What binds the root's sealed key, with the store's id.
 const ROOT_CONTEXT: &[u8] = b"latchkey store root v1 ";
-/// A commit is made before more nodes were changed than it can name.
-use super::commit::TOUCHED_LIMIT;
 
 /// What the clones of a store have in common, and what ends with the last.
 pub(crate) struct Open {
@@ -116,7 +115,7 @@ impl Shared {
                 self.remove_closed(&mut log);
                 act(self, &mut log)
             });
-            (outcome, self.lock_log().touched.len() >= TOUCHED_LIMIT)
+            (outcome, self.lock_log().unnamed() >= TOUCHED_LIMIT)
         };
         if full {
             // Who wrote learns of a failure when they sync; it lasts.

@@ -21,6 +21,10 @@ const READ_RETRIES: usize = 2;
 /// may hold a commit and what it names.
 pub(crate) const OVERLAP_BYTES: u64 = 16 << 10;
 
+/// At most so many changes are remembered for the summary of a segment: 3 MB as a list, and with those of the next commit
+/// below the limit of a frame.
+const KEPT_LIMIT: usize = 1 << 16;
+
 /// One segment.
 #[derive(Clone)]
 pub(crate) struct Segment {
@@ -177,6 +181,8 @@ pub(crate) struct Log {
     pub(crate) touched: VecDeque<(u64, Touched)>,
     /// Of the frames from this one on, `touched` is complete.
     pub(crate) listed_from: u64,
+    /// The segment whose first commit was made.
+    pub(crate) summarised: u32,
     /// Bytes written since it was opened.
     pub(crate) written: u64,
     /// The last frame that a commit covers.
@@ -285,11 +291,34 @@ impl Log {
         }
     }
 
-    /// Forgets what neither the next commit has to name nor the overlap.
-    pub(crate) fn forget_touched(&mut self) {
-        while let Some((written, touched)) = self.touched.front()
+    /// What the next commit names: what was written since the last, and over the overlap before; all of the segment before,
+    /// if it is the first in this one, so that a segment may be lost whole. And from which frame on that is complete.
+    pub(crate) fn list_touched(&self) -> (u64, Vec<Touched>) {
+        if self.summarised != self.active {
+            return (self.listed_from, self.touched.iter().map(|(_, touched)| *touched).collect());
+        }
+        let is_old = |(written, touched): &(u64, Touched)| {
+            touched.sequence <= self.committed && *written + OVERLAP_BYTES < self.written
+        };
+        let begin = self.touched.iter().position(|one| !is_old(one)).unwrap_or(self.touched.len());
+        let before = begin.checked_sub(1).and_then(|at| self.touched.get(at));
+        let from = before.map_or(self.listed_from, |(_, touched)| touched.sequence + 1).min(self.committed + 1);
+        let listed = self.touched.iter().map(|(_, touched)| *touched).filter(|touched| touched.sequence >= from);
+        (from.max(self.listed_from), listed.collect())
+    }
+
+    /// How many changes no commit names yet.
+    pub(crate) fn unnamed(&self) -> usize {
+        self.touched.len() - self.touched.partition_point(|(_, touched)| touched.sequence <= self.committed)
+    }
+
+    /// Forgets what was before the segment before, and what is more than a commit can name.
+    pub(crate) fn forget_touched(&mut self, segments: &Segments) {
+        let before = self.active.checked_sub(1).and_then(|before| segments.get(before));
+        let keep_from = before.map_or(0, |segment| segment.head.first_sequence);
+        while let Some((_, touched)) = self.touched.front()
             && touched.sequence <= self.committed
-            && *written + OVERLAP_BYTES < self.written
+            && (touched.sequence < keep_from || self.touched.len() > KEPT_LIMIT)
         {
             self.listed_from = touched.sequence + 1;
             self.touched.pop_front();

@@ -35,7 +35,6 @@ const OLDER_KEYS_LIMIT: usize = 1_000;
 /// A node's metadata, as read.
 #[derive(Clone)]
 pub(crate) struct Known {
-    pub(crate) sequence: u64,
     pub(crate) version: u64,
     pub(crate) home: Id,
     pub(crate) parent: Id,
@@ -72,7 +71,6 @@ impl Known {
         }
         take.end()?;
         Some(Self {
-            sequence: head.sequence,
             version: head.version,
             home: head.home,
             parent: head.part,
@@ -128,7 +126,7 @@ impl Shared {
         let (sequence, row) = self.node_row(&id, directory.shows())?;
         self.refuse_damaged(&id, sequence)?;
         let new = Self::new_known(Kind::Directory, row.home, row.extra);
-        Ok(Known { sequence, version: row.version, account: row.account, modified_ns: 0, ..new })
+        Ok(Known { version: row.version, account: row.account, modified_ns: 0, ..new })
     }
 
     /// The metadata of a node as of a sequence, with a key by its generation.
@@ -178,7 +176,6 @@ impl Shared {
     /// The metadata of something new.
     pub(crate) fn new_known(kind: Kind, home: Id, parent: Id) -> Known {
         Known {
-            sequence: 0,
             version: 0,
             home,
             parent,

@@ -6,7 +6,7 @@ use super::accounts::{Account, innermost};
 use super::directory::{Link, check_name, need_current, need_directory};
 use super::error::{Outcome, StoreError};
 use super::format::{Id, ItemHead, ItemKind};
-use super::index::{DAMAGED, ENTRY, NODE, ORPHAN, Row, key, row_damaged, split};
+use super::index::{ENTRY, ORPHAN, Row, key, row_damaged, split};
 use super::log::{Draft, Log};
 use super::node::{Kind, Node, OpenNode};
 use super::shared::{Shared, now_ns};
@@ -165,7 +165,10 @@ impl Shared {
         let closed = std::mem::take(&mut *self.closed_nodes.lock().unwrap_or_else(PoisonError::into_inner));
         for (id, home) in closed {
             let orphan = self.read_index(|index| Ok(index.newest(&key(ORPHAN, &[&id]), u64::MAX)?.is_some()));
-            let open = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&id).is_some();
+            // Dropped after the lock is given back, for it may be the last clone.
+            let node = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&id);
+            let open = node.is_some();
+            drop(node);
             if matches!(orphan, Ok(true)) && !open && !self.is_abandoned() {
                 let mut draft = Draft::new(log.sequence + 1, 128);
                 let head = ItemHead::new(ItemKind::NodeRemoved, id, home, draft.sequence);
@@ -192,7 +195,6 @@ impl Shared {
             draft.push(ItemHead::new(ItemKind::NodeRemoved, id, home, draft.sequence), &[])?;
             self.write_frame(log, draft)?;
         }
-        let _ = (NODE, DAMAGED);
         Ok(())
     }
 }

@@ -52,8 +52,9 @@ impl Doubt {
     }
 
     /// Why an entry is not to be trusted.
-    pub(crate) fn about_entry(&self, directory: &Id, hash: &[u8; 16]) -> Option<String> {
-        self.nodes.get(&(*directory, *hash)).cloned()
+    pub(crate) fn about_entry(&self, directory: &Id, hash: &[u8; 16], written_at: u64) -> Option<String> {
+        let all = self.all_until.as_ref().filter(|(until, _)| written_at <= *until).map(|(_, why)| why);
+        self.nodes.get(&(*directory, *hash)).or(all).cloned()
     }
 
     pub(crate) fn load(index: &Index) -> Result<Self, IndexError> {
@@ -141,20 +142,7 @@ impl Survey {
                         continue;
                     }
                     self.named.push((commit.listed_from, commit.sequence));
-                    for touched in &commit.touched {
-                        let bad = self.bad.iter().find(|bad| is_in(touched.sequence, bad));
-                        let key = (touched.node, touched.entry);
-                        if let Some(bad) = bad {
-                            let why = described(bad);
-                            let hit = self.hit.entry(key).or_insert(Hit { sequence: 0, why });
-                            hit.sequence = hit.sequence.max(touched.sequence);
-                        }
-                        if touched.version > 0 && (bad.is_some() || self.versions.contains_key(&touched.node)) {
-                            let version = self.versions.entry(touched.node).or_default();
-                            *version = touched.version.max(*version);
-                        }
-                    }
-                    self.touched.retain(|touched| touched.sequence > commit.sequence);
+                    self.note_hits(&commit);
                     self.commits.push_back(sequence);
                     if commit.segments.is_some() {
                         self.listed.clone_from(&commit.segments);
@@ -165,6 +153,23 @@ impl Survey {
             }
         }
         Ok(())
+    }
+
+    /// What a commit says of frames that are bad.
+    fn note_hits(&mut self, commit: &Commit) {
+        for touched in &commit.touched {
+            let bad = self.bad.iter().find(|bad| is_in(touched.sequence, bad));
+            let key = (touched.node, touched.entry);
+            if let Some(bad) = bad {
+                let why = described(bad);
+                let hit = self.hit.entry(key).or_insert(Hit { sequence: 0, why });
+                hit.sequence = hit.sequence.max(touched.sequence);
+            }
+            if touched.version > 0 && (bad.is_some() || self.versions.contains_key(&touched.node)) {
+                let version = self.versions.entry(touched.node).or_default();
+                *version = touched.version.max(*version);
+            }
+        }
     }
 
     /// The last frame of which is sure that it was on the disk: by the note, and because a commit is begun only when the
@@ -193,9 +198,10 @@ fn survey(
     from: u32,
     start: Option<Expected>,
     store: &Id,
+    known_bad: Vec<Bad>,
     mut each: impl FnMut(&FoundSegment, &FoundFrame<'_>) -> Outcome<()>,
 ) -> Outcome<(Survey, BTreeMap<u32, Hash>, Expected)> {
-    let mut survey = Survey::default();
+    let mut survey = Survey { bad: known_bad, ..Survey::default() };
     let mut ends = BTreeMap::new();
     let mut expected = start;
     let mut before: Option<u32> = None;
@@ -232,15 +238,23 @@ fn survey(
                 expected
             }
         };
-        let mut bad = std::mem::take(&mut survey.bad);
-        let old = bad.len();
-        // What is bad has to be known when the commit that names it is read.
-        let after = scan(segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |_| Ok(()))?;
-        survey.bad = bad;
-        if survey.bad.len() == old || after != begin {
+        let mut bad = Vec::new();
+        let after = scan(segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |frame| {
+            survey.frame(store, &frame)?;
+            each(segment, &frame)
+        })?;
+        if !bad.is_empty() {
+            survey.bad.append(&mut bad);
+            // What is bad has to be known when the commit that names it is read: that may have been here.
             scan(segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |frame| {
-                survey.frame(store, &frame)?;
-                each(segment, &frame)
+                for item in items(frame.payload).into_iter().flatten() {
+                    if item.head.kind == ItemKind::Commit
+                        && let Some(commit) = Commit::decode(item.body).filter(|commit| commit.is_signed(store))
+                    {
+                        survey.note_hits(&commit);
+                    }
+                }
+                Ok(())
             })?;
         }
         ends.insert(segment.number, after.chain);
@@ -307,7 +321,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let sure = found.iter().rev().find(|one| one.head.as_ref().is_some_and(|head| head.first_sequence <= noted));
     let sure = sure.map_or(0, |segment| segment.number);
     let from = if noted == 0 || !doubtless { 0 } else { sure.min(position.segment) };
-    let (mut seen, mut ends, mut end) = survey(&found, from, None, &store_id, |_, _| Ok(()))?;
+    let (mut seen, mut ends, mut end) = survey(&found, from, None, &store_id, Vec::new(), |_, _| Ok(()))?;
     let synced = seen.synced(noted);
     // What is bad and was never made sure of is a torn end.
     let torn = seen.bad.iter().find(|bad| bad.first > synced).cloned();
@@ -315,7 +329,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         opened.cut_off = Some(described(&torn));
         fault::point("open.cut");
         cut(files.as_ref(), &mut found, &torn)?;
-        (seen, ends, end) = survey(&found, from, None, &store_id, |_, _| Ok(()))?;
+        (seen, ends, end) = survey(&found, from, None, &store_id, Vec::new(), |_, _| Ok(()))?;
     }
     if synced >= end.sequence {
         let segment = found.last().map_or(0, |segment| segment.number);
@@ -343,7 +357,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
             if !opened.created {
                 opened.rebuilt = why;
             }
-            let built = build(files, options, &mut found, &store_id, &mut seen, (synced, noted))?;
+            let built = build(files, options, &mut found, &store_id, &mut seen, (synced, noted), true)?;
             (doubt.nodes, doubt.all_until) = (built.1.nodes, built.1.all_until);
             end = built.2;
             ends = built.3;
@@ -381,7 +395,8 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
             segment.chain = pair[1].1;
         }
     }
-    let named = seen.named.last().map_or(0, |(_, until)| *until);
+    let listed_from = found.iter().find(|segment| segment.number >= from);
+    let listed_from = listed_from.and_then(|segment| segment.head.as_ref()).map_or(1, |head| head.first_sequence);
     let commits = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits);
     let committed = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
     let log = Log {
@@ -391,7 +406,8 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         sequence: end.sequence - 1,
         chain: end.chain,
         touched: seen.touched.into_iter().map(|touched| (0, touched)).collect(),
-        listed_from: named + 1,
+        listed_from,
+        summarised: 0,
         written: 0,
         committed,
         // What the last life wrote may be in the cache only.
@@ -460,7 +476,7 @@ fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad) -> Outcome<
 fn catch_up(index: &mut Index, found: &[FoundSegment], store: &Id) -> Outcome<u64> {
     let (from, last) = (index.position.segment, index.position.sequence);
     let mut replayed = 0;
-    survey(found, from, None, store, |segment, frame| {
+    survey(found, from, None, store, Vec::new(), |segment, frame| {
         if frame.head.sequence <= last {
             return Ok(());
         }
@@ -494,6 +510,7 @@ fn build(
     store: &Id,
     seen: &mut Survey,
     sure: (u64, u64),
+    tidy: bool,
 ) -> Outcome<Built> {
     let wiped = catch_unwind(AssertUnwindSafe(|| match std::fs::remove_dir_all(&options.index) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -501,9 +518,9 @@ fn build(
     }));
     wiped.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))?;
     let mut index = Index::open(&options.index)?;
-    let mut extra_bad = missing_segments(files.as_ref(), found, seen)?;
+    let mut extra_bad = missing_segments(files.as_ref(), found, seen, tidy)?;
     // First what everything else is judged by.
-    let _ = survey(found, 0, None, store, |segment, frame| {
+    let _ = survey(found, 0, None, store, Vec::new(), |segment, frame| {
         let first: Vec<_> =
             items(frame.payload).into_iter().flatten().filter(|item| comes_first(item.head.kind)).collect();
         if first.is_empty() {
@@ -520,9 +537,10 @@ fn build(
     fault::point("open.half_built");
     let mut versions = None;
     let last_commit = seen.last_commit.as_ref().map(|(sequence, _)| *sequence);
-    let (bad, hit) = (std::mem::take(&mut seen.bad), std::mem::take(&mut seen.hit));
+    // What the reading itself does not show has to be known before the commits are read that name it.
+    extra_bad.extend(seen.bad.iter().filter(|bad| bad.from == bad.until).cloned());
     let mut gathered = Gathered::default();
-    let (again, ends, end) = survey(found, 0, None, store, |segment, frame| {
+    let (again, ends, end) = survey(found, 0, None, store, extra_bad, |segment, frame| {
         if Some(frame.head.sequence) == last_commit {
             gathered.flush(&mut index)?;
             versions = Some(index.position.versions);
@@ -534,13 +552,15 @@ fn build(
         Ok(())
     })?;
     gathered.flush(&mut index)?;
-    seen.touched = again.touched;
-    seen.bad = bad;
-    seen.hit = if hit.is_empty() { again.hit } else { hit };
-    if seen.versions.is_empty() {
-        seen.versions = again.versions;
+    let (last_commit, listed) = (seen.last_commit.take(), seen.listed.take());
+    *seen = Survey { last_commit, listed, ..again };
+    let mut once = Vec::new();
+    for bad in std::mem::take(&mut seen.bad) {
+        if !once.contains(&bad) {
+            once.push(bad);
+        }
     }
-    seen.bad.append(&mut extra_bad);
+    seen.bad = once;
     settle_all(&mut index)?;
     let doubt = judge(&mut index, seen, versions, sure)?;
     Ok((index, doubt, end, ends))
@@ -558,10 +578,9 @@ pub(crate) fn rebuild(segments: &super::log::Segments, options: &Options, log: &
             head: (segment.head.first_sequence > 0).then_some(segment.head),
         })
         .collect();
-    let (mut seen, _, _) = survey(&found, 0, None, &log.store, |_, _| Ok(()))?;
-    // What is listed is what is open: nothing is taken away here.
-    seen.listed = None;
-    let (index, doubt, ..) = build(&segments.files, options, &mut found, &log.store, &mut seen, (log.sequence, 0))?;
+    let (mut seen, _, _) = survey(&found, 0, None, &log.store, Vec::new(), |_, _| Ok(()))?;
+    let (index, doubt, ..) =
+        build(&segments.files, options, &mut found, &log.store, &mut seen, (log.sequence, 0), false)?;
     Ok((index, doubt))
 }
 
@@ -607,16 +626,25 @@ impl Gathered {
 }
 
 /// Compares the segments with what the last commit names; removes what was given up, and says what is missing.
-fn missing_segments(files: &dyn Files, found: &mut Vec<FoundSegment>, seen: &Survey) -> Outcome<Vec<Bad>> {
+fn missing_segments(files: &dyn Files, found: &mut Vec<FoundSegment>, seen: &Survey, tidy: bool) -> Outcome<Vec<Bad>> {
     let Some(listed) = &seen.listed else { return Ok(Vec::new()) };
     let mut bad = Vec::new();
     let last_listed = listed.last().map_or(0, |segment| segment.number);
     for (at, one) in listed.iter().enumerate() {
-        if !found.iter().any(|segment| segment.number == one.number) {
-            let last = listed.get(at + 1).map(|next| next.first_sequence.saturating_sub(1));
-            let (first, why) = (one.first_sequence, "the segment is missing");
-            bad.push(Bad { segment: one.number, from: 0, until: 0, first, last, why });
-        }
+        let there = found.iter().find(|segment| segment.number == one.number);
+        let why = match there.map(|segment| &segment.head) {
+            None => "the segment is missing",
+            Some(Some(head)) if (head.first_sequence, head.chain) != (one.first_sequence, one.start) => {
+                "this is another segment than the one that the commits name"
+            }
+            // One whose head is damaged is told by the reading of it.
+            Some(_) => continue,
+        };
+        let last = listed.get(at + 1).map(|next| next.first_sequence.saturating_sub(1));
+        bad.push(Bad { segment: one.number, from: 0, until: 0, first: one.first_sequence, last, why });
+    }
+    if !tidy {
+        return Ok(bad);
     }
     let given_up: HashSet<u32> = found
         .iter()
@@ -707,6 +735,9 @@ fn judge(
 fn last_unnamed(bad: &Bad, named: &[(u64, u64)], synced: u64, noted: u64) -> Option<u64> {
     let mut last = bad.last.unwrap_or(synced).min(synced);
     while last >= bad.first {
+        if last == 0 {
+            break;
+        }
         if last == noted {
             last -= 1;
             continue;

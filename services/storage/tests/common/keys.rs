@@ -2,8 +2,8 @@
 //! service.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
 use capnp::Error;
 use chacha20poly1305::aead::{Aead, Payload};
@@ -22,6 +22,18 @@ pub struct TestKeys {
     locked: AtomicBool,
     /// How often it was asked to sign.
     pub signed: AtomicUsize,
+    silent: Mutex<bool>,
+    answering: Condvar,
+}
+
+/// While it lives, nothing is signed: who asks waits.
+pub struct Silence(Arc<TestKeys>);
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        *self.0.silent.lock().unwrap() = false;
+        self.0.answering.notify_all();
+    }
 }
 
 impl TestKeys {
@@ -34,11 +46,19 @@ impl TestKeys {
             sealing: XChaCha20Poly1305::new(&sealing.into()),
             locked: AtomicBool::new(false),
             signed: AtomicUsize::new(0),
+            silent: Mutex::new(false),
+            answering: Condvar::new(),
         }
     }
 
     pub fn lock(&self, locked: bool) {
         self.locked.store(locked, Ordering::Relaxed);
+    }
+
+    /// Answers no more question for a signature until what is returned is dropped.
+    pub fn fall_silent(self: &Arc<Self>) -> Silence {
+        *self.silent.lock().unwrap() = true;
+        Silence(self.clone())
     }
 
     pub fn public(&self) -> [u8; 32] {
@@ -72,6 +92,7 @@ impl Keys for TestKeys {
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], KeysError> {
         self.unlocked()?;
         self.signed.fetch_add(1, Ordering::Relaxed);
+        drop(self.answering.wait_while(self.silent.lock().unwrap(), |silent| *silent).unwrap());
         Ok(self.signing.sign(&blake3::derive_key(CONTEXT, message)).to_bytes())
     }
 

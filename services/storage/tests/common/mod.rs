@@ -4,14 +4,13 @@
 
 pub mod keys;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use files::testing::suite::World;
 pub use files::testing::*;
 use schema::storage_capnp::stored_directory;
 use storage_service::serve::{Storage, Troubles, Vault, troubles};
-use storage_service::store::{Keys, OnDisk, Options, Store};
+use storage_service::store::{Files, OnDisk, Options, Store};
 use tokio::sync::mpsc::Receiver;
 use vat::{Badge, Rights};
 
@@ -20,6 +19,7 @@ use keys::TestKeys;
 /// A store that is served, and its folder.
 pub struct Served {
     pub storage: Storage,
+    pub vault: Vault,
     pub keys: Arc<TestKeys>,
     pub troubles: Receiver<String>,
     pub folder: tempfile::TempDir,
@@ -28,18 +28,18 @@ pub struct Served {
 /// A fresh store, whose keys are unlocked.
 pub fn served() -> Served {
     let folder = tempfile::tempdir().unwrap();
-    let keys = Arc::new(TestKeys::fresh());
-    let (storage, troubles) = serve(folder.path(), keys.clone());
-    Served { storage, keys, troubles, folder }
+    let files = Arc::new(OnDisk::new(folder.path()).unwrap());
+    serve(folder, files, Arc::new(TestKeys::fresh()))
 }
 
-/// Serves the store in that folder.
-pub fn serve(folder: &Path, keys: Arc<dyn Keys>) -> (Storage, Receiver<String>) {
-    let files = Arc::new(OnDisk::new(folder).unwrap());
+/// Serves the store in that folder, which is reached by that layer.
+pub fn serve(folder: tempfile::TempDir, files: Arc<dyn Files>, keys: Arc<TestKeys>) -> Served {
     let (troubles, told) = troubles();
-    let options = Options::new(folder.join("index"));
-    let opening = Box::new(move || Store::open(files.clone(), keys.clone(), options.clone()));
-    (Storage::new(Vault::new(opening, troubles)), told)
+    let options = Options::new(folder.path().join("index"));
+    let asked = keys.clone();
+    let opening = Box::new(move || Store::open(files.clone(), asked.clone(), options.clone()));
+    let vault = Vault::new(opening, troubles);
+    Served { storage: Storage::new(vault.clone()), vault, keys, troubles: told, folder }
 }
 
 impl Served {

@@ -1,4 +1,5 @@
 //! The real process at a real door, and all that it is given there: its state, links to keys, a session, links to serve.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -153,9 +154,11 @@ impl Process {
         troubles
     }
 
-    pub fn stop(mut self) {
+    /// Tells it to stop, and waits until it has, while its keys answer.
+    pub async fn stop(mut self) {
         self.say(&ToVat::Stop, None);
-        assert!(self.child.wait().unwrap().success());
+        let ended = tokio::task::spawn_blocking(move || self.child.wait().unwrap().success());
+        assert!(ended.await.unwrap());
     }
 
     /// As `kill -9` does.

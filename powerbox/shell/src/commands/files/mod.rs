@@ -4,7 +4,7 @@
 pub(crate) mod cat;
 pub(crate) mod get;
 pub(crate) mod ls;
-mod progress;
+pub(crate) mod progress;
 pub(crate) mod put;
 pub(crate) mod rm;
 mod sink;

@@ -10,7 +10,7 @@ use crate::text::{escape, time};
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// One line that is written again and again on standard error.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     name: String,
     total_bytes: Option<u64>,
     shown: Option<Instant>,
@@ -19,13 +19,19 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Of a transfer; `total_bytes` where it is known.
-    pub(super) fn new(name: &str, total_bytes: Option<u64>) -> Self {
+    pub(crate) fn new(name: &str, total_bytes: Option<u64>) -> Self {
         Self { name: escape::line(name), total_bytes, shown: None, visible: std::io::stderr().is_terminal() }
     }
 
     /// Shows nothing.
     pub(super) fn none() -> Self {
         Self { name: String::new(), total_bytes: None, shown: None, visible: false }
+    }
+
+    /// The same where the total is told with it.
+    pub(crate) fn show_of(&mut self, done_bytes: u64, total_bytes: u64) {
+        self.total_bytes = Some(total_bytes);
+        self.show(done_bytes);
     }
 
     pub(super) fn show(&mut self, done_bytes: u64) {
@@ -39,7 +45,7 @@ impl Progress {
     }
 
     /// Takes the line away again.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if self.shown.take().is_some() {
             eprint!("\r\x1b[K");
         }

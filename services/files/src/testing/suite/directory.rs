@@ -156,13 +156,28 @@ pub fn entries_are_made_renamed_and_removed(make: fn() -> World) {
         assert_eq!(word(rename(root, "empty", "sub", true).await), is(Word::NotEmpty));
         remove(root, "sub/last").await.unwrap();
         rename(root, "empty", "sub", true).await.expect("in the place of an empty directory");
-        assert_eq!(word(create(&sub, "late", false).await), is(Word::NotFound), "in a directory that was replaced");
-        let sub = open_directory(root, "sub", Rights::ALL).await.unwrap().0;
         remove(root, "sub").await.unwrap();
         assert_eq!(word(remove(root, "sub").await), is(Word::NotFound));
-        assert_eq!(word(create(&sub, "late", false).await), is(Word::NotFound), "in a directory that was removed");
         root.sync_request().send().promise.await.unwrap();
         assert_eq!(names(root).await, ["top"]);
+    });
+}
+
+/// It would be lost with the directory.
+pub fn nothing_is_made_in_a_directory_that_was_removed(make: fn() -> World) {
+    with(make, Rights::ALL, async |_, _, client| {
+        let root = &client.root;
+        let (removed, replaced) =
+            (make_directory(root, "removed").await.unwrap(), make_directory(root, "replaced").await.unwrap());
+        remove(root, "removed").await.unwrap();
+        make_directory(root, "other").await.unwrap();
+        rename(root, "other", "replaced", true).await.unwrap();
+        for directory in [&removed, &replaced] {
+            assert_eq!(word(create(directory, "file", false).await), is(Word::NotFound));
+            assert_eq!(word(make_directory(directory, "directory").await), is(Word::NotFound));
+        }
+        assert_eq!(names(root).await, ["replaced"]);
+        assert_eq!(names(&open_directory(root, "replaced", Rights::READ).await.unwrap().0).await, [""; 0]);
     });
 }
 

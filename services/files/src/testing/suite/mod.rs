@@ -93,6 +93,7 @@ macro_rules! tree_suite {
             a_cursor_that_was_made_up_shows_nothing_else,
             entries_say_what_they_are,
             entries_are_made_renamed_and_removed,
+            nothing_is_made_in_a_directory_that_was_removed,
             a_file_has_one_identity_whatever_its_name,
             calls_on_a_directory_take_effect_in_the_order_they_were_made,
             hostile_paths_are_refused_by_every_method,

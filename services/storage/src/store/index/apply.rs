@@ -57,11 +57,11 @@ pub(crate) fn apply_one(
     let row = Row::of(head, place);
     if let Some(old) = index.get(&whole)? {
         let old = Row::decode(&old).ok_or_else(row_damaged)?;
-        return if old.place == place { Ok(()) } else { relocate(index, &key, whole, &old, row) };
+        return if old.place == place { Ok(()) } else { relocate(index, &key, whole, &old, &row) };
     }
     let before = index.newest(&key, u64::MAX)?;
     let newer = if fresh { None } else { superseded_at(index, head, &key)? };
-    insert(index, head, &key, row, newer)?;
+    insert(index, head, &key, &row, newer)?;
     match head.kind {
         ItemKind::Metadata => count_node(index, &head.node, before, &key)?,
         ItemKind::NodeRemoved => {
@@ -105,7 +105,7 @@ fn insert(
     index: &mut Transaction<'_>,
     head: &ItemHead,
     key: &[u8],
-    row: Row,
+    row: &Row,
     newer: Option<u64>,
 ) -> Result<(), IndexError> {
     let whole = rows::at(key, head.sequence);
@@ -121,7 +121,7 @@ fn insert(
     if let Some(until) = newer {
         note_kept(index, row.home, until, &whole);
     }
-    charge(index, &row, 1)?;
+    charge(index, row, 1)?;
     let older = head.sequence.checked_sub(1).map_or(Ok(None), |below| index.newest(key, below))?;
     index.set_absent(whole, Some(row.encode()));
     match older {
@@ -167,7 +167,7 @@ fn kill(index: &mut Transaction<'_>, key: &[u8], whole: Vec<u8>, row: &Row) -> R
     Ok(())
 }
 
-fn relocate(index: &mut Transaction<'_>, key: &[u8], whole: Vec<u8>, old: &Row, new: Row) -> Result<(), IndexError> {
+fn relocate(index: &mut Transaction<'_>, key: &[u8], whole: Vec<u8>, old: &Row, new: &Row) -> Result<(), IndexError> {
     index.add(rows::key(rows::SEGMENT, &[&old.place.segment.to_be_bytes()]), -i64::from(old.place.length));
     index.add(rows::key(rows::SEGMENT, &[&new.place.segment.to_be_bytes()]), i64::from(new.place.length));
     if let Some(dead) = rows::dead_key(key)

@@ -22,6 +22,9 @@ const FLUSH_EVERY_MS: u64 = 2_000;
 /// How often opening is tried while sled ends: 2 s in all, where it takes milliseconds.
 const OPEN_TRIES: usize = 200;
 
+/// A row: its key and what it says.
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
+
 /// The index is of no use.
 #[derive(Debug)]
 pub(crate) struct IndexError(pub(crate) String);
@@ -200,7 +203,7 @@ impl Index {
         (from, to): (&[u8], &[u8]),
         last: bool,
         skip: impl Fn(&[u8]) -> bool,
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, IndexError> {
+    ) -> Result<Option<Pair>, IndexError> {
         guarded(|| {
             let mut range = self.database.range::<&[u8], _>((Bound::Included(from), Bound::Included(to)));
             while let Some(row) = if last { range.next_back() } else { range.next() } {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::kept::Retention;
 use super::rows::{self, Row};
-use super::table::{Index, IndexError, Position, Sum, parsed, parsed_number};
+use super::table::{Index, IndexError, Pair, Position, Sum, parsed, parsed_number};
 
 /// Rows by key; nothing where the row goes.
 pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -100,7 +100,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// All rows whose keys begin with these bytes, as they will be.
-    pub(crate) fn all(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
+    pub(crate) fn all(&self, prefix: &[u8]) -> Result<Vec<Pair>, IndexError> {
         let mut found = BTreeMap::new();
         self.index.scan(prefix, &[], |key, value| {
             found.insert(key.to_vec(), value.to_vec());

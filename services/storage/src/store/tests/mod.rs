@@ -6,5 +6,7 @@ mod draw;
 mod faults;
 mod flips;
 mod keys;
+mod life;
 mod model;
 mod power;
+mod room;

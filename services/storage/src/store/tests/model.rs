@@ -240,9 +240,9 @@ fn the_store_does_what_a_tree_in_memory_does() {
             let rows = all_rows(&store);
             let way = draw.below(5);
             if way > 0 {
-                store.abandon()
+                store.abandon();
             } else {
-                drop(store)
+                drop(store);
             }
             match way {
                 2 => std::fs::remove_dir_all(&index).unwrap(),

@@ -52,9 +52,9 @@ fn live(disk: &Disk, index: &Path, draw: &mut Draw, before: Option<(&Life, usize
         }
     }
     if draw.below(3) == 0 {
-        drop(store)
+        drop(store);
     } else {
-        store.abandon()
+        store.abandon();
     }
     Life { states, synced, disk: disk.clone() }
 }

@@ -1,0 +1,219 @@
+//! Names, open nodes, snapshots, keys, checking, and who may open.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::super::{Finding, Kind, Node, OnDisk, Options, Severity, Store, StoreError};
+use super::basic::open;
+use super::keys::TestKeys;
+
+fn read(store: &Store, file: &Node) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(store.stat(file).unwrap().size).unwrap()];
+    assert_eq!(store.read(file, 0, &mut bytes).unwrap(), bytes.len());
+    bytes
+}
+
+fn file(store: &Store, name: &[u8], bytes: &[u8]) -> Node {
+    let file = store.create(&store.root().unwrap(), name, Kind::File, &[]).unwrap();
+    store.write(&file, 0, bytes, &[]).unwrap();
+    file
+}
+
+fn check(store: &Store, repair: bool) -> (super::super::Summary, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let summary = store.check(repair, &mut |finding| {
+        findings.push(finding);
+        ControlFlow::Continue(())
+    });
+    (summary.unwrap(), findings)
+}
+
+#[test]
+fn a_removed_file_is_there_while_it_is_open_and_gone_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let root = store.root().unwrap();
+    let open_file = file(&store, b"a", b"still here");
+    let clone = open_file.clone();
+    store.remove(&root, b"a").unwrap();
+    assert!(matches!(store.find(&root, b"a"), Err(StoreError::NotFound)));
+    file(&store, b"a", b"another");
+    drop(open_file);
+    assert_eq!(read(&store, &clone), b"still here");
+    store.write(&clone, 0, b"STILL", &[]).unwrap();
+    assert_eq!(read(&store, &clone), b"STILL here");
+    assert_eq!(store.status().files, 2);
+    drop(clone);
+    assert_eq!(store.status().files, 1);
+    assert_eq!(read(&store, &store.find(&root, b"a").unwrap()), b"another");
+}
+
+#[test]
+fn what_was_open_without_a_name_is_gone_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let kept = file(&store, b"a", b"x");
+    store.remove(&store.root().unwrap(), b"a").unwrap();
+    store.abandon();
+    drop(kept);
+    let (store, _) = open(folder.path());
+    assert_eq!((store.status().files, store.status().directories), (0, 1));
+}
+
+#[test]
+fn a_snapshot_outlives_changes_and_can_only_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let root = store.root().unwrap();
+    let directory = store.create(&root, b"d", Kind::Directory, &[]).unwrap();
+    let kept = store.create(&directory, b"a", Kind::File, &[]).unwrap();
+    store.write(&kept, 0, b"one", &[]).unwrap();
+    let first = store.snapshot(&directory, "first").unwrap();
+    store.write(&kept, 0, b"two", &[]).unwrap();
+    store.remove(&directory, b"a").unwrap();
+    let second = store.snapshot(&directory, "second").unwrap();
+    let listed = store.snapshots(&directory, 0, 0).unwrap();
+    assert_eq!(listed, [second.clone(), first.clone()]);
+    assert_eq!(store.snapshots(&directory, second.id, 0).unwrap(), std::slice::from_ref(&first));
+    let then = store.open_snapshot(&directory, first.id).unwrap();
+    let old = store.find(&then, b"a").unwrap();
+    assert_eq!(read(&store, &old), b"one");
+    assert!(matches!(store.write(&old, 0, b"x", &[]), Err(StoreError::ReadOnly)));
+    assert!(matches!(store.create(&then, b"b", Kind::File, &[]), Err(StoreError::ReadOnly)));
+    assert!(matches!(store.remove(&root, b"d"), Err(StoreError::NotEmpty)));
+    drop((old, kept));
+    store.drop_snapshot(&directory, first.id).unwrap();
+    assert!(matches!(store.open_snapshot(&directory, first.id), Err(StoreError::UnknownSnapshot)));
+    assert_eq!(store.snapshots(&directory, 0, 0).unwrap(), [second]);
+    assert_eq!(store.status().files, 0);
+}
+
+#[test]
+fn the_key_of_before_opens_nothing_that_is_written_after_an_exchange() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let root = store.root().unwrap();
+    let directory = store.create(&root, b"d", Kind::Directory, &[]).unwrap();
+    let inner = store.create(&directory, b"a", Kind::File, &[]).unwrap();
+    store.write(&inner, 0, &[1; 40_000], &[]).unwrap();
+    let snapshot = store.snapshot(&directory, "before").unwrap();
+    let (old_directory, old_file) = (directory.keys(), inner.keys());
+    store.rotate(&root, b"d").unwrap();
+    store.write(&inner, 0, &[2; 20_000], &[]).unwrap();
+    // Who has it open goes on, with what is new and what is old.
+    assert_eq!(read(&store, &inner), [vec![2; 20_000], vec![1; 20_000]].concat());
+    let then = store.open_snapshot(&directory, snapshot.id).unwrap();
+    assert_eq!(read(&store, &store.find(&then, b"a").unwrap()), [1; 40_000]);
+    drop(then);
+    // The removed reader has the keys of before, and the whole folder.
+    let new_directory = directory.keys();
+    assert!(*new_directory.key != *old_directory.key && *inner.keys().key != *old_file.key);
+    inner.set_keys(old_file.clone());
+    assert!(matches!(store.stat(&inner), Err(StoreError::Damaged(_))));
+    directory.set_keys(old_directory);
+    let link = store.shared().link(&directory, b"a");
+    assert!(matches!(link, Err(StoreError::Damaged(_))));
+    drop((inner, directory, root, store));
+    let (store, _) = open(folder.path());
+    let directory = store.find(&store.root().unwrap(), b"d").unwrap();
+    let inner = store.find(&directory, b"a").unwrap();
+    assert_eq!(read(&store, &inner), [vec![2; 20_000], vec![1; 20_000]].concat());
+    assert!(check(&store, false).0.clean);
+}
+
+#[test]
+fn a_check_finds_a_changed_byte_and_names_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    file(&store, b"good", &[1; 20_000]);
+    file(&store, b"bad", &[2; 20_000]);
+    store.sync().unwrap();
+    let (summary, findings) = check(&store, false);
+    assert!(summary.clean && findings.is_empty() && (summary.files, summary.directories) == (2, 1), "{findings:?}");
+    drop(store);
+    let segment = folder.path().join("segments/00000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    // The last 16 KiB but the metadata and the commits: in the first sector of the second file.
+    let at = bytes.len() - 10_000;
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let (store, _) = open(folder.path());
+    let (summary, findings) = check(&store, false);
+    assert!(!summary.clean && summary.files == 1, "{summary:?} {findings:?}");
+    assert!(findings.iter().any(|one| one.severity == Severity::Lost && one.place == "/bad"), "{findings:?}");
+    assert!(findings.iter().any(|one| one.place.starts_with("segment 1 at")), "{findings:?}");
+    let root = store.root().unwrap();
+    assert_eq!(read(&store, &store.find(&root, b"good").unwrap()), [1; 20_000]);
+    store.remove(&root, b"bad").unwrap();
+}
+
+fn try_open(folder: &Path, keys: &Arc<TestKeys>) -> Result<Store, StoreError> {
+    let files = Arc::new(OnDisk::new(folder).unwrap());
+    Store::open(files, keys.clone(), Options::new(folder.join("index"))).map(|(store, _)| store)
+}
+
+#[test]
+fn a_second_opener_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Arc::new(TestKeys::new());
+    let store = try_open(folder.path(), &keys).unwrap();
+    assert!(matches!(try_open(folder.path(), &keys), Err(StoreError::Held(what)) if what.contains("lock")));
+    drop(store);
+    try_open(folder.path(), &keys).unwrap();
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Arc::new(TestKeys::new());
+    try_open(folder.path(), &keys).unwrap().root().unwrap();
+    let segment = folder.path().join("segments/00000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[8] = 2;
+    std::fs::write(&segment, bytes).unwrap();
+    assert!(matches!(try_open(folder.path(), &keys), Err(StoreError::Newer { format: 2 })));
+}
+
+#[test]
+fn a_store_opens_with_locked_keys_and_works_when_they_are_unlocked() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Arc::new(TestKeys::new());
+    file(&try_open(folder.path(), &keys).unwrap(), b"a", b"x");
+    keys.locked.store(true, Ordering::Relaxed);
+    let store = try_open(folder.path(), &keys).unwrap();
+    assert!(matches!(store.root(), Err(StoreError::Keys(super::super::KeysError::Locked))));
+    keys.locked.store(false, Ordering::Relaxed);
+    let a = store.find(&store.root().unwrap(), b"a").unwrap();
+    assert_eq!(read(&store, &a), b"x");
+}
+
+#[test]
+fn a_segment_that_is_taken_away_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    for name in 0..20u8 {
+        file(&store, &[b'a' + name], &[name; 60_000]);
+        store.sync().unwrap();
+    }
+    drop(store);
+    std::fs::remove_file(folder.path().join("segments/00000003.seg")).unwrap();
+    let (store, opened) = open(folder.path());
+    assert!(opened.damage.iter().any(|what| what.contains("segment 3")), "{opened:?}");
+    let root = store.root().unwrap();
+    let (mut good, mut lost) = (0, 0);
+    for name in 0..20u8 {
+        let mut bytes = vec![0; 60_000];
+        match store.find(&root, &[b'a' + name]).and_then(|file| store.read(&file, 0, &mut bytes)) {
+            Ok(length) => {
+                assert!(length == 60_000 && bytes.iter().all(|byte| *byte == name), "something else was served");
+                good += 1;
+            }
+            Err(StoreError::Damaged(_)) => lost += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    println!("{good} files are good, {lost} lost");
+    assert!(lost > 0 && good >= 15, "a segment holds at most five of them");
+}
