@@ -8,6 +8,7 @@ mod idle_memory;
 mod many_links;
 mod neighbour;
 mod revoke;
+mod storage_stream;
 
 use crate::outcome::Outcome;
 use crate::wasmtime;
@@ -117,6 +118,13 @@ pub(crate) const ROWS: &[Row] = &[
         measure: many_links::measure,
     },
     Row {
+        name: "storage.put",
+        about: "a large file streamed into the store, to disk",
+        peers: &[],
+        measure: storage_stream::put,
+    },
+    Row { name: "storage.get", about: "the same streamed back", peers: &[], measure: storage_stream::get },
+    Row {
         name: "cut-holds",
         about: "calls that started although their link had been cut",
         peers: &[],
@@ -150,6 +158,6 @@ mod tests {
         assert_eq!(names(&["guarded-call"]).unwrap(), ["guarded-call.latency", "guarded-call.rate"]);
         assert_eq!(names(&["neighbour", "many"]).unwrap(), ["neighbour", "many-links.cpu"]);
         assert_eq!(names(&["revoke.10"]).unwrap(), ["revoke.10"], "a whole name means that row only");
-        assert!(names(&["storage"]).is_err());
+        assert!(names(&["no-such-row"]).is_err());
     }
 }
