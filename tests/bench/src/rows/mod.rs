@@ -8,6 +8,9 @@ mod idle_memory;
 mod many_links;
 mod neighbour;
 mod revoke;
+mod storage_metadata;
+mod storage_open;
+mod storage_random;
 mod storage_stream;
 
 use crate::outcome::Outcome;
@@ -124,6 +127,30 @@ pub(crate) const ROWS: &[Row] = &[
         measure: storage_stream::put,
     },
     Row { name: "storage.get", about: "the same streamed back", peers: &[], measure: storage_stream::get },
+    Row {
+        name: "storage.random-read",
+        about: "4 KiB at random places of a file in the store",
+        peers: &[],
+        measure: storage_random::read,
+    },
+    Row {
+        name: "storage.random-write",
+        about: "the same written, with and without a sync after each",
+        peers: &[],
+        measure: storage_random::write,
+    },
+    Row {
+        name: "storage.metadata",
+        about: "files made, looked at, renamed and removed in the store",
+        peers: &[],
+        measure: storage_metadata::measure,
+    },
+    Row {
+        name: "storage.open",
+        about: "the storage service's start to its first answer, by what is in the store",
+        peers: &[],
+        measure: storage_open::measure,
+    },
     Row {
         name: "cut-holds",
         about: "calls that started although their link had been cut",
