@@ -75,6 +75,7 @@ impl Shared {
         for directory in [from.0, to.0] {
             need_directory(directory)?;
             need_current(directory)?;
+            self.refuse_removed(directory)?;
         }
         let mut link = self.link(from.0, from.1)?;
         let same_directory = from.0.id() == to.0.id();
