@@ -187,7 +187,7 @@ impl Shared {
         let (used_bytes, quota_bytes) = match accounts.first() {
             Some(account) if account.quota_bytes == u64::MAX => (self.used(account.grant)?, 0),
             Some(account) => (self.used(account.grant)?, account.quota_bytes),
-            None => (self.segments.all().values().map(|segment| segment.length).sum(), 0),
+            None => (self.segments.bytes(), 0),
         };
         // A write takes more than its bytes: each sector has 128 beside it, a frame its heads.
         let beside = free / 100 + FRAME_HEAD_BYTES as u64 + 1_024;

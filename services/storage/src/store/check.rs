@@ -9,10 +9,10 @@ use super::content::SECTOR_BYTES;
 use super::error::{Outcome, StoreError};
 use super::format::{ItemKind, SEGMENT_HEAD_BYTES, file_name, items};
 use super::index::{DAMAGED, Transaction};
-use super::log::Segment;
 use super::node::{Kind, Node};
 use super::open::Doubt;
 use super::scan::{Bad, Expected, FoundSegment, scan};
+use super::segments::Segment;
 use super::shared::Shared;
 
 /// How bad something is.
@@ -101,7 +101,7 @@ impl Shared {
             if report.stopped {
                 return Ok(());
             }
-            let Segment { file, head, length, .. } = segment;
+            let Segment { head, length, .. } = segment;
             let start = Expected { sequence: head.first_sequence, chain: head.chain };
             if let Some((last, expected)) = before
                 && last + 1 == number
@@ -111,18 +111,19 @@ impl Shared {
                 report.found(Severity::Lost, file_name(number), what, "");
             }
             let mut bad: Vec<Bad> = Vec::new();
-            let found = FoundSegment { number, file, length, head: Some(head) };
+            let found = FoundSegment { number, length, head: Some(head) };
             let mut unsigned = Vec::new();
-            let end = scan(&found, SEGMENT_HEAD_BYTES as u64, start, &mut bad, |frame| {
-                report.summary.frames += 1;
-                for item in items(frame.payload).into_iter().flatten() {
-                    let is_commit = item.head.kind == ItemKind::Commit;
-                    if is_commit && !Commit::decode(item.body).is_some_and(|one| one.is_signed(&self.store_id)) {
-                        unsigned.push(frame.offset);
+            let end =
+                scan(self.segments.files.as_ref(), &found, SEGMENT_HEAD_BYTES as u64, start, &mut bad, |frame| {
+                    report.summary.frames += 1;
+                    for item in items(frame.payload).into_iter().flatten() {
+                        let is_commit = item.head.kind == ItemKind::Commit;
+                        if is_commit && !Commit::decode(item.body).is_some_and(|one| one.is_signed(&self.store_id)) {
+                            unsigned.push(frame.offset);
+                        }
                     }
-                }
-                Ok(())
-            })?;
+                    Ok(())
+                })?;
             report.summary.bytes += length;
             for offset in unsigned {
                 let what = "the signature of this commit is not its key's".to_owned();

@@ -191,7 +191,7 @@ impl Shared {
             // What changes the segments from here on is for the next commit to say.
             *lists = std::mem::take(&mut log.list_dirty);
             let segments = lists.then(|| {
-                let listed = |(number, segment): (u32, super::log::Segment)| Listed {
+                let listed = |(number, segment): (u32, super::segments::Segment)| Listed {
                     number,
                     first_sequence: segment.head.first_sequence,
                     start: segment.head.chain,
@@ -231,10 +231,7 @@ impl Shared {
             (sequence, std::mem::take(&mut log.dirty), std::mem::take(&mut log.folder_dirty))
         };
         fault::point("commit.written");
-        let made_sure = dirty.iter().try_for_each(|number| match self.segments.get(*number) {
-            Some(segment) => segment.file.sync(),
-            None => Ok(()),
-        });
+        let made_sure = dirty.values().try_for_each(|file| file.sync());
         let made_sure =
             made_sure.and_then(|()| if folder_dirty { self.segments.files.sync_folder("segments") } else { Ok(()) });
         if let Err(error) = made_sure {

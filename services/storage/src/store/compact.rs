@@ -9,8 +9,9 @@ use vat::fault;
 use super::error::{Outcome, StoreError};
 use super::format::{FRAME_HEAD_BYTES, ItemHead, ItemKind, SEGMENT_HEAD_BYTES, file_name, items};
 use super::index::{Place, Row, SEGMENT, Transaction, at, drop_segment, key, key_of, row_damaged};
-use super::log::{Draft, Segment};
+use super::log::Draft;
 use super::scan::{Expected, FoundSegment, scan};
+use super::segments::Segment;
 use super::shared::Shared;
 
 /// What one frame of copies holds: about what a write brings, so that a writer waits for it no longer than for another.
@@ -26,7 +27,7 @@ impl Shared {
     /// Gives up segments; how many bytes that freed.
     pub(crate) fn compact(&self, asked: bool) -> Outcome<u64> {
         let _one = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.segments.all().values().map(|segment| segment.length).sum::<u64>();
+        let before = self.segments.bytes();
         // What is written meanwhile waits for the next time: commits are dead soon, so there would be no end.
         let end = self.lock_log().active;
         let mut skipped: Vec<u32> = Vec::new();
@@ -41,7 +42,7 @@ impl Shared {
                 }
             }
         }
-        let after = self.segments.all().values().map(|segment| segment.length).sum::<u64>();
+        let after = self.segments.bytes();
         Ok(before.saturating_sub(after))
     }
 
@@ -66,16 +67,11 @@ impl Shared {
 
     /// Copies what is used of a segment, and removes it. Not one that is damaged: what is bad in it has to be found again.
     fn give_up(&self, number: u32, segment: &Segment) -> Outcome<bool> {
-        let found = FoundSegment {
-            number,
-            file: segment.file.clone(),
-            length: segment.length,
-            head: Some(segment.head.clone()),
-        };
+        let found = FoundSegment { number, length: segment.length, head: Some(segment.head.clone()) };
         let start = Expected { sequence: segment.head.first_sequence, chain: segment.head.chain };
         let mut bad = Vec::new();
         let mut heads: Vec<(ItemHead, Place)> = Vec::new();
-        scan(&found, SEGMENT_HEAD_BYTES as u64, start, &mut bad, |frame| {
+        scan(self.segments.files.as_ref(), &found, SEGMENT_HEAD_BYTES as u64, start, &mut bad, |frame| {
             let all = items(frame.payload).ok_or_else(|| StoreError::Index("a frame has no items".into()))?;
             for item in all {
                 let offset = frame.offset + (FRAME_HEAD_BYTES + item.offset) as u64;
@@ -138,7 +134,7 @@ impl Shared {
                     return Ok(false);
                 }
             }
-            self.segments.change(|open| open.remove(&number));
+            self.segments.forget(number);
             log.dirty.remove(&number);
         }
         // If what follows is not reached, the next opening removes it, because the commit does not list it.

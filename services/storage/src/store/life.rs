@@ -15,12 +15,13 @@ use super::files::Files;
 use super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, Take};
 use super::index::{ROOT, Ready, key};
 use super::keys::{Keys, NodeKeys};
-use super::log::{Draft, Log, Segments};
+use super::log::{Draft, Log};
 use super::marker;
 use super::node::{Kind, Node};
 use super::open::{self, Opened};
 use super::seal::no_randomness;
-use super::shared::{Options, Shared};
+use super::segments::Segments;
+use super::shared::{Options, SEGMENT_BYTES, Shared};
 
 /// Held for as long as the store is open.
 const LOCK: &str = "lock";
@@ -33,7 +34,8 @@ pub(crate) struct Open {
     compaction: Option<(SyncSender<()>, JoinHandle<()>)>,
 }
 
-pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, options: Options) -> Outcome<(Open, Opened)> {
+pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, mut options: Options) -> Outcome<(Open, Opened)> {
+    options.segment_bytes = options.segment_bytes.min(SEGMENT_BYTES);
     let lock = files.lock(LOCK)?.ok_or_else(|| StoreError::Held(format!("the file `{LOCK}`")))?;
     let ready = open::open(&files, &options)?;
     let shared = Arc::new_cyclic(|me: &Weak<Shared>| Shared {

@@ -1,91 +1,30 @@
-//! The segments: reading items out of them, and writing frames at their end.
+//! The end of the log: writing frames there, and what the next commit has to name.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use vat::fault;
 
 use super::error::{Outcome, StoreError};
-use super::files::{Files, StoreFile};
+use super::files::StoreFile;
 use super::format::{
-    FRAME_HEAD_BYTES, FrameHead, Hash, ITEM_HEAD_BYTES, Id, Item, ItemHead, ItemKind, PAYLOAD_LIMIT_BYTES,
-    SEGMENT_HEAD_BYTES, SegmentHead, file_name, items, payload_hash,
+    FRAME_HEAD_BYTES, FrameHead, Hash, Id, Item, ItemHead, ItemKind, PAYLOAD_LIMIT_BYTES, SEGMENT_HEAD_BYTES,
+    SegmentHead, file_name, items, payload_hash,
 };
-use super::index::Place;
 use super::seal::Sealer;
+use super::segments::{Segment, Segments};
 
-/// How often a read that failed is tried again, for disks and cables have bad moments.
-const READ_RETRIES: usize = 2;
 /// A commit names what was written in so many bytes before it, even if an earlier one did: a damaged block of this size
 /// may hold a commit and what it names.
 pub(crate) const OVERLAP_BYTES: u64 = 16 << 10;
 
+/// Files with bytes that may not be on the disk are held open, at most so many: 1 GiB that no commit was made for.
+pub(crate) const DIRTY_FILES: usize = 16;
+
 /// At most so many changes are remembered for the summary of a segment: 3 MB as a list, and with those of the next commit
 /// below the limit of a frame.
-const KEPT_LIMIT: usize = 1 << 16;
-
-/// One segment.
-#[derive(Clone)]
-pub(crate) struct Segment {
-    pub(crate) file: Arc<dyn StoreFile>,
-    pub(crate) head: SegmentHead,
-    pub(crate) length: u64,
-    /// After its last frame so far.
-    pub(crate) chain: Hash,
-}
-
-/// All segments that there are.
-pub(crate) struct Segments {
-    pub(crate) files: Arc<dyn Files>,
-    open: RwLock<BTreeMap<u32, Segment>>,
-}
-
-impl Segments {
-    pub(crate) fn new(files: Arc<dyn Files>, open: BTreeMap<u32, Segment>) -> Self {
-        Self { files, open: RwLock::new(open) }
-    }
-
-    pub(crate) fn get(&self, number: u32) -> Option<Segment> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).get(&number).cloned()
-    }
-
-    pub(crate) fn all(&self) -> BTreeMap<u32, Segment> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn change<T>(&self, act: impl FnOnce(&mut BTreeMap<u32, Segment>) -> T) -> T {
-        act(&mut self.open.write().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The item at a place: its head, and its bytes with the head. Nothing where there is no item of that length.
-    pub(crate) fn item(&self, place: Place) -> Outcome<Option<(ItemHead, Vec<u8>)>> {
-        let Some(segment) = self.get(place.segment) else { return Ok(None) };
-        let offset = u64::from(place.offset);
-        // The length is from the index, which may be wrong; the file's is not.
-        if offset + u64::from(place.length) > segment.length || (place.length as usize) < ITEM_HEAD_BYTES {
-            return Ok(None);
-        }
-        let mut bytes = vec![0; place.length as usize];
-        if read(segment.file.as_ref(), offset, &mut bytes)? < bytes.len() {
-            return Ok(None);
-        }
-        let head = ItemHead::decode(&bytes).filter(|head| head.whole_bytes() == place.length);
-        Ok(head.map(|head| (head, bytes)))
-    }
-}
-
-/// Reads, and tries again where that fails.
-pub(crate) fn read(file: &dyn StoreFile, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut tries = 0;
-    loop {
-        match file.read_at(offset, buffer) {
-            Ok(got) => return Ok(got),
-            Err(error) if tries == READ_RETRIES => return Err(error),
-            Err(_) => tries += 1,
-        }
-    }
-}
+pub(crate) const KEPT_LIMIT: usize = 1 << 16;
 
 /// A frame in the making.
 pub(crate) struct Draft {
@@ -187,8 +126,9 @@ pub(crate) struct Log {
     pub(crate) written: u64,
     /// The last frame that a commit covers.
     pub(crate) committed: u64,
-    /// Segments with bytes that may not be on the disk.
-    pub(crate) dirty: BTreeSet<u32>,
+    /// Segments with bytes that may not be on the disk. Their files stay open until they are: who opens a file anew need not
+    /// be told that what was written to it before was lost.
+    pub(crate) dirty: BTreeMap<u32, Arc<dyn StoreFile>>,
     pub(crate) folder_dirty: bool,
     /// The segments are others than the last commit says.
     pub(crate) list_dirty: bool,
@@ -216,6 +156,7 @@ impl Log {
         {
             return Ok((self.active, active.length));
         }
+        self.sync_some()?;
         let number = self.active.checked_add(1).ok_or(StoreError::TooLarge)?;
         let head = SegmentHead { store: self.store, number, first_sequence: self.sequence + 1, chain: self.chain };
         let name = file_name(number);
@@ -229,12 +170,28 @@ impl Log {
         }
         fault::point("segment.begun");
         let length = SEGMENT_HEAD_BYTES as u64;
-        segments.change(|open| open.insert(number, Segment { file, head, length, chain: self.chain }));
+        segments.change(|known| known.insert(number, Segment { head, length, chain: self.chain }));
+        segments.keep_open(number, file.clone());
         self.active = number;
-        self.dirty.insert(number);
+        self.dirty.insert(number, file);
         self.folder_dirty = true;
         self.list_dirty = true;
         Ok((number, length))
+    }
+
+    /// Where no commit is made for long, because the keys are locked, the disk is made sure of all the same, lest too many
+    /// files be open.
+    fn sync_some(&mut self) -> Outcome<()> {
+        while self.dirty.len() >= DIRTY_FILES
+            && let Some((number, file)) = self.dirty.pop_first()
+        {
+            if let Err(error) = file.sync() {
+                let why = format!("the disk could not be made sure of: {}: {error}", file_name(number));
+                self.broken = Some(why.clone());
+                return Err(StoreError::Refusing(why));
+            }
+        }
+        Ok(())
     }
 
     /// The head of a draft is filled in; returns the chain after it.
@@ -253,23 +210,27 @@ impl Log {
     /// Writes a finished frame. What fails is taken back.
     pub(crate) fn write(&mut self, segments: &Segments, place: (u32, u64), draft: &Draft) -> Outcome<Undo> {
         let undo = Undo { segment: place.0, length: place.1 };
-        let segment = segments.get(place.0).ok_or(StoreError::Io(io::ErrorKind::NotFound.into()))?;
-        self.dirty.insert(place.0);
+        let file = self.file(segments, place.0)?;
+        self.dirty.insert(place.0, file.clone());
         fault::point("frame.write");
         fault::point_amid("frame.torn", || {
-            let _ = segment.file.write_at(place.1, &draft.bytes[..draft.bytes.len() / 2]);
+            let _ = file.write_at(place.1, &draft.bytes[..draft.bytes.len() / 2]);
         });
-        if let Err(error) = segment.file.write_at(place.1, &draft.bytes) {
+        if let Err(error) = file.write_at(place.1, &draft.bytes) {
             self.take_back(segments, &undo);
             return Err(error.into());
         }
         Ok(undo)
     }
 
+    fn file(&self, segments: &Segments, number: u32) -> io::Result<Arc<dyn StoreFile>> {
+        self.dirty.get(&number).map_or_else(|| segments.file(number), |file| Ok(file.clone()))
+    }
+
     /// Cuts off what was written since.
     pub(crate) fn take_back(&mut self, segments: &Segments, undo: &Undo) {
-        let cut = segments.get(undo.segment).map(|segment| segment.file.set_length(undo.length));
-        if !matches!(cut, Some(Ok(()))) {
+        let cut = self.file(segments, undo.segment).and_then(|file| file.set_length(undo.length));
+        if cut.is_err() {
             self.broken = Some(format!("{} could not be cut back after a failed write", file_name(undo.segment)));
         }
     }
@@ -279,8 +240,8 @@ impl Log {
         self.written += draft.whole_bytes();
         self.sequence = draft.sequence;
         self.chain = chain;
-        segments.change(|open| {
-            if let Some(segment) = open.get_mut(&place.0) {
+        segments.change(|known| {
+            if let Some(segment) = known.get_mut(&place.0) {
                 segment.length = place.1 + draft.whole_bytes();
                 segment.chain = chain;
             }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::files::Files;
 use super::format::Hash;
-use super::log::read;
+use super::segments::read;
 
 const MARKER: &str = "index.marker";
 const CONTEXT: &str = "latchkey 2026 store index marker v1";

@@ -30,11 +30,13 @@ mod outside;
 mod rotate;
 mod scan;
 mod seal;
+mod segments;
 mod shared;
 mod snapshots;
 mod status;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

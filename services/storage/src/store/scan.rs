@@ -1,19 +1,23 @@
-//! Reading segments from end to end, with what is wrong in them.
-
-use std::sync::Arc;
+//! Reading segments from end to end, with what is wrong in them, a piece at a time.
 
 use super::error::{Outcome, StoreError};
-use super::files::{Files, StoreFile};
+use super::files::Files;
 use super::format::{
-    FRAME_HEAD_BYTES, FrameHead, Hash, SEGMENT_HEAD_BYTES, SegmentFront, SegmentHead, file_name, number_of,
-    payload_hash,
+    FRAME_HEAD_BYTES, FrameHead, Hash, PAYLOAD_LIMIT_BYTES, SEGMENT_HEAD_BYTES, SegmentFront, SegmentHead, file_name,
+    number_of, payload_hash,
 };
-use super::log::read;
+use super::segments::read;
+use super::shared::SEGMENT_BYTES;
+use super::window::Window;
+
+/// No segment is longer: a frame is added where it ends within `SEGMENT_BYTES`, or is the first. What is beyond was not
+/// written by this program, and is not read.
+pub(crate) const SEGMENT_LIMIT_BYTES: u64 =
+    SEGMENT_BYTES + (SEGMENT_HEAD_BYTES + FRAME_HEAD_BYTES + PAYLOAD_LIMIT_BYTES) as u64;
 
 /// A segment's file as found.
 pub(crate) struct FoundSegment {
     pub(crate) number: u32,
-    pub(crate) file: Arc<dyn StoreFile>,
     pub(crate) length: u64,
     /// Nothing where it is no head of a segment of this number.
     pub(crate) head: Option<SegmentHead>,
@@ -34,7 +38,7 @@ pub(crate) fn find_segments(files: &dyn Files) -> Outcome<Vec<FoundSegment>> {
             SegmentFront::Head(head) => (head.number == number).then_some(head),
             SegmentFront::Other => None,
         };
-        found.push(FoundSegment { number, file, length, head });
+        found.push(FoundSegment { number, length, head });
     }
     found.sort_by_key(|segment| segment.number);
     Ok(found)
@@ -55,7 +59,8 @@ pub(crate) struct Bad {
     pub(crate) segment: u32,
     pub(crate) from: u64,
     pub(crate) until: u64,
-    /// The frames that were there, as their neighbours tell; the last is unknown at the end of all.
+    /// The frames that were there, as their neighbours tell: none, if the last comes before the first; the last is unknown at
+    /// the end of all.
     pub(crate) first: u64,
     pub(crate) last: Option<u64>,
     pub(crate) why: &'static str,
@@ -71,70 +76,78 @@ pub(crate) struct Expected {
 /// Reads a segment from an offset on. `each` is given every good frame, in order; what lies between is added to `bad`.
 /// Returns what is expected after it.
 pub(crate) fn scan(
+    files: &dyn Files,
     segment: &FoundSegment,
     from: u64,
     mut expected: Expected,
     bad: &mut Vec<Bad>,
     mut each: impl FnMut(FoundFrame<'_>) -> Outcome<()>,
 ) -> Outcome<Expected> {
-    let mut bytes = vec![0; usize::try_from(segment.length).map_err(|_| StoreError::TooLarge)?];
-    let got = read(segment.file.as_ref(), 0, &mut bytes)?;
-    bytes.truncate(got);
-    let mut at = usize::try_from(from).map_err(|_| StoreError::TooLarge)?;
-    while at < bytes.len() {
-        match frame_at(&bytes, at) {
-            Some((head, chain, payload)) if head.sequence == expected.sequence && head.before == expected.chain => {
-                expected = Expected { sequence: head.sequence + 1, chain };
-                let end = at + FRAME_HEAD_BYTES + head.length as usize;
-                if payload_hash(payload) == head.payload {
-                    each(FoundFrame { offset: at as u64, head, chain, payload })?;
-                } else {
-                    let (first, last) = (head.sequence, Some(head.sequence));
-                    let (from, until) = (at as u64, end as u64);
-                    let why = "its content does not have the hash that its head says";
-                    bad.push(Bad { segment: segment.number, from, until, first, last, why });
-                }
-                at = end;
+    let number = segment.number;
+    let file = files.open(&file_name(number))?;
+    let end = segment.length.min(SEGMENT_LIMIT_BYTES);
+    let mut window = Window::new(file.as_ref(), end);
+    let mut at = from;
+    while at < segment.length {
+        let follows = |(head, _): &(FrameHead, Hash)| {
+            head.sequence == expected.sequence && head.before == expected.chain && fits(head, at, end)
+        };
+        if let Some((head, chain)) = FrameHead::decode(window.at(at, FRAME_HEAD_BYTES)?).filter(follows) {
+            expected = Expected { sequence: head.sequence + 1, chain };
+            let payload = window.at(at + FRAME_HEAD_BYTES as u64, head.length as usize)?;
+            let until = end_of(&head, at);
+            if payload_hash(payload) == head.payload {
+                each(FoundFrame { offset: at, head, chain, payload })?;
+            } else {
+                let (first, last) = (head.sequence, Some(head.sequence));
+                let why = "its content does not have the hash that its head says";
+                bad.push(Bad { segment: number, from: at, until, first, last, why });
             }
-            _ => {
-                let next = next_frame(&bytes, at + 1, expected.sequence);
-                let until = next.as_ref().map_or(bytes.len(), |(offset, _)| *offset);
-                bad.push(Bad {
-                    segment: segment.number,
-                    from: at as u64,
-                    until: until as u64,
-                    first: expected.sequence,
-                    last: next.as_ref().map(|(_, head)| head.sequence.saturating_sub(1)),
-                    why: "this is no frame that follows the one before",
-                });
-                if let Some((_, head)) = next {
-                    expected = Expected { sequence: head.sequence, chain: head.before };
-                }
-                at = until;
-            }
+            at = until;
+            continue;
         }
+        let next = next_frame(&mut window, at + 1, end, expected.sequence)?;
+        let until = next.as_ref().map_or(segment.length, |(offset, _)| *offset);
+        let last = next.as_ref().map(|(_, head)| head.sequence.saturating_sub(1));
+        let why = "this is no frame that follows the one before";
+        bad.push(Bad { segment: number, from: at, until, first: expected.sequence, last, why });
+        if let Some((_, head)) = next {
+            expected = Expected { sequence: head.sequence, chain: head.before };
+        }
+        at = until;
     }
     Ok(expected)
 }
 
-/// The frame that begins here, if its head is whole and its payload within.
-fn frame_at(bytes: &[u8], at: usize) -> Option<(FrameHead, Hash, &[u8])> {
-    let (head, chain) = FrameHead::decode(bytes.get(at..)?)?;
-    let begin = at + FRAME_HEAD_BYTES;
-    let payload = bytes.get(begin..begin + head.length as usize)?;
-    Some((head, chain, payload))
+/// Where a frame ends that begins here.
+fn end_of(head: &FrameHead, at: u64) -> u64 {
+    at + FRAME_HEAD_BYTES as u64 + u64::from(head.length)
 }
 
-/// The next whole frame that comes later than the one expected.
-fn next_frame(bytes: &[u8], mut from: usize, expected: u64) -> Option<(usize, FrameHead)> {
-    while let Some(at) = FrameHead::candidate(bytes, from) {
-        if let Some((head, _, payload)) = frame_at(bytes, at)
-            && head.sequence >= expected
-            && payload_hash(payload) == head.payload
-        {
-            return Some((at, head));
+fn fits(head: &FrameHead, at: u64, end: u64) -> bool {
+    end_of(head, at) <= end
+}
+
+/// The next frame whose head is whole and that comes later than the one expected. Each byte is looked at once or twice,
+/// whatever they are.
+fn next_frame(window: &mut Window<'_>, mut from: u64, end: u64, expected: u64) -> Outcome<Option<(u64, FrameHead)>> {
+    loop {
+        let bytes = window.from(from, FRAME_HEAD_BYTES)?;
+        if bytes.len() < FRAME_HEAD_BYTES {
+            return Ok(None);
         }
-        from = at + 1;
+        let Some(candidate) = FrameHead::candidate(bytes, 0) else {
+            // The last bytes may be the beginning of one.
+            from += (bytes.len() + 1 - FRAME_HEAD_BYTES) as u64;
+            continue;
+        };
+        from += candidate as u64;
+        if let Some((head, _)) = FrameHead::decode(window.at(from, FRAME_HEAD_BYTES)?)
+            && head.sequence >= expected
+            && fits(&head, from, end)
+        {
+            return Ok(Some((from, head)));
+        }
+        from += 1;
     }
-    None
 }

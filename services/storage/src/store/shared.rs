@@ -13,16 +13,17 @@ use super::files::StoreFile;
 use super::format::{FRAME_HEAD_BYTES, Id, ItemHead, items};
 use super::index::{Index, IndexError, Place, Transaction, apply};
 use super::keys::{Keys, NodeKeys};
-use super::log::{Draft, Log, Segments};
+use super::log::{Draft, Log};
 use super::node::OpenNodes;
 use super::open::Doubt;
+use super::segments::Segments;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The folder of the index, which is made if it is not there.
     pub index: PathBuf,
-    /// How long a segment gets. Compaction works on whole segments, and needs as much room beside the store.
+    /// How long a segment gets, at most [`SEGMENT_BYTES`]. Compaction works on whole segments, and needs as much room beside the store.
     pub segment_bytes: u64,
     /// Whether segments are compacted by themselves.
     pub compacts: bool,
@@ -116,9 +117,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Does something, and once more with a new index if the index was wrong.
+    /// Does something, and once more with a new index if the index was wrong. Who looked just when a segment was given up finds
+    /// at the second try where things are now.
     pub(crate) fn with_sound_index<T>(&self, mut act: impl FnMut() -> Outcome<T>) -> Outcome<T> {
-        match act() {
+        let again = match act() {
+            Err(StoreError::Index(_)) => act(),
+            other => return other,
+        };
+        match again {
             Err(StoreError::Index(_)) => {
                 self.rebuild_index()?;
                 act()

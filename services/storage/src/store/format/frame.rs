@@ -14,6 +14,9 @@ pub(crate) const FRAME_HEAD_BYTES: usize = CHECKED_BYTES + 8;
 /// The longest payload. The largest operation is a write of 8 MiB: 513 sectors, each with 128 bytes around it, and
 /// the metadata: below 8.1 MiB. A commit's list is cut to fit.
 pub(crate) const PAYLOAD_LIMIT_BYTES: usize = 12 << 20;
+/// The last sequence that a reader believes: at a million frames a second it is reached after 146,000 years. What is beyond
+/// would leave no room to count on.
+pub(crate) const SEQUENCE_LIMIT: u64 = 1 << 62;
 
 /// The head of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +50,9 @@ impl FrameHead {
         let (length, sequence) = (take.u32()?, take.u64()?);
         let (before, payload) = (take.array()?, take.array()?);
         let chain = blake3::derive_key(CHAIN_CONTEXT, &bytes[..CHECKED_BYTES]);
-        let fits = take.array::<8>()? == chain[..8] && length as usize <= PAYLOAD_LIMIT_BYTES;
+        let fits = take.array::<8>()? == chain[..8]
+            && length as usize <= PAYLOAD_LIMIT_BYTES
+            && (1..=SEQUENCE_LIMIT).contains(&sequence);
         fits.then_some((Self { length, sequence, before, payload }, chain))
     }
 

@@ -5,7 +5,7 @@ mod frame;
 mod item;
 mod segment;
 
-pub(crate) use frame::{FRAME_HEAD_BYTES, FrameHead, PAYLOAD_LIMIT_BYTES, payload_hash};
+pub(crate) use frame::{FRAME_HEAD_BYTES, FrameHead, PAYLOAD_LIMIT_BYTES, SEQUENCE_LIMIT, payload_hash};
 pub(crate) use item::{ITEM_HEAD_BYTES, Item, ItemHead, ItemKind, items, numbers, part_of};
 pub(crate) use segment::{SEGMENT_HEAD_BYTES, SegmentFront, SegmentHead, file_name, number_of};
 

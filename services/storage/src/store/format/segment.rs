@@ -1,6 +1,6 @@
 //! What a segment begins with, and what its file is called.
 
-use super::{FORMAT, Hash, Id, Take};
+use super::{FORMAT, Hash, Id, SEQUENCE_LIMIT, Take};
 
 const MAGIC: [u8; 8] = *b"\x89LKSEG\r\n";
 const CONTEXT: &str = "latchkey 2026 store segment v1";
@@ -58,7 +58,8 @@ impl SegmentHead {
         }
         let (store, number) = (take.array()?, u32::try_from(take.u64()?).ok()?);
         let (first_sequence, chain) = (take.u64()?, take.array()?);
-        let fits = take.array::<32>()? == blake3::derive_key(CONTEXT, &bytes[..80]);
+        let fits = take.array::<32>()? == blake3::derive_key(CONTEXT, &bytes[..80])
+            && (1..=SEQUENCE_LIMIT).contains(&first_sequence);
         fits.then_some(SegmentFront::Head(Self { store, number, first_sequence, chain }))
     }
 }

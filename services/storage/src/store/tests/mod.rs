@@ -1,6 +1,7 @@
 //! What the store promises.
 
 mod basic;
+mod bounds;
 mod disk;
 mod draw;
 mod faults;

@@ -1,0 +1,92 @@
+//! Bringing the index and the segments together: whether they belong to each other, cutting off what was never made sure of,
+//! and applying what the index does not have yet.
+
+use super::super::error::Outcome;
+use super::super::files::Files;
+use super::super::format::{FRAME_HEAD_BYTES, FrameHead, Id, SEGMENT_HEAD_BYTES, Take, file_name, items};
+use super::super::index::{self, Index, IndexError, Transaction, apply};
+use super::super::scan::{Bad, FoundFrame, FoundSegment};
+use super::super::segments::read;
+use super::survey::survey;
+
+/// Why the index does not belong to these segments.
+pub(super) fn misplaced(files: &dyn Files, index: &Index, found: &[FoundSegment]) -> Outcome<Option<String>> {
+    let position = &index.position;
+    if position.sequence == 0 {
+        let empty = position.rows == 0;
+        return Ok((!empty).then(|| "it begins nowhere".to_owned()));
+    }
+    let Some(segment) = found.iter().find(|segment| segment.number == position.segment) else {
+        return Ok(Some("it ends in a segment that is not there".into()));
+    };
+    let mut bytes = [0; FRAME_HEAD_BYTES];
+    let file = files.open(&file_name(segment.number))?;
+    let got = read(file.as_ref(), position.offset, &mut bytes)?;
+    let fits = FrameHead::decode(&bytes[..got])
+        .is_some_and(|(head, chain)| head.sequence == position.sequence && chain == position.chain);
+    Ok((!fits).then(|| "it ends in a frame that is not there".to_owned()))
+}
+
+/// Why an index that is behind cannot be caught up: of what was given up since, nothing tells it.
+pub(super) fn outrun(index: &Index, found: &[FoundSegment]) -> Outcome<Option<String>> {
+    let position = &index.position;
+    let end = found.last().map_or(0, |segment| segment.number);
+    let whole = (position.segment.max(1)..=end).all(|number| found.iter().any(|segment| segment.number == number));
+    let mut all_there = true;
+    index.scan(&[index::KNOWN], &[], |key, _| {
+        let number = Take(&key[1..]).array().map(u32::from_be_bytes);
+        all_there = all_there && found.iter().any(|segment| Some(segment.number) == number);
+        Ok(true)
+    })?;
+    Ok((!whole || !all_there).then(|| "segments were given up that it did not hear of".to_owned()))
+}
+
+/// Cuts off everything from a place on.
+pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad) -> Outcome<()> {
+    let keep_bytes = if torn.from < SEGMENT_HEAD_BYTES as u64 { 0 } else { torn.from };
+    let mut gone = Vec::new();
+    for segment in found.iter_mut() {
+        if segment.number == torn.segment && torn.until > 0 && keep_bytes > 0 {
+            let file = files.open(&file_name(segment.number))?;
+            file.set_length(keep_bytes)?;
+            file.sync()?;
+            segment.length = keep_bytes;
+        } else if segment.number > torn.segment || (segment.number == torn.segment && torn.until > 0) {
+            gone.push(segment.number);
+        }
+    }
+    // From the end, so that what is left after a failure is still a beginning.
+    for number in gone.iter().rev() {
+        files.remove(&file_name(*number))?;
+    }
+    found.retain(|segment| !gone.contains(&segment.number));
+    Ok(files.sync_folder("segments")?)
+}
+
+/// Applies the frames that the index does not have.
+pub(super) fn catch_up(files: &dyn Files, index: &mut Index, found: &[FoundSegment], store: &Id) -> Outcome<u64> {
+    let (from, last) = (index.position.segment, index.position.sequence);
+    let mut replayed = 0;
+    survey(files, found, from, store, Vec::new(), |segment, frame| {
+        if frame.head.sequence <= last {
+            return Ok(());
+        }
+        replayed += 1;
+        let mut changes = Transaction::new(index);
+        apply_frame(&mut changes, segment, frame)?;
+        changes.move_to((segment.number, frame.offset), frame.head.sequence, frame.chain);
+        let ready = changes.ready()?;
+        Ok(index.commit(ready)?)
+    })?;
+    Ok(replayed)
+}
+
+fn apply_frame(
+    changes: &mut Transaction<'_>,
+    segment: &FoundSegment,
+    frame: &FoundFrame<'_>,
+) -> Result<(), IndexError> {
+    let found = items(frame.payload).ok_or_else(|| IndexError("a frame does not consist of items".into()))?;
+    let begin = frame.offset + FRAME_HEAD_BYTES as u64;
+    apply(changes, &found, (segment.number, begin), frame.head.sequence)
+}

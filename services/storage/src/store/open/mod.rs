@@ -1,0 +1,226 @@
+//! Opening a store: what is there is judged, a torn end is cut off, and the index is brought to where the segments are.
+
+mod build;
+mod doubt;
+mod fit;
+mod survey;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vat::fault;
+
+use super::commit::{SYNCED, read_note};
+use super::error::{Outcome, StoreError};
+use super::files::{Files, StoreFile};
+use super::format::{Hash, Id, file_name};
+use super::index::Index;
+use super::log::{DIRTY_FILES, Log};
+use super::marker;
+use super::node::hex;
+use super::scan::{Bad, FoundSegment, find_segments};
+use super::segments::{Segment, read};
+use super::shared::Options;
+use build::build;
+use fit::{catch_up, cut, misplaced, outrun};
+use survey::{described, survey};
+
+pub(crate) use build::rebuild;
+pub(crate) use doubt::Doubt;
+
+/// What was found when a store was opened, for people.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// There was no store.
+    pub created: bool,
+    /// Why the index was built anew.
+    pub rebuilt: Option<String>,
+    /// Frames that the index did not have yet.
+    pub replayed_frames: u64,
+    /// What was cut off, because it had never been made sure of.
+    pub cut_off: Option<String>,
+    /// What was lost or changed, and what that means.
+    pub damage: Vec<String>,
+}
+
+/// What an opened store begins with.
+pub(crate) struct Ready {
+    pub(crate) store_id: Id,
+    pub(crate) log: Log,
+    pub(crate) segments: BTreeMap<u32, Segment>,
+    pub(crate) index: Index,
+    pub(crate) doubt: Doubt,
+    pub(crate) note: Arc<dyn StoreFile>,
+    pub(crate) opened: Opened,
+}
+
+/// Opens what is in the folder.
+pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> {
+    files.make_folder("segments")?;
+    let note = match files.open(SYNCED) {
+        Ok(note) => note,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => files.create(SYNCED)?,
+        Err(error) => return Err(error.into()),
+    };
+    let mut bytes = [0; 16];
+    let got = read(note.as_ref(), 0, &mut bytes)?;
+    let noted = read_note(&bytes[..got]);
+    let mut found = find_segments(files.as_ref())?;
+    let mut opened = Opened::default();
+    // The store's id is what most segments say.
+    let store_id = match found.iter().find_map(|segment| segment.head.as_ref()) {
+        Some(head) => head.store,
+        None if noted > 0 => return Err(StoreError::Damaged("all segments are gone".into())),
+        None => {
+            opened.created = true;
+            for segment in found.drain(..) {
+                files.remove(&file_name(segment.number))?;
+            }
+            let mut id = Id::default();
+            getrandom::fill(&mut id).map_err(super::seal::no_randomness)?;
+            id
+        }
+    };
+    for segment in &mut found {
+        if segment.head.as_ref().is_some_and(|head| head.store != store_id) {
+            segment.head = None;
+        }
+    }
+    let trusted = marker::take(files.as_ref(), &options.index)?;
+    let (mut index, mut why) = match Index::open(&options.index) {
+        Ok(index) => match if trusted { Ok(()) } else { index.verify() } {
+            Ok(()) => (Some(index), None),
+            Err(error) => (None, Some(error.0)),
+        },
+        Err(error) => (None, Some(error.0)),
+    };
+    if let Some(there) = &index
+        && let Some(error) = misplaced(files.as_ref(), there, &found)?
+    {
+        (index, why) = (None, Some(error));
+    }
+    if let Some(there) = &index
+        && let Some(error) = outrun(there, &found)?
+    {
+        (index, why) = (None, Some(error));
+    }
+    let doubtless = index.is_some();
+    let position = index.as_ref().map(|index| index.position.clone()).unwrap_or_default();
+    // Where the index and what is sure of the disk both begin.
+    let sure = found.iter().rev().find(|one| one.head.as_ref().is_some_and(|head| head.first_sequence <= noted));
+    let sure = sure.map_or(0, |segment| segment.number);
+    let from = if noted == 0 || !doubtless { 0 } else { sure.min(position.segment) };
+    let (mut seen, mut ends, mut end) = survey(files.as_ref(), &found, from, &store_id, Vec::new(), |_, _| Ok(()))?;
+    let synced = seen.synced(noted);
+    // What is bad and was never made sure of is a torn end.
+    let torn = seen.bad.iter().find(|bad| bad.first > synced).cloned();
+    if let Some(torn) = torn {
+        opened.cut_off = Some(described(&torn));
+        fault::point("open.cut");
+        cut(files.as_ref(), &mut found, &torn)?;
+        (seen, ends, end) = survey(files.as_ref(), &found, from, &store_id, Vec::new(), |_, _| Ok(()))?;
+    }
+    if synced >= end.sequence {
+        let segment = found.last().map_or(0, |segment| segment.number);
+        let (first, last, why) = (end.sequence, Some(synced), "the end is missing");
+        let offset = found.last().map_or(0, |segment| segment.length);
+        seen.bad.push(Bad { segment, from: offset, until: offset, first, last, why });
+    }
+    if let Some(there) = &index {
+        if there.position.sequence >= end.sequence {
+            (index, why) = (None, Some("it is newer than the segments".into()));
+        } else if !seen.bad.is_empty() && there.position.sequence + 1 < end.sequence {
+            // What it has need not be judged: every item proves itself. What it lacks has to be.
+            (index, why) = (None, Some("a segment is damaged, and it is behind".into()));
+        }
+    }
+    let mut doubt = Doubt::default();
+    let mut index = match index {
+        Some(mut index) => {
+            fault::point("open.behind");
+            opened.replayed_frames = catch_up(files.as_ref(), &mut index, &found, &store_id)?;
+            doubt = Doubt::load(&index)?;
+            index
+        }
+        None => {
+            if !opened.created {
+                opened.rebuilt = why;
+            }
+            let built = build(files.as_ref(), options, &mut found, &store_id, &mut seen, (synced, noted), true)?;
+            (doubt.nodes, doubt.all_until) = (built.1.nodes, built.1.all_until);
+            end = built.2;
+            ends = built.3;
+            built.0
+        }
+    };
+    opened.damage.extend(seen.bad.iter().map(described));
+    opened.damage.append(&mut seen.damage);
+    for (node, entry) in doubt.nodes.keys() {
+        let what = if *entry == [0; 16] { "node" } else { "an entry of directory" };
+        opened.damage.push(format!("{what} {} lost a change", hex(node)));
+    }
+    opened.damage.extend(doubt.all_until.iter().map(|(_, why)| why.clone()));
+    // A rebuilt retention has to be what the rows say.
+    index.reload()?;
+    let mut segments = BTreeMap::new();
+    for one in &found {
+        // One whose head is damaged keeps its place, so that what is in it can be read.
+        let head = one.head.clone().unwrap_or(super::format::SegmentHead {
+            store: store_id,
+            number: one.number,
+            first_sequence: 0,
+            chain: [0; 32],
+        });
+        let chain = ends.get(&one.number).copied().unwrap_or_default();
+        segments.insert(one.number, Segment { head, length: one.length, chain });
+    }
+    // Ends of segments that were not read now are the starts of the next.
+    let starts: Vec<(u32, Hash)> = segments.iter().map(|(number, segment)| (*number, segment.head.chain)).collect();
+    for pair in starts.windows(2) {
+        if pair[0].0 + 1 == pair[1].0
+            && !ends.contains_key(&pair[0].0)
+            && let Some(segment) = segments.get_mut(&pair[0].0)
+        {
+            segment.chain = pair[1].1;
+        }
+    }
+    let listed_from = found.iter().find(|segment| segment.number >= from);
+    let listed_from = listed_from.and_then(|segment| segment.head.as_ref()).map_or(1, |head| head.first_sequence);
+    let dirty = maybe_cached(files.as_ref(), &found, synced)?;
+    let commits = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits);
+    let committed = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
+    let log = Log {
+        store: store_id,
+        segment_bytes: options.segment_bytes,
+        active: segments.keys().last().copied().unwrap_or(0),
+        sequence: end.sequence - 1,
+        chain: end.chain,
+        touched: seen.touched.into_iter().map(|touched| (0, touched)).collect(),
+        listed_from: listed_from.max(seen.touched_from),
+        summarised: 0,
+        written: 0,
+        committed,
+        dirty,
+        folder_dirty: true,
+        list_dirty: true,
+        commits,
+        broken: None,
+    };
+    Ok(Ready { store_id, log, segments, index, doubt, note, opened })
+}
+
+/// The files of segments of which what the last life wrote may be in the cache only: those with frames after what is sure.
+fn maybe_cached(files: &dyn Files, found: &[FoundSegment], synced: u64) -> Outcome<BTreeMap<u32, Arc<dyn StoreFile>>> {
+    let sure = |one: &&FoundSegment| one.head.as_ref().is_some_and(|head| head.first_sequence <= synced);
+    let first = found.iter().rev().find(sure).map_or(0, |segment| segment.number);
+    let mut dirty = BTreeMap::new();
+    for segment in found.iter().filter(|segment| segment.number >= first) {
+        dirty.insert(segment.number, files.open(&file_name(segment.number))?);
+        if dirty.len() > DIRTY_FILES
+            && let Some((_, file)) = dirty.pop_first()
+        {
+            file.sync()?;
+        }
+    }
+    Ok(dirty)
+}

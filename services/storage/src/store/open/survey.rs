@@ -1,0 +1,214 @@
+//! Reading the segments when a store is opened: which frames are good, what the commits say, and what was lost.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::super::commit::{Commit, Listed, TOUCHED_LIMIT};
+use super::super::error::Outcome;
+use super::super::files::Files;
+use super::super::format::{Hash, Id, ItemKind, SEGMENT_HEAD_BYTES, items};
+use super::super::log::{KEPT_LIMIT, Touched, touched_by};
+use super::super::scan::{Bad, Expected, FoundFrame, FoundSegment, scan};
+
+/// Commits whose signature is wrong that people are told of one by one.
+const DAMAGE_TOLD: usize = 100;
+
+/// A change that was lost.
+pub(super) struct Hit {
+    /// The last frame with such a change.
+    pub(super) sequence: u64,
+    pub(super) why: String,
+}
+
+/// What reading the segments showed.
+#[derive(Default)]
+pub(super) struct Survey {
+    pub(super) bad: Vec<Bad>,
+    /// The frames of the last two commits.
+    pub(super) commits: [u64; 2],
+    pub(super) last_commit: Option<(u64, Commit)>,
+    /// The last that named the segments.
+    pub(super) listed: Option<Vec<Listed>>,
+    /// What bad frames changed.
+    pub(super) hit: HashMap<(Id, [u8; 16]), Hit>,
+    /// The versions that the nodes in `hit` should have.
+    pub(super) versions: HashMap<Id, u64>,
+    /// Frames of which commits that are whole say what they changed, first and last.
+    pub(super) named: Vec<(u64, u64)>,
+    /// What the next commit has to name.
+    pub(super) touched: VecDeque<Touched>,
+    /// Of the frames from this one on, `touched` is complete.
+    pub(super) touched_from: u64,
+    pub(super) damage: Vec<String>,
+}
+
+impl Survey {
+    fn frame(&mut self, store: &Id, frame: &FoundFrame<'_>) -> Outcome<()> {
+        let Some(found) = items(frame.payload) else { return Ok(()) };
+        self.touched.extend(touched_by(&found, frame.head.sequence));
+        for item in found {
+            let sequence = frame.head.sequence;
+            match item.head.kind {
+                ItemKind::Commit if item.head.sequence == sequence => {
+                    let Some(commit) = Commit::decode(item.body) else { continue };
+                    if !commit.is_signed(store) {
+                        if self.damage.len() < DAMAGE_TOLD {
+                            let what = format!("the signature of the commit in frame {sequence} is not its key's");
+                            self.damage.push(what);
+                        }
+                        continue;
+                    }
+                    self.note_named(commit.listed_from, commit.sequence);
+                    self.note_hits(&commit);
+                    self.commits = [self.commits[1], sequence];
+                    if commit.segments.is_some() {
+                        self.listed.clone_from(&commit.segments);
+                    }
+                    self.last_commit = Some((sequence, commit));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What a commit says of frames that are bad.
+    fn note_hits(&mut self, commit: &Commit) {
+        for touched in &commit.touched {
+            let bad = self.bad.iter().find(|bad| is_in(touched.sequence, bad));
+            let key = (touched.node, touched.entry);
+            if let Some(bad) = bad {
+                let why = described(bad);
+                let hit = self.hit.entry(key).or_insert(Hit { sequence: 0, why });
+                hit.sequence = hit.sequence.max(touched.sequence);
+            }
+            if touched.version > 0 && (bad.is_some() || self.versions.contains_key(&touched.node)) {
+                let version = self.versions.entry(touched.node).or_default();
+                *version = touched.version.max(*version);
+            }
+        }
+    }
+
+    /// The last frame of which is sure that it was on the disk: by the note, and because a commit is begun only when the
+    /// one before is on the disk.
+    pub(super) fn synced(&self, note: u64) -> u64 {
+        note.max(self.commits[0])
+    }
+
+    /// Frames that a commit names: joined with those before where they meet, so that this stays short.
+    fn note_named(&mut self, from: u64, until: u64) {
+        match self.named.last_mut() {
+            Some(last) if from >= last.0 && from <= last.1.saturating_add(1) => last.1 = last.1.max(until),
+            _ => self.named.push((from, until)),
+        }
+    }
+
+    /// A segment begins, after the one whose first frame this is: of what came before that, the next commit names nothing.
+    fn begin_segment(&mut self, first_of_last: u64) {
+        let committed = self.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
+        while let Some(touched) = self.touched.front()
+            && ((touched.sequence < first_of_last && touched.sequence <= committed)
+                || self.touched.len() > TOUCHED_LIMIT + KEPT_LIMIT)
+        {
+            self.touched_from = touched.sequence + 1;
+            self.touched.pop_front();
+        }
+    }
+
+    /// Where a segment begins says which frames there were in the end of the one before that is bad.
+    fn end_segment(&mut self, number: u32, next: u64) {
+        for bad in self.bad.iter_mut().rev().take_while(|bad| bad.segment == number) {
+            bad.last.get_or_insert(next.saturating_sub(1));
+        }
+    }
+}
+
+fn is_in(sequence: u64, bad: &Bad) -> bool {
+    sequence >= bad.first && bad.last.is_none_or(|last| sequence <= last)
+}
+
+pub(super) fn described(bad: &Bad) -> String {
+    let frames = match bad.last {
+        Some(last) if last == bad.first => format!("frame {last}"),
+        Some(last) if last < bad.first => "no frame".to_owned(),
+        Some(last) => format!("frames {} to {last}", bad.first),
+        None => format!("frame {} and those after it", bad.first),
+    };
+    format!("segment {} at {} to {} ({frames}): {}", bad.segment, bad.from, bad.until, bad.why)
+}
+
+/// Reads segments from one on.
+pub(super) fn survey(
+    files: &dyn Files,
+    found: &[FoundSegment],
+    from: u32,
+    store: &Id,
+    known_bad: Vec<Bad>,
+    mut each: impl FnMut(&FoundSegment, &FoundFrame<'_>) -> Outcome<()>,
+) -> Outcome<(Survey, BTreeMap<u32, Hash>, Expected)> {
+    let mut survey = Survey { bad: known_bad, ..Survey::default() };
+    let mut ends = BTreeMap::new();
+    let mut expected: Option<Expected> = None;
+    let mut before: Option<(u32, u64)> = None;
+    for segment in found.iter().filter(|segment| segment.number >= from) {
+        let claimed = segment.head.as_ref().map(|head| Expected { sequence: head.first_sequence, chain: head.chain });
+        if let (Some((before, first)), Some(claimed)) = (before, claimed) {
+            survey.end_segment(before, claimed.sequence);
+            survey.begin_segment(first);
+        }
+        let begin = match (expected, claimed) {
+            (Some(expected), Some(claimed)) if expected != claimed => {
+                let follows = before.is_some_and(|(before, _)| before + 1 == segment.number);
+                if follows || claimed.sequence <= expected.sequence {
+                    survey.bad.push(Bad {
+                        segment: before.map_or(segment.number, |(before, _)| before),
+                        from: 0,
+                        until: 0,
+                        first: expected.sequence.min(claimed.sequence),
+                        last: Some(claimed.sequence.saturating_sub(1)),
+                        why: "the next segment does not begin where this one ends",
+                    });
+                }
+                claimed
+            }
+            (_, Some(claimed)) => claimed,
+            (expected, None) => {
+                let unknown = Expected { sequence: 1, chain: [0; 32] };
+                let expected = expected.unwrap_or(unknown);
+                survey.bad.push(Bad {
+                    segment: segment.number,
+                    from: 0,
+                    until: SEGMENT_HEAD_BYTES as u64,
+                    // No frame is lost by it.
+                    first: expected.sequence,
+                    last: Some(expected.sequence.saturating_sub(1)),
+                    why: "its head is damaged",
+                });
+                expected
+            }
+        };
+        let mut bad = Vec::new();
+        let after = scan(files, segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |frame| {
+            survey.frame(store, &frame)?;
+            each(segment, &frame)
+        })?;
+        if !bad.is_empty() {
+            survey.bad.append(&mut bad);
+            // What is bad has to be known when the commit that names it is read: that may have been here.
+            scan(files, segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |frame| {
+                for item in items(frame.payload).into_iter().flatten() {
+                    if item.head.kind == ItemKind::Commit
+                        && let Some(commit) = Commit::decode(item.body).filter(|commit| commit.is_signed(store))
+                    {
+                        survey.note_hits(&commit);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        ends.insert(segment.number, after.chain);
+        expected = Some(after);
+        before = Some((segment.number, begin.sequence));
+    }
+    let end = expected.unwrap_or(Expected { sequence: 1, chain: [0; 32] });
+    Ok((survey, ends, end))
+}
