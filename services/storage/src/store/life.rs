@@ -13,7 +13,7 @@ use super::commit::TOUCHED_LIMIT;
 use super::error::{Outcome, StoreError};
 use super::files::Files;
 use super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, Take};
-use super::index::{ROOT, Ready, key};
+use super::index::{Index, ROOT, Ready, key};
 use super::keys::{Keys, NodeKeys};
 use super::log::{Draft, Log};
 use super::marker;
@@ -64,6 +64,7 @@ pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, mut options: Opti
         // A full disk or a failing one is no reason not to read what is there.
         let _ = shared.remove_orphans(&mut log);
     }
+    shared.clear_left();
     let _ = shared.release_below(&[super::index::KEPT]);
     let compaction = shared.options.compacts.then(|| start_compaction(&shared)).flatten();
     Ok((Open { shared, compaction }, ready.opened))
@@ -119,11 +120,32 @@ impl Shared {
             });
             (outcome, self.lock_log().unnamed() >= TOUCHED_LIMIT)
         };
+        self.clear_left();
         if full {
             // Who wrote learns of a failure when they sync; it lasts.
             let _ = self.sync();
         }
         outcome
+    }
+
+    /// Takes away what removals and holes left, a piece at a time, so that others go on meanwhile. What fails is gone on with by
+    /// the next who writes, or when the store is opened again.
+    pub(crate) fn clear_left(&self) {
+        while matches!(self.read_index(|index| Ok(index.has_left)), Ok(true)) {
+            let _log = self.lock_log();
+            let done = match self.read_index(Index::next_piece) {
+                Ok(Some(ready)) => self.commit_index(ready).is_err(),
+                Ok(None) => {
+                    let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+                    index.iter_mut().for_each(|index| index.has_left = false);
+                    true
+                }
+                Err(_) => true,
+            };
+            if done || self.is_abandoned() {
+                break;
+            }
+        }
     }
 
     pub(crate) fn set_executable(

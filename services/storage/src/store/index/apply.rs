@@ -4,6 +4,7 @@
 //! the newest, and those that a snapshot needs.
 
 use super::super::format::{Id, Item, ItemHead, ItemKind};
+use super::content;
 use super::kept::{Kept, shown_by};
 use super::rows::{self, Place, Row};
 use super::table::{IndexError, row_damaged};
@@ -66,9 +67,9 @@ pub(crate) fn apply_one(
         ItemKind::Metadata => count_node(index, &head.node, before, &key)?,
         ItemKind::NodeRemoved => {
             count_node(index, &head.node, before, &key)?;
-            remove_content(index, &head.node, head.sequence)?;
+            content::remove_node(index, &head.node, head.sequence)?;
         }
-        ItemKind::Hole => remove_sectors(index, head)?,
+        ItemKind::Hole => content::remove_range(index, head)?,
         ItemKind::HomesJoined => index.retention_mut().join(head.node, head.part, head.sequence),
         ItemKind::Root => index.retention_mut().set_root(head.home),
         ItemKind::Snapshot if newer.is_none() => {
@@ -135,7 +136,13 @@ fn may_be_kept(key: &[u8]) -> bool {
 }
 
 /// A row was superseded: it is kept if a snapshot needs it, and dies if none does.
-fn supersede(index: &mut Transaction<'_>, key: &[u8], sequence: u64, row: &Row, until: u64) -> Result<(), IndexError> {
+pub(super) fn supersede(
+    index: &mut Transaction<'_>,
+    key: &[u8],
+    sequence: u64,
+    row: &Row,
+    until: u64,
+) -> Result<(), IndexError> {
     let whole = rows::at(key, sequence);
     if key.first() == Some(&rows::SNAPSHOT) && !row.gone {
         index.retention_mut().remove(row.home, shown_by(row));
@@ -212,51 +219,6 @@ fn count_node(
     Ok(())
 }
 
-/// A node is gone: so is all that it consisted of.
-fn remove_content(index: &mut Transaction<'_>, node: &Id, until: u64) -> Result<(), IndexError> {
-    for letter in [rows::SECTOR, rows::HOLE, rows::ORPHAN] {
-        supersede_all(index, &rows::key(letter, &[node]), until, |_| true)?;
-    }
-    index.set(rows::key(rows::DAMAGED, &[node, &[0; 16]]), None)
-}
-
-/// A hole was made: the sectors that were there are not, nor are holes within it.
-fn remove_sectors(index: &mut Transaction<'_>, head: &ItemHead) -> Result<(), IndexError> {
-    let (first, count) = head.numbers();
-    let end = first.saturating_add(count);
-    let number = |key: &[u8], at: usize| key.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
-    supersede_all(index, &rows::key(rows::SECTOR, &[&head.node]), head.sequence, |key| {
-        number(key, 17).is_some_and(|sector| sector >= first && sector < end)
-    })?;
-    supersede_all(index, &rows::key(rows::HOLE, &[&head.node]), head.sequence, |key| {
-        let begin = number(key, 17).unwrap_or(0);
-        begin >= first && begin.saturating_add(number(key, 25).unwrap_or(u64::MAX)) <= end
-    })
-}
-
-fn supersede_all(
-    index: &mut Transaction<'_>,
-    prefix: &[u8],
-    until: u64,
-    which: impl Fn(&[u8]) -> bool,
-) -> Result<(), IndexError> {
-    let mut last: Vec<u8> = Vec::new();
-    for (whole, value) in index.all(prefix)? {
-        let (key, sequence) = rows::split(&whole).ok_or_else(row_damaged)?;
-        if sequence < until && key != last && which(key) {
-            let row = Row::decode(&value).ok_or_else(row_damaged)?;
-            // One that was superseded before has its note, or is dead already.
-            if index.next_newer(key, sequence)?.is_none_or(|(newer, _)| newer > until) {
-                supersede(index, key, sequence, &row, until)?;
-            }
-        }
-        if sequence < until {
-            last = key.to_vec();
-        }
-    }
-    Ok(())
-}
-
 /// Takes away what was kept for a snapshot that is no more; whether it was.
 pub(crate) fn release(index: &mut Transaction<'_>, note: &[u8]) -> Result<bool, IndexError> {
     let kept = Kept::from_key(note).ok_or_else(row_damaged)?;
@@ -304,7 +266,7 @@ pub(crate) fn settle(index: &mut Transaction<'_>, key: &[u8]) -> Result<(), Inde
         [rows::NODE, node @ ..] => {
             let mut any = false;
             for letter in [rows::SECTOR, rows::HOLE, rows::ORPHAN] {
-                any = any || !index.all(&rows::key(letter, &[node]))?.is_empty();
+                any = any || !index.page(&rows::key(letter, &[node]), &[], 1)?.is_empty();
             }
             any
         }

@@ -2,6 +2,7 @@
 //! anew whenever it does not fit them.
 
 mod apply;
+mod content;
 mod kept;
 mod rows;
 mod table;

@@ -33,6 +33,8 @@ pub(crate) const DEAD: u8 = b'D';
 pub(crate) const KEPT: u8 = b'V';
 /// Nodes of which something was lost.
 pub(crate) const DAMAGED: u8 = b'X';
+/// What holes and removed nodes have still to take away.
+pub(crate) const LEFT: u8 = b'L';
 /// How many nodes of a kind there are.
 pub(crate) const COUNT: u8 = b'Q';
 

@@ -134,6 +134,8 @@ pub(crate) struct Index {
     database: sled::Db,
     pub(crate) position: Position,
     pub(crate) retention: Arc<Retention>,
+    /// There may be something left to take away.
+    pub(crate) has_left: bool,
 }
 
 impl Index {
@@ -147,7 +149,7 @@ impl Index {
                 None if database.is_empty() => Position::default(),
                 None => return Err(IndexError("it has no position".into())),
             };
-            let mut index = Self { database, position, retention: Arc::default() };
+            let mut index = Self { database, position, retention: Arc::default(), has_left: true };
             index.retention = Arc::new(Retention::load(&index)?);
             Ok(index)
         })

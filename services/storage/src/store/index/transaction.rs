@@ -17,6 +17,7 @@ pub(crate) struct Transaction<'a> {
     numbers: HashMap<Vec<u8>, i64>,
     position: Position,
     retention: Arc<Retention>,
+    has_left: bool,
 }
 
 /// What is ready to be written.
@@ -24,12 +25,13 @@ pub(crate) struct Ready {
     changes: Changes,
     position: Position,
     retention: Arc<Retention>,
+    has_left: bool,
 }
 
 impl<'a> Transaction<'a> {
     pub(crate) fn new(index: &'a Index) -> Self {
         let (position, retention) = (index.position.clone(), index.retention.clone());
-        Self { index, changes: Changes::new(), numbers: HashMap::new(), position, retention }
+        Self { index, changes: Changes::new(), numbers: HashMap::new(), position, retention, has_left: false }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
@@ -115,6 +117,35 @@ impl<'a> Transaction<'a> {
         Ok(found.into_iter().collect())
     }
 
+    /// The same from a key on, and at most so many.
+    pub(crate) fn page(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Pair>, IndexError> {
+        let mut found = BTreeMap::new();
+        let mut written = 0;
+        self.index.scan(prefix, from, |key, value| {
+            // What is changed is looked at below, and takes no place here.
+            if !self.changes.contains_key(key) {
+                found.insert(key.to_vec(), value.to_vec());
+                written += 1;
+            }
+            Ok(written < limit)
+        })?;
+        let begin = from.max(prefix).to_vec();
+        let changed = self.changes.range(begin..).take_while(|(key, _)| key.starts_with(prefix));
+        let there = changed.filter_map(|(key, change)| change.as_ref().map(|value| (key.clone(), value.clone())));
+        found.extend(there.take(limit));
+        Ok(found.into_iter().take(limit).collect())
+    }
+
+    /// How much is changed, in rows.
+    pub(crate) fn size(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Not all that goes is gone yet.
+    pub(super) fn note_left(&mut self) {
+        self.has_left = true;
+    }
+
     /// Another version of a node counts: `old` no more, `new` now.
     pub(crate) fn exchange_version(&mut self, node: &[u8], old: Option<u64>, new: Option<u64>) {
         let sum = |version: u64| Sum::of(node, &version.to_le_bytes());
@@ -142,7 +173,7 @@ impl<'a> Transaction<'a> {
             self.numbers.remove(&key);
             self.set(key, (number > 0).then(|| number.to_le_bytes().to_vec()))?;
         }
-        Ok(Ready { changes: self.changes, position: self.position, retention: self.retention })
+        Ok(Ready { changes: self.changes, position: self.position, retention: self.retention, has_left: self.has_left })
     }
 }
 
@@ -151,6 +182,7 @@ impl Index {
     pub(crate) fn commit(&mut self, ready: Ready) -> Result<(), IndexError> {
         self.write(ready.changes, ready.position)?;
         self.retention = ready.retention;
+        self.has_left |= ready.has_left;
         Ok(())
     }
 }

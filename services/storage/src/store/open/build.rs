@@ -16,8 +16,10 @@ use super::super::shared::Options;
 use super::doubt::{Doubt, judge};
 use super::survey::{Survey, survey};
 
-/// Items that are gathered before they are applied: with the rows that they change, some 20 MB.
+/// Items that are gathered before they are applied: 4 MB.
 const GATHERED_ITEMS: usize = 20_000;
+/// Rows that are written together: with what they hold, some 20 MB.
+const GATHERED_ROWS: usize = 60_000;
 
 type Built = (Index, Doubt, Expected, BTreeMap<u32, Hash>);
 
@@ -80,6 +82,7 @@ pub(super) fn build(
         }
     }
     seen.bad = once;
+    index.clear_left()?;
     settle_all(&mut index)?;
     let doubt = judge(&mut index, seen, versions, sure)?;
     Ok((index, doubt, end, ends))
@@ -136,6 +139,12 @@ impl Gathered {
         }
         for (head, place, frame) in self.items.drain(..) {
             apply_one(&mut changes, &head, place, head.sequence == frame)?;
+            if changes.size() > GATHERED_ROWS {
+                // The position stays: until it moves, what was applied of these frames is applied again.
+                let ready = changes.ready()?;
+                index.commit(ready)?;
+                changes = Transaction::new(index);
+            }
         }
         changes.move_to((segment, offset), sequence, chain);
         let ready = changes.ready()?;

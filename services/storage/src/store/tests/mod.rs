@@ -7,6 +7,7 @@ mod draw;
 mod faults;
 mod flips;
 mod keys;
+mod large;
 mod life;
 mod model;
 mod power;

@@ -1,0 +1,119 @@
+//! What is removed or cut goes a piece at a time, whatever stops it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::index::{HOLE, LEFT, SECTOR};
+use super::super::{Account, Kind, OnDisk, Opened, Options, Store};
+use super::keys::TestKeys;
+
+/// More than two pieces.
+const SECTORS: usize = 2_600;
+const BYTES: usize = SECTORS * 16_384;
+const ACCOUNT: [Account; 1] = [Account { grant: 4, quota_bytes: u64::MAX }];
+
+fn open(folder: &Path) -> (Store, Opened) {
+    let options = Options { segment_bytes: 8 << 20, compacts: false, ..Options::new(folder.join("index")) };
+    Store::open(Arc::new(OnDisk::new(folder).unwrap()), Arc::new(TestKeys::new()), options).unwrap()
+}
+
+fn rows(store: &Store, letter: u8) -> usize {
+    let mut count = 0;
+    let index = store.shared().index.read().unwrap();
+    let count_row = |_: &[u8], _: &[u8]| {
+        count += 1;
+        Ok(true)
+    };
+    index.as_ref().unwrap().scan(&[letter], &[], count_row).unwrap();
+    count
+}
+
+fn used(store: &Store) -> u64 {
+    store.status().accounts.iter().find(|one| one.grant == 4).map_or(0, |one| one.used_bytes)
+}
+
+/// A store with one large file of threes.
+fn with_large_file(folder: &Path) -> Store {
+    let (store, _) = open(folder);
+    let file = store.create(&store.root().unwrap(), b"large", Kind::File, &ACCOUNT).unwrap();
+    for chunk in 0..BYTES / (1 << 20) + 1 {
+        let begin = chunk << 20;
+        let length = (1 << 20).min(BYTES - begin);
+        store.write(&file, begin as u64, &vec![3; length], &ACCOUNT).unwrap();
+    }
+    store.sync().unwrap();
+    assert_eq!(rows(&store, SECTOR), SECTORS);
+    store
+}
+
+fn ways(index: &Path, way: usize) {
+    // The index is there, or it is built anew.
+    if way == 1 {
+        std::fs::remove_dir_all(index).unwrap();
+    }
+}
+
+#[test]
+fn a_large_file_is_removed_in_pieces_also_across_a_kill() {
+    for way in 0..2 {
+        let folder = tempfile::tempdir().unwrap();
+        let store = with_large_file(folder.path());
+        let root = store.root().unwrap();
+        {
+            let mut log = store.shared().lock_log();
+            store.shared().remove(&mut log, &root, b"large").unwrap();
+        }
+        let left = rows(&store, SECTOR);
+        assert!(left > 0 && left < SECTORS && rows(&store, LEFT) == 1, "{left} rows are left");
+        assert_eq!(store.status().files, 0);
+        drop(root);
+        store.abandon();
+        ways(&folder.path().join("index"), way);
+        let (store, opened) = open(folder.path());
+        assert!(opened.damage.is_empty(), "{opened:?}");
+        assert_eq!((rows(&store, SECTOR), rows(&store, LEFT), used(&store)), (0, 0, 0));
+        store.compact().unwrap();
+        assert!(store.status().bytes < 1 << 20, "{:?}", store.status());
+    }
+}
+
+#[test]
+fn what_was_cut_never_comes_back_while_pieces_of_it_are_left() {
+    for way in 0..2 {
+        let folder = tempfile::tempdir().unwrap();
+        let store = with_large_file(folder.path());
+        let root = store.root().unwrap();
+        let file = store.find(&root, b"large").unwrap();
+        let snapshot = store.snapshot(&root, "before").unwrap();
+        let zeros_after = |store: &Store, from: usize| {
+            let file = store.find(&store.root().unwrap(), b"large").unwrap();
+            let mut read = vec![1; BYTES];
+            assert_eq!(store.read(&file, 0, &mut read).unwrap(), BYTES);
+            assert!(read[..from].iter().all(|byte| *byte == 3) && read[from..].iter().all(|byte| *byte == 0));
+        };
+        {
+            let mut log = store.shared().lock_log();
+            store.shared().truncate(&mut log, &file, 100_000, &ACCOUNT).unwrap();
+            assert_eq!(rows(&store, LEFT), 1);
+            store.shared().truncate(&mut log, &file, BYTES as u64, &ACCOUNT).unwrap();
+        }
+        zeros_after(&store, 100_000);
+        drop((file, root));
+        store.abandon();
+        ways(&folder.path().join("index"), way);
+        let (store, opened) = open(folder.path());
+        assert!(opened.damage.is_empty(), "{opened:?}");
+        assert_eq!(rows(&store, LEFT), 0);
+        zeros_after(&store, 100_000);
+        let root = store.root().unwrap();
+        let then = store.open_snapshot(&root, snapshot.id).unwrap();
+        let mut read = vec![0; BYTES];
+        assert_eq!(store.read(&store.find(&then, b"large").unwrap(), 0, &mut read).unwrap(), BYTES);
+        assert!(read.iter().all(|byte| *byte == 3), "the snapshot is as it was");
+        drop(then);
+        store.drop_snapshot(&root, snapshot.id).unwrap();
+        assert_eq!(rows(&store, SECTOR), 7);
+        assert!(rows(&store, HOLE) <= 2 && used(&store) < 130_000);
+        zeros_after(&store, 100_000);
+    }
+}
