@@ -46,6 +46,7 @@ enum Question {
     Seal { secret: Zeroizing<Vec<u8>>, context: Vec<u8>, answer: Answer<Vec<u8>> },
     Sign { message: Vec<u8>, answer: Answer<[u8; 64]> },
     PublicKey { answer: Answer<[u8; 32]> },
+    PublicKeys { answer: Answer<Vec<[u8; 32]>> },
 }
 
 type Answer<T> = oneshot::Sender<Result<T, KeysError>>;
@@ -100,6 +101,10 @@ impl Keys for RemoteKeys {
     fn public_key(&self) -> Result<[u8; 32], KeysError> {
         self.ask(|answer| Question::PublicKey { answer })
     }
+
+    fn public_keys(&self) -> Result<Vec<[u8; 32]>, KeysError> {
+        self.ask(|answer| Question::PublicKeys { answer })
+    }
 }
 
 /// The objects that answer.
@@ -125,6 +130,9 @@ impl Links {
             }
             Question::PublicKey { answer } => {
                 _ = answer.send(self.using(COMMITS_LABEL, async |keys| public_key(&keys).await).await);
+            }
+            Question::PublicKeys { answer } => {
+                _ = answer.send(self.using(COMMITS_LABEL, async |keys| public_keys(&keys).await).await);
             }
         }
     }
@@ -183,6 +191,11 @@ async fn sign(keys: &signer::Client, message: &[u8]) -> capnp::Result<[u8; 64]> 
 
 async fn public_key(keys: &signer::Client) -> capnp::Result<[u8; 32]> {
     sized(keys.public_key_request().send().promise.await?.get()?.get_key()?)
+}
+
+async fn public_keys(keys: &signer::Client) -> capnp::Result<Vec<[u8; 32]>> {
+    let response = keys.history_request().send().promise.await?;
+    response.get()?.get_keys()?.iter().map(|key| sized(key?)).collect()
 }
 
 fn sized<const BYTES: usize>(bytes: &[u8]) -> capnp::Result<[u8; BYTES]> {

@@ -223,6 +223,7 @@ impl Shared {
             let mut draft = Draft::new(sequence, 256);
             let none = [0; 16];
             draft.push(ItemHead::new(ItemKind::Commit, none, none, sequence), &commit.encode())?;
+            self.repeat_root(&mut log, &mut draft);
             self.write_frame(&mut log, draft)?;
             log.committed = commit.sequence;
             log.commits += 1;

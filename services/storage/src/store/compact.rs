@@ -89,6 +89,10 @@ impl Shared {
             next = self.copy_some(&heads, next)?;
         }
         fault::point("compaction.copied");
+        if heads.iter().any(|(head, _)| head.kind == ItemKind::Root) {
+            // It goes with the segment.
+            self.lock_log().root_repeated_at = None;
+        }
         // A new commit takes the place of the one that may be in it.
         self.commit_segments()?;
         fault::point("compaction.committed");

@@ -278,8 +278,14 @@ impl Shared {
 
     /// The metadata of what an entry leads to, without opening a node for it.
     pub(crate) fn child_known(&self, directory: &Node, link: &Link) -> Outcome<Known> {
-        self.known_at(&link.child, directory.shows(), |generation| {
+        let found = self.known_at(&link.child, directory.shows(), |generation| {
             (generation == link.keys.generation).then(|| link.keys.key.clone())
-        })
+        });
+        match found {
+            Err(StoreError::NotFound) if self.has_lost_row(&link.child, link.kind, directory.shows())? => {
+                self.known_without_row(&link.child, link.home)
+            }
+            found => found,
+        }
     }
 }

@@ -18,6 +18,8 @@ pub trait Keys: Send + Sync {
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], KeysError>;
     /// What [`sign`](Self::sign) signs with.
     fn public_key(&self) -> Result<[u8; 32], KeysError>;
+    /// All that it ever signed with, the latest last. They can be had while the keys are locked, too.
+    fn public_keys(&self) -> Result<Vec<[u8; 32]>, KeysError>;
 }
 
 /// What is signed is derived from the message by this.

@@ -12,21 +12,17 @@ use super::accounts::Account;
 use super::commit::TOUCHED_LIMIT;
 use super::error::{Outcome, StoreError};
 use super::files::Files;
-use super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, Take};
-use super::index::{Index, ROOT, Ready, key};
-use super::keys::{Keys, NodeKeys};
+use super::index::{Index, Ready};
+use super::keys::Keys;
 use super::log::{Draft, Log};
 use super::marker;
-use super::node::{Kind, Node};
+use super::node::Node;
 use super::open::{self, Opened};
-use super::seal::no_randomness;
 use super::segments::Segments;
 use super::shared::{Options, SEGMENT_BYTES, Shared};
 
 /// Held for as long as the store is open.
 const LOCK: &str = "lock";
-/// What binds the root's sealed key, with the store's id.
-const ROOT_CONTEXT: &[u8] = b"latchkey store root v1 ";
 
 /// What the clones of a store have in common, and what ends with the last.
 pub(crate) struct Open {
@@ -48,6 +44,7 @@ pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, mut options: Opti
         doubt: RwLock::new(ready.doubt),
         nodes: Mutex::default(),
         root: Mutex::new(None),
+        root_item: Mutex::new(None),
         closed_nodes: Mutex::default(),
         reservations: Mutex::default(),
         committing: Mutex::default(),
@@ -163,71 +160,6 @@ impl Shared {
         self.push_metadata(&mut draft, &file.id(), &mut known, &file.keys(), account)?;
         self.admit(log, &mut draft, accounts)?;
         self.write_frame(log, draft)
-    }
-
-    pub(crate) fn root(&self) -> Outcome<Node> {
-        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(root) = &*root {
-            return Ok(root.clone());
-        }
-        let context = [ROOT_CONTEXT, &self.store_id].concat();
-        let row = self.read_index(|index| index.newest(&key(ROOT, &[]), u64::MAX))?;
-        let node = match row {
-            None if self.lock_log().sequence > 0 => {
-                return Err(StoreError::Damaged("the key of the root is missing".into()));
-            }
-            None => self.make_root(&context)?,
-            Some((_, row)) => {
-                let (head, bytes) = self.item(row.place, |head| head.kind == ItemKind::Root)?;
-                let (secret, current) = self.keys.unseal_root(&bytes[ITEM_HEAD_BYTES..], &context)?;
-                let damaged = || StoreError::Damaged("the key of the root is none".into());
-                let mut take = Take(&secret);
-                let (generation, key) = (take.u32().ok_or_else(damaged)?, take.array().ok_or_else(damaged)?);
-                let names = take.array().ok_or_else(damaged)?;
-                take.end().ok_or_else(damaged)?;
-                let keys = NodeKeys { generation, key: key.into(), names: names.into() };
-                let node = self.open_node((head.node, Kind::Directory, Id::default()), keys, None);
-                if !current {
-                    // Before the key that sealed it is forgotten. What fails now is done at the next start.
-                    let mut log = self.lock_log();
-                    let mut draft = Draft::new(log.sequence + 1, 512);
-                    let _ =
-                        self.push_root(&mut draft, &node, &context).and_then(|()| self.write_frame(&mut log, draft));
-                }
-                node
-            }
-        };
-        *root = Some(node.clone());
-        Ok(node)
-    }
-
-    fn make_root(&self, context: &[u8]) -> Outcome<Node> {
-        let mut id = Id::default();
-        getrandom::fill(&mut id).map_err(no_randomness)?;
-        let keys = NodeKeys::random().map_err(no_randomness)?;
-        let node = self.open_node((id, Kind::Directory, Id::default()), keys.clone(), None);
-        {
-            let mut log = self.lock_log();
-            let mut draft = Draft::new(log.sequence + 1, 1_024);
-            self.push_root(&mut draft, &node, context)?;
-            let mut known = Self::new_known(Kind::Directory, id, Id::default());
-            self.push_metadata(&mut draft, &id, &mut known, &keys, 0)?;
-            self.write_frame(&mut log, draft)?;
-        }
-        self.sync()?;
-        Ok(node)
-    }
-
-    fn push_root(&self, draft: &mut Draft, root: &Node, context: &[u8]) -> Outcome<()> {
-        let keys = root.keys();
-        let mut secret = zeroize::Zeroizing::new(Vec::with_capacity(68));
-        secret.extend_from_slice(&keys.generation.to_le_bytes());
-        secret.extend_from_slice(keys.key.as_slice());
-        secret.extend_from_slice(keys.names.as_slice());
-        let sealed = self.keys.seal_root(&secret, context)?;
-        let mut head = ItemHead::new(ItemKind::Root, root.id(), root.id(), draft.sequence);
-        head.generation = keys.generation;
-        draft.push(head, &sealed)
     }
 
     /// Exchanges the index without a frame: what it keeps for snapshots.

@@ -1,6 +1,6 @@
 //! The end of the log: writing frames there, and what the next commit has to name.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -80,28 +80,25 @@ pub(crate) struct Touched {
 
 /// What a frame changed.
 pub(crate) fn touched_by(items: &[Item<'_>], sequence: u64) -> Vec<Touched> {
-    let version_of = |node: &Id| {
-        let is_it = |item: &&Item<'_>| item.head.kind == ItemKind::Metadata && item.head.node == *node;
-        items.iter().find(is_it).map_or(0, |item| item.head.version)
-    };
+    let mut versions: HashMap<Id, u64> = HashMap::new();
+    for item in items.iter().filter(|item| item.head.kind == ItemKind::Metadata) {
+        let version = versions.entry(item.head.node).or_default();
+        *version = item.head.version.max(*version);
+    }
     let mut touched: Vec<Touched> = Vec::new();
     for Item { head, .. } in items {
-        let whole = Touched { sequence, node: head.node, entry: [0; 16], version: head.version };
+        let version = versions.get(&head.node).copied().unwrap_or(0);
+        let whole = Touched { sequence, node: head.node, entry: [0; 16], version };
         match head.kind {
-            ItemKind::Entry | ItemKind::EntryRemoved => {
-                // In a frame that copies there is no metadata to go with it.
-                let version = if head.sequence == sequence { version_of(&head.node) } else { 0 };
-                touched.push(Touched { entry: head.part, version, ..whole });
-            }
+            ItemKind::Entry | ItemKind::EntryRemoved => touched.push(Touched { entry: head.part, ..whole }),
             ItemKind::Metadata | ItemKind::Sector | ItemKind::Hole | ItemKind::NodeRemoved | ItemKind::Orphaned => {
-                let version = if head.sequence == sequence { version_of(&head.node) } else { 0 };
-                touched.push(Touched { version, ..whole });
+                touched.push(whole);
             }
             _ => {}
         }
     }
     // A directory whose metadata changed with its entries is not lost with them.
-    let with_entries: Vec<Id> = touched.iter().filter(|one| one.entry != [0; 16]).map(|one| one.node).collect();
+    let with_entries: HashSet<Id> = touched.iter().filter(|one| one.entry != [0; 16]).map(|one| one.node).collect();
     touched.retain(|one| one.entry != [0; 16] || one.version == 0 || !with_entries.contains(&one.node));
     touched.sort_by_key(|one| (one.node, one.entry));
     touched.dedup();
@@ -122,6 +119,8 @@ pub(crate) struct Log {
     pub(crate) listed_from: u64,
     /// The segment whose first commit was made.
     pub(crate) summarised: u32,
+    /// What had been written when a commit repeated the item of the root; nothing: the next one has to.
+    pub(crate) root_repeated_at: Option<u64>,
     /// Bytes written since it was opened.
     pub(crate) written: u64,
     /// The last frame that a commit covers.

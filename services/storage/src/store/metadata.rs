@@ -122,6 +122,9 @@ impl Shared {
         let key_of = |generation| (generation == keys.generation).then(|| keys.key.clone());
         match self.known_at(&node.id(), node.shows(), key_of) {
             Err(StoreError::Damaged(_)) if node.kind() == Kind::Directory => self.known_without_body(node),
+            Err(StoreError::NotFound) if self.has_lost_row(&node.id(), node.kind(), node.shows())? => {
+                self.known_without_row(&node.id(), node.0.home)
+            }
             other => other,
         }
     }
@@ -134,6 +137,20 @@ impl Shared {
         self.refuse_damaged(&id, sequence)?;
         let new = Self::new_known(Kind::Directory, row.home, row.extra);
         Ok(Known { version: row.version, account: row.account, modified_ns: 0, ..new })
+    }
+
+    /// Whether all metadata of a directory that is there was lost: what is removed says so.
+    pub(crate) fn has_lost_row(&self, id: &Id, kind: Kind, shows: u64) -> Outcome<bool> {
+        let any = self.read_index(|index| index.newest(&key(NODE, &[id]), u64::MAX))?;
+        Ok(kind == Kind::Directory && shows == u64::MAX && any.is_none())
+    }
+
+    /// Such a directory goes on, with a version that it cannot have had: what is in it is named by its entries.
+    pub(crate) fn known_without_row(&self, id: &Id, home: Id) -> Outcome<Known> {
+        self.refuse_damaged(id, 0)?;
+        let version = self.read_index(|index| Ok(index.position.sequence))?;
+        let home = if home == Id::default() { *id } else { home };
+        Ok(Known { version, modified_ns: 0, ..Self::new_known(Kind::Directory, home, Id::default()) })
     }
 
     /// The metadata of a node as of a sequence, with a key by its generation.

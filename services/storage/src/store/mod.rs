@@ -27,6 +27,7 @@ mod moves;
 mod node;
 mod open;
 mod outside;
+mod root;
 mod rotate;
 mod scan;
 mod seal;

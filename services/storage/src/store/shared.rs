@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) doubt: RwLock<Doubt>,
     pub(crate) nodes: Mutex<OpenNodes>,
     pub(crate) root: Mutex<Option<super::node::Node>>,
+    /// The item of the root as it is on the disk, once it was opened. It is sealed.
+    pub(crate) root_item: Mutex<Option<Vec<u8>>>,
     pub(crate) closed_nodes: Mutex<Vec<(Id, Id)>>,
     pub(crate) reservations: Mutex<Reservations>,
     pub(crate) committing: Mutex<Committing>,

@@ -96,6 +96,10 @@ impl Keys for TestKeys {
         Ok(self.signing.sign(&blake3::derive_key(CONTEXT, message)).to_bytes())
     }
 
+    fn public_keys(&self) -> Result<Vec<[u8; 32]>, KeysError> {
+        Ok(vec![self.public()])
+    }
+
     fn public_key(&self) -> Result<[u8; 32], KeysError> {
         self.unlocked()?;
         Ok(self.public())
@@ -123,6 +127,15 @@ impl signer::Server for ServedKeys {
     ) -> Result<(), Error> {
         results.get().set_key(&self.0.public());
         results.get().set_generation(1);
+        Ok(())
+    }
+
+    async fn history(
+        self: Rc<Self>,
+        _: signer::HistoryParams,
+        mut results: signer::HistoryResults,
+    ) -> Result<(), Error> {
+        results.get().init_keys(1).set(0, &self.0.public());
         Ok(())
     }
 

@@ -83,8 +83,9 @@ pub(super) fn build(
     }
     seen.bad = once;
     index.clear_left()?;
-    settle_all(&mut index)?;
     let doubt = judge(&mut index, seen, versions, sure)?;
+    // After it was judged, because what was removed is not to be missed.
+    settle_all(&mut index)?;
     Ok((index, doubt, end, ends))
 }
 

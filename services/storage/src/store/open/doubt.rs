@@ -86,6 +86,8 @@ pub(super) fn judge(
         if let Some(sum) = &mut sum
             && row.as_ref().is_none_or(|row| !row.gone)
         {
+            // A copy that was lost may have been of something older, that a snapshot shows.
+            let version = row.as_ref().map_or(*version, |row| row.version.max(*version));
             if let Some(row) = row {
                 sum.subtract(index::Sum::of(node, &row.version.to_le_bytes()));
             }

@@ -198,6 +198,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         touched: seen.touched.into_iter().map(|touched| (0, touched)).collect(),
         listed_from: listed_from.max(seen.touched_from),
         summarised: 0,
+        root_repeated_at: None,
         written: 0,
         committed,
         dirty,

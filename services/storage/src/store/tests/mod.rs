@@ -12,3 +12,4 @@ mod life;
 mod model;
 mod power;
 mod room;
+mod root;

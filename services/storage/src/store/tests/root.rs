@@ -1,0 +1,111 @@
+//! The key of the root: it is there more than once, and follows the keys that seal it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::format::{FRAME_HEAD_BYTES, FrameHead, SEGMENT_HEAD_BYTES};
+use super::super::{Kind, OnDisk, Options, Store, StoreError};
+use super::keys::TestKeys;
+use super::model::copy_folder;
+
+fn open(folder: &Path, keys: &Arc<TestKeys>) -> Store {
+    let options = Options { segment_bytes: 64 << 10, compacts: false, ..Options::new(folder.join("index")) };
+    Store::open(Arc::new(OnDisk::new(folder).unwrap()), keys.clone(), options).unwrap().0
+}
+
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> =
+        std::fs::read_dir(folder.join("segments")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+/// Every frame: the number of its segment's file, where it begins and ends.
+fn frames(folder: &Path) -> Vec<(usize, usize, usize)> {
+    let mut found = Vec::new();
+    for (number, path) in segments(folder).iter().enumerate() {
+        let bytes = std::fs::read(path).unwrap();
+        let mut at = SEGMENT_HEAD_BYTES;
+        while at < bytes.len() {
+            let (head, _) = FrameHead::decode(&bytes[at..]).unwrap();
+            let end = at + FRAME_HEAD_BYTES + head.length as usize;
+            found.push((number, at, end));
+            at = end;
+        }
+    }
+    found
+}
+
+#[test]
+fn no_one_lost_frame_costs_the_root() {
+    let made = tempfile::tempdir().unwrap();
+    let keys = Arc::new(TestKeys::new());
+    let store = open(made.path(), &keys);
+    let root = store.root().unwrap();
+    for at in 0..12u8 {
+        let file = store.create(&root, &[b'a' + at], Kind::File, &[]).unwrap();
+        store.write(&file, 0, &[at; 12_000], &[]).unwrap();
+        store.sync().unwrap();
+    }
+    // The segments that it was made in go.
+    for at in 0..6u8 {
+        store.remove(&root, &[b'a' + at]).unwrap();
+    }
+    store.compact().unwrap();
+    store.sync().unwrap();
+    drop((root, store));
+    let frames = frames(made.path());
+    assert!(frames.len() > 20, "{frames:?}");
+    for (number, begin, end) in frames {
+        for with_index in [true, false] {
+            let copy = tempfile::tempdir().unwrap();
+            copy_folder(made.path(), copy.path());
+            if !with_index {
+                std::fs::remove_dir_all(copy.path().join("index")).unwrap();
+            }
+            let path = &segments(copy.path())[number];
+            let mut bytes = std::fs::read(path).unwrap();
+            bytes[begin..end].iter_mut().for_each(|byte| *byte ^= 0x55);
+            std::fs::write(path, bytes).unwrap();
+            let what = format!("{path:?} {begin}..{end}, index: {with_index}");
+            let store = open(copy.path(), &keys);
+            let root = store.root().unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            let good = (6..12u8).filter(|at| match store.find(&root, &[b'a' + at]) {
+                Ok(file) => {
+                    let mut read = vec![0; 12_001];
+                    store.read(&file, 0, &mut read).is_ok_and(|got| got == 12_000 && read[..got] == vec![*at; got])
+                }
+                Err(StoreError::Damaged(why)) => {
+                    println!("{what}: {why}");
+                    false
+                }
+                Err(error) => panic!("{what}: {error:?}"),
+            });
+            let good = good.count();
+            // A frame of copies holds two or three.
+            assert!(good >= 3, "{what}: {good} files are good");
+            // And it is repeated where it was lost.
+            store.create(&root, b"new", Kind::File, &[]).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        }
+    }
+}
+
+#[test]
+fn the_root_follows_the_key_that_seals_it_so_that_it_can_be_exchanged_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Arc::new(TestKeys::new());
+    let store = open(folder.path(), &keys);
+    store.create(&store.root().unwrap(), b"a", Kind::File, &[]).unwrap();
+    drop(store);
+    for _ in 0..5 {
+        keys.rotate_store().unwrap();
+        assert!(keys.rotate_store().is_err(), "the key before is needed still");
+        let store = open(folder.path(), &keys);
+        store.find(&store.root().unwrap(), b"a").unwrap();
+        // Whatever happens then, the new key opens what is on the disk.
+        store.abandon();
+    }
+    std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+    let store = open(folder.path(), &keys);
+    store.find(&store.root().unwrap(), b"a").unwrap();
+}
