@@ -83,6 +83,7 @@ fn a_sound_store_is_found_clean() {
         }
         let (files, lost, clean, told) = check(&operator, false).await.unwrap();
         assert_eq!((files, lost, clean), (20, 0, true));
+        assert!(told.done_bytes.get() >= 2 * 20 * 50_000, "every byte twice: as a frame, and as what it holds");
         let findings = told.findings.borrow();
         assert!(!findings.iter().any(|(severity, _)| *severity == finding::Severity::Lost), "{:?}", findings.len());
     })
@@ -163,6 +164,25 @@ fn damage_is_found_and_named() {
             "{findings:?}"
         );
         assert!(lost.clone().any(|(_, text)| text.starts_with("/granted/7: ")), "{findings:?}");
+    })
+    .unwrap();
+}
+
+#[test]
+fn after_a_repair_the_store_is_clean_and_serves_what_is_left() {
+    vat::native::run(async {
+        let (served, operator) = damaged().await;
+        let (.., clean, told) = check(&operator, true).await.unwrap();
+        assert!(clean, "{:?}", told.findings.borrow());
+        let (_, lost, clean, _) = check(&operator, false).await.unwrap();
+        assert_eq!((lost, clean), (0, true));
+        let client = served.connect(Rights::ALL);
+        for name in names(&plain(&client.root)).await {
+            let bytes = content(&plain(&client.root), &name).await;
+            let named = told.findings.borrow().iter().any(|(_, text)| text.starts_with(&format!("/granted/{name}: ")));
+            assert!(named || bytes == pattern(40_000), "{name} is another than it was, and was not named");
+        }
+        put_file(&plain(&client.root), "new", b"new").await;
     })
     .unwrap();
 }

@@ -2,14 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use capnp::Error;
+use capnp::{Error, ErrorKind};
 use files::serve::Link;
 use schema::storage_capnp::{finding, reporter};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::limits::FINDINGS;
 use super::vault::Vault;
-use crate::store::{Finding, Severity, Summary};
+use crate::store::{Checked, Finding, Severity, Summary};
 
 /// Ends where the reporter fails or the call is dropped.
 pub(super) async fn check(
@@ -23,7 +23,7 @@ pub(super) async fn check(
     let checking = link.disk().run(move || {
         let store = vault.unlocked()?.store;
         // Whoever is told has gone where nobody takes what is found.
-        let mut tell = |finding| match found.blocking_send(finding) {
+        let mut tell = |checked| match found.blocking_send(checked) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         };
@@ -34,11 +34,25 @@ pub(super) async fn check(
     Ok(checked?)
 }
 
-async fn tell(mut findings: Receiver<Finding>, reporter: &reporter::Client) -> Result<(), Error> {
-    while let Some(finding) = findings.recv().await {
-        let mut request = reporter.found_request();
-        write(&finding, request.get().init_finding());
-        request.send().await?;
+async fn tell(mut findings: Receiver<Checked>, reporter: &reporter::Client) -> Result<(), Error> {
+    while let Some(checked) = findings.recv().await {
+        match checked {
+            Checked::Found(finding) => {
+                let mut request = reporter.found_request();
+                write(&finding, request.get().init_finding());
+                request.send().await?;
+            }
+            Checked::Progress { done_bytes, of_bytes } => {
+                let mut request = reporter.progress_request();
+                request.get().set_done_bytes(done_bytes);
+                request.get().set_of_bytes(of_bytes);
+                match request.send().await {
+                    // It wants to hear of findings only.
+                    Err(error) if error.kind == ErrorKind::Unimplemented => {}
+                    told => told?,
+                }
+            }
+        }
     }
     Ok(())
 }

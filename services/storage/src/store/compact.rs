@@ -100,7 +100,7 @@ impl Shared {
     }
 
     /// Copies what is used of some items in one frame; the first that is left.
-    fn copy_some(&self, heads: &[(ItemHead, Place)], mut next: usize) -> Outcome<usize> {
+    pub(crate) fn copy_some(&self, heads: &[(ItemHead, Place)], mut next: usize) -> Outcome<usize> {
         let mut log = self.lock_log();
         let mut draft = Draft::new(log.sequence + 1, COPY_BYTES / 4);
         while let Some((head, place)) = heads.get(next)

@@ -237,7 +237,8 @@ fn sector_head(file: &Node, known: &Known, number: u64, sequence: u64, account: 
     head
 }
 
-fn push_hole(draft: &mut Draft, file: &Node, known: &Known, range: (u64, u64), account: u64) -> Outcome<()> {
+/// Adds zeros to a frame: from one sector on, and how many.
+pub(crate) fn push_hole(draft: &mut Draft, file: &Node, known: &Known, range: (u64, u64), account: u64) -> Outcome<()> {
     let mut head = ItemHead::new(ItemKind::Hole, file.id(), known.home, draft.sequence);
     head.account = account;
     draft.push(head.with_part(part_of(range.0, range.1)), &[])

@@ -155,6 +155,11 @@ impl Log {
         {
             return Ok((self.active, active.length));
         }
+        self.begin_segment(segments)
+    }
+
+    /// Begins a new segment: its number, and where its first frame goes.
+    pub(crate) fn begin_segment(&mut self, segments: &Segments) -> Outcome<(u32, u64)> {
         self.sync_some()?;
         let number = self.active.checked_add(1).ok_or(StoreError::TooLarge)?;
         let head = SegmentHead { store: self.store, number, first_sequence: self.sequence + 1, chain: self.chain };

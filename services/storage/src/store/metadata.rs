@@ -131,7 +131,7 @@ impl Shared {
 
     /// What is known of a directory whose metadata does not open. Its entries can be reached all the same, save those that
     /// were sealed under a key of before.
-    fn known_without_body(&self, directory: &Node) -> Outcome<Known> {
+    pub(crate) fn known_without_body(&self, directory: &Node) -> Outcome<Known> {
         let id = directory.id();
         let (sequence, row) = self.node_row(&id, directory.shows())?;
         self.refuse_damaged(&id, sequence)?;

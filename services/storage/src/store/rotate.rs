@@ -58,11 +58,11 @@ impl Shared {
 
     /// The names in a directory.
     fn names_of(&self, directory: &Node) -> Outcome<Vec<Vec<u8>>> {
-        self.links_of(directory)?.into_iter().map(|link| Ok(link?.name)).collect()
+        self.links_of(directory, false)?.into_iter().map(|(_, link)| Ok(link?.name)).collect()
     }
 
-    /// All entries of a directory, each as far as it opens.
-    pub(crate) fn links_of(&self, directory: &Node) -> Outcome<Vec<Outcome<Link>>> {
+    /// All entries of a directory by the hashes of their names, each as far as it opens.
+    pub(crate) fn links_of(&self, directory: &Node, as_it_is: bool) -> Outcome<Vec<([u8; 16], Outcome<Link>)>> {
         let known = self.known(directory)?;
         let mut rows = Vec::new();
         self.read_index(|index| {
@@ -82,8 +82,10 @@ impl Shared {
         })?;
         rows.into_iter()
             .map(|(hash, sequence, row)| match self.open_link(directory, &known, &hash, sequence, &row) {
-                Err(StoreError::Index(why)) => Err(StoreError::Index(why)),
-                other => Ok(other),
+                // The first of them is no reason to build the index anew where it is known to be whole.
+                Err(StoreError::Index(why)) if !as_it_is => Err(StoreError::Index(why)),
+                Err(StoreError::Index(why)) => Ok((hash, Err(StoreError::Damaged(why)))),
+                other => Ok((hash, other)),
             })
             .collect()
     }

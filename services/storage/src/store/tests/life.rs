@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::{Finding, Kind, Node, OnDisk, Options, Severity, Store, StoreError};
+use super::super::{Checked, Finding, Kind, Node, OnDisk, Options, Severity, Store, StoreError};
 use super::basic::open;
 use super::keys::TestKeys;
 
@@ -21,13 +21,22 @@ fn file(store: &Store, name: &[u8], bytes: &[u8]) -> Node {
     file
 }
 
-fn check(store: &Store, repair: bool) -> (super::super::Summary, Vec<Finding>) {
+pub(super) fn check(store: &Store, repair: bool) -> (super::super::Summary, Vec<Finding>) {
     let mut findings = Vec::new();
-    let summary = store.check(repair, &mut |finding| {
-        findings.push(finding);
+    let (mut done, mut of) = (0, 0);
+    let summary = store.check(repair, &mut |checked| {
+        match checked {
+            Checked::Found(finding) => findings.push(finding),
+            Checked::Progress { done_bytes, of_bytes } => {
+                assert!(done_bytes >= done && done_bytes <= of_bytes);
+                (done, of) = (done_bytes, of_bytes);
+            }
+        }
         ControlFlow::Continue(())
     });
-    (summary.unwrap(), findings)
+    let summary = summary.unwrap();
+    assert!(of > 0 && done == of, "it ends at {done} of {of} bytes");
+    (summary, findings)
 }
 
 #[test]

@@ -11,5 +11,6 @@ mod large;
 mod life;
 mod model;
 mod power;
+mod repair;
 mod room;
 mod root;
