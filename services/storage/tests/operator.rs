@@ -195,6 +195,10 @@ impl reporter::Server for Silent {
         _ = self.0.send(());
         std::future::pending().await
     }
+
+    async fn progress(self: Rc<Self>, _: reporter::ProgressParams) -> Result<(), capnp::Error> {
+        Ok(())
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use capnp::{Error, ErrorKind};
+use capnp::Error;
 use files::serve::Link;
 use schema::storage_capnp::{finding, reporter};
 use tokio::sync::mpsc::{Receiver, channel};
@@ -46,11 +46,7 @@ async fn tell(mut findings: Receiver<Checked>, reporter: &reporter::Client) -> R
                 let mut request = reporter.progress_request();
                 request.get().set_done_bytes(done_bytes);
                 request.get().set_of_bytes(of_bytes);
-                match request.send().await {
-                    // It wants to hear of findings only.
-                    Err(error) if error.kind == ErrorKind::Unimplemented => {}
-                    told => told?,
-                }
+                request.send().await?;
             }
         }
     }
