@@ -10,6 +10,7 @@ use super::log::{Draft, Log};
 use super::metadata::Known;
 use super::node::{Kind, Node, hex};
 use super::seal::{SEAL_BYTES, Sealer};
+use super::segments::item_of;
 use super::shared::{Shared, now_ns};
 
 /// What is sealed in one piece. A change of one byte writes as much, and a sector costs 128 bytes beside: 0.8%.
@@ -20,6 +21,8 @@ pub const WRITE_LIMIT_BYTES: usize = 8 << 20;
 pub const FILE_LIMIT_BYTES: u64 = i64::MAX as u64 & !(SECTOR_BYTES - 1);
 /// Sectors that are looked up at once: 4 MiB.
 const RUN_SECTORS: u64 = 256;
+/// What is read of the disk at once, with what is around the sectors.
+const RUN_BYTES: usize = 1 << 20;
 
 /// What a sector is.
 enum Found {
@@ -44,19 +47,8 @@ impl Shared {
             let count = ((end - 1) / SECTOR_BYTES + 1 - first).min(RUN_SECTORS);
             // The metadata was read before: what was written since is newer than what it describes, and as good.
             let found = self.sectors(file, &known, first, count)?;
-            for (number, found) in (first..).zip(found) {
-                let begin = (number * SECTOR_BYTES).max(at);
-                let until = ((number + 1) * SECTOR_BYTES).min(end);
-                let into = &mut buffer[(begin - offset) as usize..(until - offset) as usize];
-                into.fill(0);
-                if let Found::Stored(sequence, row) = found {
-                    let plain = self.sector(file, &known, number, sequence, &row)?;
-                    let within = (begin - number * SECTOR_BYTES) as usize;
-                    let there = plain.get(within..).unwrap_or(&[]);
-                    let there = &there[..there.len().min(into.len())];
-                    into[..there.len()].copy_from_slice(there);
-                }
-            }
+            let into = &mut buffer[(at - offset) as usize..];
+            self.read_sectors(file, &known, first, &found, (at, end), into)?;
             at = ((first + count) * SECTOR_BYTES).min(end);
         }
         Ok(buffer.len())
@@ -106,29 +98,61 @@ impl Shared {
         Ok(found)
     }
 
+    /// Copies the part of some sectors that lies between two offsets to where the first of them is wanted. Sectors that lie
+    /// side by side on the disk, as one write leaves them, are read at once.
+    fn read_sectors(
+        &self,
+        file: &Node,
+        known: &Known,
+        first: u64,
+        found: &[Found],
+        (at, end): (u64, u64),
+        buffer: &mut [u8],
+    ) -> Outcome<()> {
+        let mut sealers = Sealers { shared: self, file, known, last: None };
+        let mut index = 0;
+        while index < found.len() {
+            let run = adjacent(&found[index..]);
+            let bytes = match &found[index] {
+                Found::Zeros => Vec::new(),
+                Found::Stored(_, row) => {
+                    let bytes = self.segments.bytes_at(row.place.segment, u64::from(row.place.offset), run.bytes)?;
+                    bytes.ok_or_else(wrong_place)?
+                }
+            };
+            let mut rest = bytes;
+            let mut pieces = rest.as_mut_slice();
+            for (number, found) in (first + index as u64..).zip(&found[index..index + run.sectors]) {
+                let begin = (number * SECTOR_BYTES).max(at);
+                let until = ((number + 1) * SECTOR_BYTES).min(end);
+                let into = &mut buffer[(begin - at) as usize..(until - at) as usize];
+                let Found::Stored(sequence, row) = found else {
+                    into.fill(0);
+                    continue;
+                };
+                let (piece, after) = pieces.split_at_mut(row.place.length as usize);
+                pieces = after;
+                let plain = sealers.open(number, *sequence, row, piece)?;
+                let within = (begin - number * SECTOR_BYTES) as usize;
+                let there = plain.get(within..).unwrap_or(&[]);
+                let (there, beyond) = (&there[..there.len().min(into.len())], there.len());
+                into[..there.len()].copy_from_slice(there);
+                if beyond < into.len() {
+                    into[beyond..].fill(0);
+                }
+            }
+            index += run.sectors;
+        }
+        Ok(())
+    }
+
     /// The bytes of a sector.
     fn sector(&self, file: &Node, known: &Known, number: u64, sequence: u64, row: &Row) -> Outcome<Vec<u8>> {
-        let id = file.id();
-        let part = part_of(number, 0);
-        let is_it = |head: &ItemHead| {
-            (head.kind, head.node, head.part, head.sequence) == (ItemKind::Sector, id, part, sequence)
-        };
-        let (head, mut bytes) = self.item(row.place, is_it)?;
-        let damaged = || {
-            let place = row.place;
-            let (segment, offset) = (place.segment, place.offset);
-            StoreError::Damaged(format!(
-                "sector {number} of file {} does not open (segment {segment} at {offset})",
-                hex(&id)
-            ))
-        };
-        let key = known.key(&file.keys(), head.generation).ok_or_else(damaged)?;
-        let sealer = Sealer::new(self.store_id, &content_key(&key));
-        let plain = sealer.open(&head, &mut bytes[ITEM_HEAD_BYTES..]).ok_or_else(damaged)?.len();
-        let begin = ITEM_HEAD_BYTES + SEAL_BYTES - 16;
-        bytes.truncate(begin + plain);
-        bytes.drain(..begin);
-        Ok(bytes)
+        let mut sealers = Sealers { shared: self, file, known, last: None };
+        let place = row.place;
+        let bytes = self.segments.bytes_at(place.segment, u64::from(place.offset), place.length as usize)?;
+        let mut bytes = bytes.ok_or_else(wrong_place)?;
+        Ok(sealers.open(number, sequence, row, &mut bytes)?.to_vec())
     }
 
     /// Writes, wholly or not at all. `offset`: nothing means at the end. Returns where.
@@ -154,7 +178,7 @@ impl Shared {
         let (first, last) = (offset / SECTOR_BYTES, (end - 1) / SECTOR_BYTES);
         let count = last - first + 1;
         let whole = bytes.len() + (count as usize + 2) * (ITEM_HEAD_BYTES + SEAL_BYTES) + 2 * SECTOR_BYTES as usize;
-        let mut draft = Draft::new(log.sequence + 1, whole);
+        let mut draft = Draft::for_log(log, whole);
         let account = innermost(accounts);
         let before = known.size.div_ceil(SECTOR_BYTES);
         if first > before {
@@ -227,6 +251,63 @@ impl Shared {
         self.push_metadata(&mut draft, &file.id(), &mut known, &keys, account)?;
         self.admit(log, &mut draft, accounts)?;
         self.write_frame(log, draft)
+    }
+}
+
+/// Sectors that are read at once.
+struct Run {
+    sectors: usize,
+    bytes: usize,
+}
+
+/// How many of these, from the first on, lie side by side.
+fn adjacent(found: &[Found]) -> Run {
+    let Some(Found::Stored(_, first)) = found.first() else { return Run { sectors: 1, bytes: 0 } };
+    let mut run = Run { sectors: 1, bytes: first.place.length as usize };
+    for next in &found[1..] {
+        let Found::Stored(_, next) = next else { break };
+        let side_by_side = next.place.segment == first.place.segment
+            && u64::from(next.place.offset) == u64::from(first.place.offset) + run.bytes as u64;
+        if !side_by_side || run.bytes + next.place.length as usize > RUN_BYTES {
+            break;
+        }
+        run.sectors += 1;
+        run.bytes += next.place.length as usize;
+    }
+    run
+}
+
+fn wrong_place() -> StoreError {
+    StoreError::Index("it leads to the wrong place".into())
+}
+
+/// Opens sectors of a file, of which most are sealed under the same key.
+struct Sealers<'a> {
+    shared: &'a Shared,
+    file: &'a Node,
+    known: &'a Known,
+    last: Option<(u32, Sealer)>,
+}
+
+impl Sealers<'_> {
+    /// What a sector holds, opened in place.
+    fn open<'b>(&mut self, number: u64, sequence: u64, row: &Row, item: &'b mut [u8]) -> Outcome<&'b [u8]> {
+        let id = self.file.id();
+        let head = item_of(row.place, item).filter(|head| {
+            (head.kind, head.node, head.part, head.sequence) == (ItemKind::Sector, id, part_of(number, 0), sequence)
+        });
+        let head = head.ok_or_else(wrong_place)?;
+        let damaged = || {
+            let (segment, offset) = (row.place.segment, row.place.offset);
+            let of = hex(&id);
+            StoreError::Damaged(format!("sector {number} of file {of} does not open (segment {segment} at {offset})"))
+        };
+        if self.last.as_ref().is_none_or(|(generation, _)| *generation != head.generation) {
+            let key = self.known.key(&self.file.keys(), head.generation).ok_or_else(damaged)?;
+            self.last = Some((head.generation, Sealer::new(self.shared.store_id, &content_key(&key))));
+        }
+        let (_, sealer) = self.last.as_ref().ok_or_else(damaged)?;
+        Ok(sealer.open(&head, &mut item[ITEM_HEAD_BYTES..]).ok_or_else(damaged)?)
     }
 }
 

@@ -19,6 +19,9 @@ use super::segments::{Segment, Segments};
 /// may hold a commit and what it names.
 pub(crate) const OVERLAP_BYTES: u64 = 16 << 10;
 
+/// Memory that is kept between writes: for one of 1 MiB, which is what the interface allows.
+const SPARE_BYTES: usize = 2 << 20;
+
 /// Files with bytes that may not be on the disk are held open, at most so many: 1 GiB that no commit was made for.
 pub(crate) const DIRTY_FILES: usize = 16;
 
@@ -38,6 +41,15 @@ impl Draft {
         let mut bytes = Vec::with_capacity(capacity + FRAME_HEAD_BYTES);
         bytes.resize(FRAME_HEAD_BYTES, 0);
         Self { bytes, sequence }
+    }
+
+    /// The same in the memory of the last frame that the log wrote.
+    pub(crate) fn for_log(log: &mut Log, capacity: usize) -> Self {
+        let mut bytes = std::mem::take(&mut log.spare);
+        bytes.clear();
+        bytes.reserve(capacity + FRAME_HEAD_BYTES);
+        bytes.resize(FRAME_HEAD_BYTES, 0);
+        Self { bytes, sequence: log.sequence + 1 }
     }
 
     /// Adds an item whose body is clear.
@@ -121,6 +133,8 @@ pub(crate) struct Log {
     pub(crate) summarised: u32,
     /// What had been written when a commit repeated the item of the root; nothing: the next one has to.
     pub(crate) root_repeated_at: Option<u64>,
+    /// Memory that the next frame may use: a stream of writes need not be given fresh pages for each.
+    pub(crate) spare: Vec<u8>,
     /// Bytes written since it was opened.
     pub(crate) written: u64,
     /// The last frame that a commit covers.
@@ -253,6 +267,13 @@ impl Log {
         if let Some(items) = items(draft.payload()) {
             let touched = touched_by(&items, draft.sequence);
             self.touched.extend(touched.into_iter().map(|touched| (self.written, touched)));
+        }
+    }
+
+    /// A frame was written, and its memory is free.
+    pub(crate) fn recycle(&mut self, draft: Draft) {
+        if draft.bytes.capacity() <= SPARE_BYTES {
+            self.spare = draft.bytes;
         }
     }
 

@@ -118,15 +118,25 @@ impl Known {
 impl Shared {
     /// The metadata of a node that is open.
     pub(crate) fn known(&self, node: &Node) -> Outcome<Known> {
-        let keys = node.keys();
-        let key_of = |generation| (generation == keys.generation).then(|| keys.key.clone());
-        match self.known_at(&node.id(), node.shows(), key_of) {
+        match self.known_or_kept(node) {
             Err(StoreError::Damaged(_)) if node.kind() == Kind::Directory => self.known_without_body(node),
             Err(StoreError::NotFound) if self.has_lost_row(&node.id(), node.kind(), node.shows())? => {
                 self.known_without_row(&node.id(), node.0.home)
             }
             other => other,
         }
+    }
+
+    fn known_or_kept(&self, node: &Node) -> Outcome<Known> {
+        let (sequence, row) = self.present_row(&node.id(), node.shows())?;
+        if let Some(known) = node.kept(sequence) {
+            return Ok(known);
+        }
+        let keys = node.keys();
+        let key_of = |generation| (generation == keys.generation).then(|| keys.key.clone());
+        let known = self.known_of_row(&node.id(), sequence, &row, key_of)?;
+        node.keep(sequence, &known);
+        Ok(known)
     }
 
     /// What is known of a directory whose metadata does not open. Its entries can be reached all the same, save those that
@@ -155,12 +165,28 @@ impl Shared {
 
     /// The metadata of a node as of a sequence, with a key by its generation.
     pub(crate) fn known_at(&self, id: &Id, shows: u64, key_of: impl Fn(u32) -> Option<Secret>) -> Outcome<Known> {
+        let (sequence, row) = self.present_row(id, shows)?;
+        self.known_of_row(id, sequence, &row, key_of)
+    }
+
+    /// The row of a node that is to be trusted.
+    fn present_row(&self, id: &Id, shows: u64) -> Outcome<(u64, Row)> {
         let (sequence, row) = match self.node_row(id, shows) {
             // It may be there no more because it was lost.
             Err(StoreError::NotFound) => self.refuse_damaged(id, 0).and(Err(StoreError::NotFound))?,
             found => found?,
         };
         self.refuse_damaged(id, sequence)?;
+        Ok((sequence, row))
+    }
+
+    fn known_of_row(
+        &self,
+        id: &Id,
+        sequence: u64,
+        row: &Row,
+        key_of: impl Fn(u32) -> Option<Secret>,
+    ) -> Outcome<Known> {
         let is_it = |head: &ItemHead| head.kind == ItemKind::Metadata && head.node == *id && head.sequence == sequence;
         let (head, mut bytes) = self.item(row.place, is_it)?;
         let damaged = || StoreError::Damaged(format!("the metadata of node {} does not open", hex(id)));

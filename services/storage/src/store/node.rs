@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::format::Id;
 use super::keys::NodeKeys;
+use super::metadata::Known;
 use super::shared::Shared;
 
 /// What a node is.
@@ -30,6 +31,8 @@ pub(crate) struct OpenNode {
     pub(crate) as_of: Option<u64>,
     /// They change when keys are exchanged.
     keys: Mutex<NodeKeys>,
+    /// The metadata that was read or written last, and by which frame: it need not be opened again while it is the newest.
+    known: Mutex<Option<(u64, Known)>>,
     pub(crate) shared: Weak<Shared>,
 }
 
@@ -59,8 +62,19 @@ impl Node {
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The metadata of that frame, if it is what was kept.
+    pub(crate) fn kept(&self, sequence: u64) -> Option<Known> {
+        let kept = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(kept, _)| *kept == sequence).map(|(_, known)| known.clone())
+    }
+
+    pub(crate) fn keep(&self, sequence: u64, known: &Known) {
+        *self.0.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((sequence, known.clone()));
+    }
+
     pub(crate) fn set_keys(&self, keys: NodeKeys) {
         *self.0.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+        *self.0.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -91,7 +105,10 @@ impl OpenNodes {
         keys: NodeKeys,
         as_of: Option<u64>,
     ) -> Node {
-        let open = |keys| Arc::new(OpenNode { id, kind, home, as_of, keys: Mutex::new(keys), shared: shared.clone() });
+        let open = |keys| {
+            let (keys, known) = (Mutex::new(keys), Mutex::default());
+            Arc::new(OpenNode { id, kind, home, as_of, keys, known, shared: shared.clone() })
+        };
         if as_of.is_some() {
             return Node(open(keys));
         }

@@ -116,6 +116,7 @@ impl Shared {
         }
         fault::point("frame.indexed");
         log.advance(&self.segments, place, &draft, chain);
+        log.recycle(draft);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::transaction::Transaction;
 /// Accounts lie in one another at most so deep. Grants are delegated by people; what is deeper is not followed.
 const ACCOUNT_DEPTH_LIMIT: usize = 16;
 
-/// Applies the items of one frame, whose payload begins at `begin`.
+/// Applies the items of one frame that was not applied before, whose payload begins at `begin`.
 pub(crate) fn apply(
     index: &mut Transaction<'_>,
     items: &[Item<'_>],
@@ -26,7 +26,13 @@ pub(crate) fn apply(
     for item in first.into_iter().chain(rest) {
         let offset = begin.checked_add(item.offset as u64).and_then(|offset| u32::try_from(offset).ok());
         let place = Place { segment, offset: offset.ok_or_else(row_damaged)?, length: item.head.whole_bytes() };
-        apply_one(index, &item.head, place, item.head.sequence == frame_sequence)?;
+        let fresh = item.head.sequence == frame_sequence;
+        if fresh {
+            // Nothing has this sequence yet.
+            insert_one(index, &item.head, place, fresh)?;
+        } else {
+            apply_one(index, &item.head, place, fresh)?;
+        }
     }
     Ok(())
 }
@@ -55,12 +61,18 @@ pub(crate) fn apply_one(
 ) -> Result<(), IndexError> {
     let key = rows::key_of(head);
     let whole = rows::at(&key, head.sequence);
-    let row = Row::of(head, place);
     if let Some(old) = index.get(&whole)? {
         let old = Row::decode(&old).ok_or_else(row_damaged)?;
-        return if old.place == place { Ok(()) } else { relocate(index, &key, whole, &old, &row) };
+        return if old.place == place { Ok(()) } else { relocate(index, &key, whole, &old, &Row::of(head, place)) };
     }
-    let before = index.newest(&key, u64::MAX)?;
+    insert_one(index, head, place, fresh)
+}
+
+fn insert_one(index: &mut Transaction<'_>, head: &ItemHead, place: Place, fresh: bool) -> Result<(), IndexError> {
+    let key = rows::key_of(head);
+    let row = Row::of(head, place);
+    let counts = matches!(head.kind, ItemKind::Metadata | ItemKind::NodeRemoved);
+    let before = if counts { index.newest(&key, u64::MAX)? } else { None };
     let newer = if fresh { None } else { superseded_at(index, head, &key)? };
     insert(index, head, &key, &row, newer)?;
     match head.kind {

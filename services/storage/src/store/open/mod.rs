@@ -199,6 +199,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         listed_from: listed_from.max(seen.touched_from),
         summarised: 0,
         root_repeated_at: None,
+        spare: Vec::new(),
         written: 0,
         committed,
         dirty,
