@@ -1,4 +1,5 @@
-//! Measures the store by itself, without RPC: `measure FOLDER [FILES]`. What is printed is of this machine and this moment.
+//! Measures the store by itself, without RPC: `measure FOLDER [FILES]`, and of a folder that has a store what it takes to open
+//! it and find files in it. What is printed is of this machine and this moment.
 #![allow(clippy::unwrap_used, reason = "an example that measures")]
 
 use std::path::Path;
@@ -125,6 +126,11 @@ fn metadata(store: &Store, files: usize) {
     }
     store.sync().unwrap();
     say("make files", 0, files, begin.elapsed());
+    find(store, files);
+}
+
+fn find(store: &Store, files: usize) {
+    let root = store.root().unwrap();
     let begin = Instant::now();
     for file in 0..RANDOM.min(files) {
         let directory = store.find(&root, format!("d{}", file * 7 % files / PER_DIRECTORY).as_bytes()).unwrap();
@@ -138,6 +144,14 @@ fn main() {
     let folder = arguments.next().unwrap();
     let files = arguments.next().map_or(20_000, |count| count.parse().unwrap());
     let folder = Path::new(&folder);
+    if folder.join("segments").exists() {
+        let begin = Instant::now();
+        let store = open(folder);
+        say("open", 0, 1, begin.elapsed());
+        find(&store, files);
+        store.abandon();
+        return;
+    }
     arithmetic();
     let store = open(folder);
     let file = store.create(&store.root().unwrap(), b"stream", Kind::File, &[]).unwrap();

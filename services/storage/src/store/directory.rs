@@ -1,5 +1,7 @@
 //! Directories: names that lead to nodes, and to their keys.
 
+use std::sync::atomic::Ordering;
+
 use zeroize::Zeroizing;
 
 use super::accounts::{Account, innermost};
@@ -183,8 +185,15 @@ impl Shared {
     }
 
     pub(crate) fn find(&self, directory: &Node, name: &[u8]) -> Outcome<Node> {
-        let link = self.link(directory, name)?;
-        Ok(self.node_of(directory, &link))
+        loop {
+            let rotations = self.rotations.load(Ordering::SeqCst);
+            let link = self.link(directory, name)?;
+            let node = self.node_of(directory, &link);
+            // Else its key may have been exchanged since its name was looked up, before it was known to be open.
+            if self.rotations.load(Ordering::SeqCst) == rotations {
+                return Ok(node);
+            }
+        }
     }
 
     pub(crate) fn node_of(&self, directory: &Node, link: &Link) -> Node {

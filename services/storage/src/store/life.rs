@@ -1,7 +1,7 @@
 //! A store's life: opening, the root, closing, and a new index while it lives.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
@@ -45,6 +45,7 @@ pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, mut options: Opti
         nodes: Mutex::default(),
         root: Mutex::new(None),
         root_item: Mutex::new(None),
+        rotations: AtomicU64::new(0),
         closed_nodes: Mutex::default(),
         reservations: Mutex::default(),
         committing: Mutex::default(),

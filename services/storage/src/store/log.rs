@@ -247,10 +247,18 @@ impl Log {
 
     /// Cuts off what was written since.
     pub(crate) fn take_back(&mut self, segments: &Segments, undo: &Undo) {
+        self.reach(segments, undo.segment, undo.length);
         let cut = self.file(segments, undo.segment).and_then(|file| file.set_length(undo.length));
         if cut.is_err() {
             self.broken = Some(format!("{} could not be cut back after a failed write", file_name(undo.segment)));
         }
+    }
+
+    /// A segment is so long from now on.
+    pub(crate) fn reach(&self, segments: &Segments, number: u32, length: u64) {
+        segments.change(|known| {
+            known.entry(number).and_modify(|segment| segment.length = length);
+        });
     }
 
     /// The frame counts from now on.

@@ -132,9 +132,7 @@ impl Shared {
         if let Some(known) = node.kept(sequence) {
             return Ok(known);
         }
-        let keys = node.keys();
-        let key_of = |generation| (generation == keys.generation).then(|| keys.key.clone());
-        let known = self.known_of_row(&node.id(), sequence, &row, key_of)?;
+        let known = self.known_of_row(&node.id(), sequence, &row, |generation| node.key_of(generation))?;
         node.keep(sequence, &known);
         Ok(known)
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::format::Id;
-use super::keys::NodeKeys;
+use super::keys::{NodeKeys, Secret};
 use super::metadata::Known;
 use super::shared::Shared;
 
@@ -31,6 +31,8 @@ pub(crate) struct OpenNode {
     pub(crate) as_of: Option<u64>,
     /// They change when keys are exchanged.
     keys: Mutex<NodeKeys>,
+    /// Those that it will have, while they are being exchanged.
+    next: Mutex<Option<NodeKeys>>,
     /// The metadata that was read or written last, and by which frame: it need not be opened again while it is the newest.
     known: Mutex<Option<(u64, Known)>>,
     pub(crate) shared: Weak<Shared>,
@@ -62,6 +64,18 @@ impl Node {
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// These keys are about to take the place of those that it has; nothing: they did, or will not.
+    pub(crate) fn expect_keys(&self, keys: Option<NodeKeys>) {
+        *self.0.next.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    /// The key of a generation: the one that it has, or is about to have.
+    pub(crate) fn key_of(&self, generation: u32) -> Option<Secret> {
+        let next = self.0.next.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut keys = next.into_iter().chain([self.keys()]);
+        keys.find(|keys| keys.generation == generation).map(|keys| keys.key)
+    }
+
     /// The metadata of that frame, if it is what was kept.
     pub(crate) fn kept(&self, sequence: u64) -> Option<Known> {
         let kept = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,6 +89,7 @@ impl Node {
     pub(crate) fn set_keys(&self, keys: NodeKeys) {
         *self.0.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
         *self.0.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.expect_keys(None);
     }
 }
 
@@ -106,8 +121,8 @@ impl OpenNodes {
         as_of: Option<u64>,
     ) -> Node {
         let open = |keys| {
-            let (keys, known) = (Mutex::new(keys), Mutex::default());
-            Arc::new(OpenNode { id, kind, home, as_of, keys, known, shared: shared.clone() })
+            let (keys, next, known) = (Mutex::new(keys), Mutex::default(), Mutex::default());
+            Arc::new(OpenNode { id, kind, home, as_of, keys, next, known, shared: shared.clone() })
         };
         if as_of.is_some() {
             return Node(open(keys));

@@ -1,6 +1,9 @@
 //! Exchanging keys. Nothing is sealed anew: what was written stays under the key of before, which the node keeps, sealed
 //! under its new one; what is written from now on is under the new key.
 
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::directory::{Link, need_current};
 use super::error::{Outcome, StoreError};
 use super::index::{ENTRY, Row, key, row_damaged, split};
@@ -9,6 +12,22 @@ use super::log::Draft;
 use super::node::{Kind, Node};
 use super::seal::no_randomness;
 use super::shared::Shared;
+
+/// While it lives, a key is being exchanged.
+struct Exchanging<'a>(&'a AtomicU64);
+
+impl<'a> Exchanging<'a> {
+    fn begin(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Exchanging<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
 
 impl Shared {
     pub(crate) fn rotate(&self, parent: &Node, name: &[u8]) -> Outcome<()> {
@@ -33,7 +52,7 @@ impl Shared {
     }
 
     /// Exchanges the key of one node; the node if it is a directory.
-    fn rotate_one(&self, parent: &Node, name: &[u8]) -> Outcome<Option<Node>> {
+    pub(crate) fn rotate_one(&self, parent: &Node, name: &[u8]) -> Outcome<Option<Node>> {
         let mut log = self.lock_log();
         let mut link: Link = self.link(parent, name)?;
         let parent_known = self.known(parent)?;
@@ -49,7 +68,14 @@ impl Shared {
         let mut parent_known = parent_known;
         self.touch_directory(&mut draft, parent, &mut parent_known)?;
         self.admit(&log, &mut draft, &[])?;
-        self.write_frame(&mut log, draft)?;
+        let _exchanging = Exchanging::begin(&self.rotations);
+        let open = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&link.child);
+        // Who reads at the moment in which the frame counts needs the one key or the other.
+        open.iter().for_each(|open| open.expect_keys(Some(link.keys.clone())));
+        if let Err(error) = self.write_frame(&mut log, draft) {
+            open.iter().for_each(|open| open.expect_keys(None));
+            return Err(error);
+        }
         // Who has it open goes on with the new key. The log is still locked, so nobody writes with the old one.
         let node = self.node_of(parent, &link);
         node.set_keys(link.keys.clone());

@@ -1,7 +1,7 @@
 //! What all clones of a store share, and the one way in which anything is written.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -41,6 +41,10 @@ impl Options {
     }
 }
 
+/// How often something is done again because a key was exchanged meanwhile: an exchange takes less than a millisecond, and
+/// an operation rarely meets two.
+const EXCHANGE_TRIES: usize = 100;
+
 /// Who waits for a commit, and what the last one reached.
 #[derive(Default)]
 pub(crate) struct Committing {
@@ -62,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) root: Mutex<Option<super::node::Node>>,
     /// The item of the root as it is on the disk, once it was opened. It is sealed.
     pub(crate) root_item: Mutex<Option<Vec<u8>>>,
+    /// Counts when the exchange of a node's key begins, and again when it is done: odd while it is under way.
+    pub(crate) rotations: AtomicU64,
     pub(crate) closed_nodes: Mutex<Vec<(Id, Id)>>,
     pub(crate) reservations: Mutex<Reservations>,
     pub(crate) committing: Mutex<Committing>,
@@ -103,6 +109,8 @@ impl Shared {
             changes.ready()
         })?;
         let undo = log.write(&self.segments, place, &draft)?;
+        // Before the index leads there, so that nobody finds a row of what is not.
+        log.reach(&self.segments, place.0, place.1 + draft.whole_bytes());
         fault::point("frame.written");
         {
             let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -120,9 +128,26 @@ impl Shared {
         Ok(())
     }
 
+    /// Does something, and again where what it met as damaged was a node whose key was being exchanged at that moment.
+    pub(crate) fn between_exchanges<T>(&self, mut act: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+        let mut tries = 0;
+        loop {
+            let before = self.rotations.load(Ordering::SeqCst);
+            let outcome = act();
+            let quiet = before % 2 == 0 && self.rotations.load(Ordering::SeqCst) == before;
+            if !matches!(outcome, Err(StoreError::Damaged(_))) || quiet || tries == EXCHANGE_TRIES {
+                return outcome;
+            }
+            tries += 1;
+            // Who exchanges has the log.
+            drop(self.lock_log());
+        }
+    }
+
     /// Does something, and once more with a new index if the index was wrong. Who looked just when a segment was given up finds
     /// at the second try where things are now.
     pub(crate) fn with_sound_index<T>(&self, mut act: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+        let mut act = || self.between_exchanges(&mut act);
         let again = match act() {
             Err(StoreError::Index(_)) => act(),
             other => return other,

@@ -36,6 +36,7 @@ impl Shared {
     /// Does something with the index as it is, which was found to be whole: where it leads to something else than it says, that
     /// was lost. To build it anew would give up what is good in a frame that is not.
     pub(super) fn as_it_is<T>(&self, mut act: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+        let mut act = || self.between_exchanges(&mut act);
         // The first time, a segment may have been given up that moment.
         match act() {
             Err(StoreError::Index(_)) => act(),

@@ -14,3 +14,4 @@ mod power;
 mod repair;
 mod room;
 mod root;
+mod rotate;
