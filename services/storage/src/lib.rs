@@ -23,6 +23,11 @@
 //!   ends, and the next one looks at what is really there.
 //!
 //! # What is not
+//! - **Locking the keys does not lock a store that is in use.** From that moment nothing is signed: every sync, snapshot and
+//!   exchange of keys says `locked`, and what is written is in the segments, survives this process, and is covered by no commit
+//!   until the keys are unlocked. Reads and writes go on with the keys of the root and of what is open, which this process
+//!   keeps until it ends. One that was not unlocked since it started stays locked. To forget them at once would take word of the
+//!   locking from whoever has the keys, and a way for what is open to find its key again below the root; there is neither yet.
 //! - A directory that is removed while it is granted stays removed for links that have used it; the next link makes it anew.
 #![forbid(unsafe_code)]
 

@@ -134,7 +134,7 @@ impl Shared {
         loop {
             let before = self.rotations.load(Ordering::SeqCst);
             let outcome = act();
-            let quiet = before % 2 == 0 && self.rotations.load(Ordering::SeqCst) == before;
+            let quiet = before.is_multiple_of(2) && self.rotations.load(Ordering::SeqCst) == before;
             if !matches!(outcome, Err(StoreError::Damaged(_))) || quiet || tries == EXCHANGE_TRIES {
                 return outcome;
             }

@@ -39,7 +39,7 @@ impl Shared {
     pub(super) fn repair_directory(&self, directory: &Node, name: &str, report: &mut Report<'_>) -> Outcome<()> {
         let keys = directory.keys();
         let key_of = |generation| (generation == keys.generation).then(|| keys.key.clone());
-        let found = self.as_it_is(|| self.known_at(&directory.id(), u64::MAX, &key_of));
+        let found = self.as_it_is(|| self.known_at(&directory.id(), u64::MAX, key_of));
         let why = match found {
             Ok(_) => return Ok(()),
             Err(StoreError::Damaged(why)) => why,
