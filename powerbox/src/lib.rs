@@ -16,7 +16,6 @@ mod compile;
 pub mod control;
 pub mod core;
 mod deciding;
-pub mod fault;
 mod folders;
 pub mod grants;
 pub mod index;
@@ -43,3 +42,5 @@ mod testing;
 pub mod usage;
 mod warnings;
 pub mod words;
+
+use vat::fault;

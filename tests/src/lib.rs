@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
+pub mod faults;
 pub mod machine;
 pub mod node;
+pub mod seed;
+pub mod terminal;
 
 use std::path::{Path, PathBuf};
 

@@ -6,10 +6,10 @@
 
 #[path = "crash/ledger.rs"]
 mod ledger;
-#[path = "crash/seed.rs"]
-mod seed;
 #[path = "crash/stage.rs"]
 mod stage;
+
+use tests::seed;
 
 #[path = "crash/budget.rs"]
 mod budget;

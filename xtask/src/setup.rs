@@ -18,10 +18,19 @@ const CAPNP: Need = Need {
     reason: "the generated code is compared with the schemas",
 };
 
+const SOFTWARE_TPM: Need = Need {
+    program: "swtpm",
+    packages: &["swtpm"],
+    reason: "the tests of keys in a TPM use one in software, and are not run without it",
+};
+
 /// Everything that `build`, `test` and `demo` need.
 pub(crate) fn all(root: &Path) -> Result<(), String> {
     building(root)?;
-    schema_compiler()
+    schema_compiler()?;
+    // Where it is missing, those tests say by name that they are not run.
+    provide(&SOFTWARE_TPM).unwrap_or_else(|missing| eprintln!("{missing}"));
+    Ok(())
 }
 
 /// What building the binaries and the apps needs.

@@ -18,6 +18,7 @@ pub mod confine;
 pub mod door;
 #[cfg(feature = "engine")]
 mod engine;
+pub mod fault;
 pub mod gate;
 #[cfg(feature = "guest")]
 pub mod guest;

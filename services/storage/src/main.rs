@@ -18,6 +18,9 @@ use vat::native::{Born, Door, Held, Service};
 /// The folder of the store's index, in that of its state.
 const INDEX: &str = "index";
 
+/// So short where kills are tested that many are begun, and given up, in a short time.
+const SHORT_SEGMENT_BYTES: u64 = 1 << 20;
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,7 +50,10 @@ async fn serve(door: Door, files: Arc<OnDisk>) -> io::Result<()> {
     pass_on(&held, told);
     let keys = Arc::new(RemoteKeys::over(&held, PATIENCE));
     let asked = keys.clone();
-    let options = Options::new(INDEX.into());
+    let mut options = Options::new(INDEX.into());
+    if cfg!(feature = "faults") {
+        options.segment_bytes = SHORT_SEGMENT_BYTES;
+    }
     let open = move || Store::open(files.clone(), asked.clone(), options.clone());
     let vault = Vault::new(Box::new(open), troubles);
     unlock_early(&held, &vault);

@@ -3,7 +3,6 @@
 use crate::ledger::{Ledger, Slot};
 use crate::stage::Stage;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// What is under way when the powerbox is killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -174,24 +173,8 @@ fn beginnings(stage: &Stage, instance: &str) -> usize {
 #[test]
 fn no_fault_point_is_left_out() {
     let named: BTreeSet<&str> = STEPS.iter().flat_map(|(faults, ..)| faults.iter().map(|(point, _)| *point)).collect();
-    let mut placed = BTreeSet::new();
-    find(&tests::checkout().join("powerbox/src"), &mut placed);
+    let placed = tests::faults::points(&tests::checkout().join("powerbox/src"));
     assert_eq!(named, placed.iter().map(String::as_str).collect());
-}
-
-fn find(folder: &Path, points: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).expect("the sources").flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            find(&path, points);
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).expect("the sources are text");
-        for call in ["fault::point(\"", "fault::point_amid(\""] {
-            let names = text.split(call).skip(1).filter_map(|rest| rest.split('"').next());
-            points.extend(names.map(str::to_owned));
-        }
-    }
 }
 
 /// All points, for kills that are drawn.

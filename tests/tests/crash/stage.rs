@@ -5,8 +5,6 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use tests::node::Node;
 use tests::until;
 
@@ -166,20 +164,6 @@ fn libexec(scratch: &Path) -> PathBuf {
     for name in unchanged.map(|image| format!("latch-{image}")) {
         symlink(tests::binaries().join(&name), folder.join(&name)).expect("room for a link");
     }
-    symlink(faulted_powerbox(), folder.join("latch-powerbox")).expect("room for a link");
+    symlink(tests::faults::build("powerbox", "latch-powerbox"), folder.join("latch-powerbox")).expect("room for a link");
     folder
-}
-
-/// Built here, once, in a folder of its own: nothing else may ever be linked with it.
-fn faulted_powerbox() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let target = tests::checkout().join("target/faults");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "powerbox", "--features", "faults", "--target-dir"]).arg(&target);
-        let built = build.current_dir(tests::checkout()).stdin(Stdio::null()).status().expect("cargo runs");
-        assert!(built.success(), "the powerbox with its fault points was not built");
-        target.join("debug/latch-powerbox")
-    })
 }

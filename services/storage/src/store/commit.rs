@@ -3,6 +3,8 @@
 
 use std::sync::PoisonError;
 
+use vat::fault;
+
 use ed25519_dalek::{Signature, VerifyingKey};
 
 use super::error::{Outcome, StoreError};
@@ -169,14 +171,26 @@ impl Shared {
 
     /// One commit; the sequence up to which everything is on the disk then.
     fn commit(&self) -> Outcome<u64> {
+        let mut lists = false;
+        let outcome = self.commit_with(&mut lists);
+        if lists && outcome.is_err() {
+            self.lock_log().list_dirty = true;
+        }
+        outcome
+    }
+
+    /// The same; whether it was to list the segments is told also where it fails.
+    fn commit_with(&self, lists: &mut bool) -> Outcome<u64> {
         let public_key = self.keys.public_key()?;
         let (mut commit, listed_active) = {
-            let log = self.lock_log();
+            let mut log = self.lock_log();
             log.usable()?;
             if log.sequence == log.committed && log.dirty.is_empty() && !log.list_dirty {
                 return Ok(log.sequence);
             }
-            let segments = log.list_dirty.then(|| {
+            // What changes the segments from here on is for the next commit to say.
+            *lists = std::mem::take(&mut log.list_dirty);
+            let segments = lists.then(|| {
                 let listed = |(number, segment): (u32, super::log::Segment)| Listed {
                     number,
                     first_sequence: segment.head.first_sequence,
@@ -200,6 +214,7 @@ impl Shared {
             (commit, log.active)
         };
         commit.signature = self.keys.sign(&commit.message(&self.store_id))?;
+        fault::point("commit.signed");
         let (covered, dirty, folder_dirty) = {
             let mut log = self.lock_log();
             log.usable()?;
@@ -209,14 +224,13 @@ impl Shared {
             let none = [0; 16];
             draft.push(ItemHead::new(ItemKind::Commit, none, none, sequence), &commit.encode())?;
             self.write_frame(&mut log, draft)?;
-            // A segment that was begun since is not named by this commit.
-            log.list_dirty = log.active != listed_active;
             log.committed = commit.sequence;
             log.commits += 1;
             log.summarised = listed_active;
             log.forget_touched(&self.segments);
             (sequence, std::mem::take(&mut log.dirty), std::mem::take(&mut log.folder_dirty))
         };
+        fault::point("commit.written");
         let made_sure = dirty.iter().try_for_each(|number| match self.segments.get(*number) {
             Some(segment) => segment.file.sync(),
             None => Ok(()),
@@ -229,8 +243,10 @@ impl Shared {
             self.lock_log().broken = Some(why.clone());
             return Err(StoreError::Refusing(why));
         }
+        fault::point("commit.synced");
         // Best effort: an older note is true as well.
         let _ = self.note.write_at(0, &note(covered));
+        fault::point("commit.noted");
         Ok(covered)
     }
 }

@@ -4,6 +4,8 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use vat::fault;
+
 use super::error::{Outcome, StoreError};
 use super::format::{FRAME_HEAD_BYTES, ItemHead, ItemKind, SEGMENT_HEAD_BYTES, file_name, items};
 use super::index::{Place, Row, SEGMENT, Transaction, at, drop_segment, key, key_of, row_damaged};
@@ -90,8 +92,10 @@ impl Shared {
         while next < heads.len() {
             next = self.copy_some(&heads, next)?;
         }
+        fault::point("compaction.copied");
         // A new commit takes the place of the one that may be in it.
         self.commit_segments()?;
+        fault::point("compaction.committed");
         self.remove_segment(number, &heads)
     }
 
@@ -139,6 +143,7 @@ impl Shared {
         }
         // If what follows is not reached, the next opening removes it, because the commit does not list it.
         self.commit_segments()?;
+        fault::point("compaction.listed");
         {
             let _log = self.lock_log();
             let ready = self.read_index(|index| {
@@ -148,7 +153,9 @@ impl Shared {
             })?;
             self.commit_index(ready)?;
         }
+        fault::point("compaction.remove");
         self.segments.files.remove(&file_name(number))?;
+        fault::point("compaction.removed");
         self.segments.files.sync_folder("segments")?;
         Ok(true)
     }

@@ -6,6 +6,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
 
+use vat::fault;
+
 use super::accounts::Account;
 use super::commit::TOUCHED_LIMIT;
 use super::error::{Outcome, StoreError};
@@ -240,9 +242,11 @@ impl Shared {
         }
         self.remove_closed(&mut self.lock_log());
         let committed = self.sync().is_ok();
+        fault::point("close.committed");
         let index = self.index.write().unwrap_or_else(PoisonError::into_inner).take();
         let flushed = index.as_ref().is_some_and(|index| index.flush().is_ok());
         drop(index);
+        fault::point("close.flushed");
         if committed && flushed {
             // Without it the index is read through at the next start.
             let _ = self.note.sync().and_then(|()| leave(self.segments.files.as_ref(), &self.options.index));

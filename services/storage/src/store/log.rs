@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use vat::fault;
+
 use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
 use super::format::{
@@ -218,12 +220,14 @@ impl Log {
         let head = SegmentHead { store: self.store, number, first_sequence: self.sequence + 1, chain: self.chain };
         let name = file_name(number);
         let file = segments.files.create(&name)?;
+        fault::point("segment.made");
         if let Err(error) = file.write_at(0, &head.encode()) {
             if segments.files.remove(&name).is_err() {
                 self.broken = Some(format!("{name} could neither be written nor removed"));
             }
             return Err(error.into());
         }
+        fault::point("segment.begun");
         let length = SEGMENT_HEAD_BYTES as u64;
         segments.change(|open| open.insert(number, Segment { file, head, length, chain: self.chain }));
         self.active = number;
@@ -251,6 +255,10 @@ impl Log {
         let undo = Undo { segment: place.0, length: place.1 };
         let segment = segments.get(place.0).ok_or(StoreError::Io(io::ErrorKind::NotFound.into()))?;
         self.dirty.insert(place.0);
+        fault::point("frame.write");
+        fault::point_amid("frame.torn", || {
+            let _ = segment.file.write_at(place.1, &draft.bytes[..draft.bytes.len() / 2]);
+        });
         if let Err(error) = segment.file.write_at(place.1, &draft.bytes) {
             self.take_back(segments, &undo);
             return Err(error.into());

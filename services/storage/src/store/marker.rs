@@ -38,6 +38,7 @@ pub(crate) fn leave(files: &dyn Files, index: &Path) -> io::Result<()> {
     let file = files.create(&beside)?;
     file.write_at(0, &digest(index)?)?;
     file.sync()?;
+    vat::fault::point("close.marked");
     files.rename(&beside, MARKER)?;
     files.sync_folder("")
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use vat::fault;
+
 use super::commit::{Commit, Listed, SYNCED, read_note};
 use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
@@ -325,6 +327,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let torn = seen.bad.iter().find(|bad| bad.first > synced).cloned();
     if let Some(torn) = torn {
         opened.cut_off = Some(described(&torn));
+        fault::point("open.cut");
         cut(files.as_ref(), &mut found, &torn)?;
         (seen, ends, end) = survey(&found, from, None, &store_id, Vec::new(), |_, _| Ok(()))?;
     }
@@ -345,6 +348,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let mut doubt = Doubt::default();
     let mut index = match index {
         Some(mut index) => {
+            fault::point("open.behind");
             opened.replayed_frames = catch_up(&mut index, &found, &store_id)?;
             doubt = Doubt::load(&index)?;
             index
@@ -530,6 +534,7 @@ fn build(
         let ready = changes.ready()?;
         Ok(index.commit(ready)?)
     })?;
+    fault::point("open.half_built");
     let mut versions = None;
     let last_commit = seen.last_commit.as_ref().map(|(sequence, _)| *sequence);
     // What the reading itself does not show has to be known before the commits are read that name it.

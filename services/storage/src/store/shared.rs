@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use vat::fault;
+
 use super::accounts::Reservations;
 use super::error::{Outcome, StoreError};
 use super::files::StoreFile;
@@ -98,6 +100,7 @@ impl Shared {
             changes.ready()
         })?;
         let undo = log.write(&self.segments, place, &draft)?;
+        fault::point("frame.written");
         {
             let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
             let written = index.as_mut().map_or(Err(IndexError("it is closed".into())), |index| index.commit(ready));
@@ -108,6 +111,7 @@ impl Shared {
                 return Err(error.into());
             }
         }
+        fault::point("frame.indexed");
         log.advance(&self.segments, place, &draft, chain);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Fault points: named places where a test kills this process. They exist only in a build with the feature `faults`,
 //! which nothing but the crash tests asks for; otherwise a point is nothing at all.
 //!
-//! The file `faults` in the powerbox's folder says which: lines of `<name> <n>`, the first of which kills at the n-th
+//! The file `faults` in the process's own folder says which: lines of `<name> <n>`, the first of which kills at the n-th
 //! pass of that point. That line is removed before the kill, so that the process that is started next goes on, or meets
 //! the next line.
 
@@ -37,11 +37,11 @@ pub fn point_amid(name: &str, half: impl FnOnce()) {
     if PASSES.fetch_add(1, Ordering::Relaxed) + 1 >= count {
         half();
         let _ = if rest.trim().is_empty() { std::fs::remove_file(FILE) } else { std::fs::write(FILE, rest) };
-        // At once and without unwinding. The kill itself is a system call that a confined powerbox does not have.
+        // At once and without unwinding. The kill itself is a system call that a confined process does not have.
         std::process::abort();
     }
 }
 
-/// Relative to the powerbox's folder, which it works in.
+/// Relative to the process's folder, which it works in.
 #[cfg(feature = "faults")]
 const FILE: &str = "faults";
