@@ -168,6 +168,10 @@ fn a_reader_reads_elsewhere_what_was_given_and_nobody_else_does() {
                 assert!(verified.check_content(&node.content).unwrap().open(&readable).is_err());
             }
         }
+        // The whole store goes out as well, though nobody can be given it whole.
+        let whole = operator.export("").await.unwrap();
+        assert_eq!(whole.0.len(), 7);
+        assert!(host.0.keys().all(|node| whole.0.contains_key(node)));
         // By way of the entry alone as well.
         let (_, verified) = host.verified(&operator.root(), &readable.path);
         assert_eq!(host.read(&verified.find_key(&bob).unwrap()).unwrap(), b"text of a");

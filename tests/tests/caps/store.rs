@@ -16,7 +16,12 @@ fn a_sound_store_is_clean_and_shows_what_it_has() {
     assert!(status["live_bytes"].as_u64().unwrap() >= 100_000);
     node.expect(["store", "compact"]);
     node.expect(["keys", "lock"]);
+    // What is there can be read still, and nothing is signed.
     node.expect(["fsck"]);
+    let key = "09".repeat(32);
+    let told =
+        node.refused(["cap", "write-issue", "storage:/notes", "--to", &key, "--rights", "read", "--expires", "1d"]);
+    assert!(told.contains("the node's keys are locked") && told.contains("next: latch keys"), "{told}");
 }
 
 #[test]

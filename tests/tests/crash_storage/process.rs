@@ -78,8 +78,7 @@ impl Process {
         let (here, there) = UnixStream::pair().expect("sockets can be made");
         self.deliver(there, Role::Client, Carries::Session, "", &badge);
         let stream = Stream::new(here).expect("a socket");
-        let serving =
-            vat::serve(stream, &badge, Bounds::for_peer(Peer::Service), Rc::new(SystemClock::new()), root);
+        let serving = vat::serve(stream, &badge, Bounds::for_peer(Peer::Service), Rc::new(SystemClock::new()), root);
         tokio::task::spawn_local(async move { drop(serving.await) });
     }
 

@@ -95,8 +95,7 @@ impl World {
             let Some(mut storage) = Storage::start(&self.program, &self.shared.state, &mut self.keys) else {
                 panic!("the store does not begin");
             };
-            let own: Vec<_> =
-                (0..WRITERS).map(|who| storage.directory(&format!("/w{who}"), 10 + who as u64)).collect();
+            let own: Vec<_> = (0..WRITERS).map(|who| storage.directory(&format!("/w{who}"), 10 + who as u64)).collect();
             let common: directory::Client = storage.directory("/common", 9).cast_to();
             match files::testing::stat(&common, "").await {
                 Ok(_) => {
