@@ -194,7 +194,7 @@ impl Shared {
         accounts: &[Account],
     ) -> Outcome<Node> {
         need_current(directory)?;
-        self.need_named(directory)?;
+        self.refuse_removed(directory)?;
         match self.link(directory, name) {
             Err(StoreError::NotFound) => {}
             Err(error) => return Err(error),

@@ -32,13 +32,6 @@ impl Shared {
         draft.push(ItemHead::new(kind, link.child, link.home, draft.sequence), &[])
     }
 
-    /// Refuses a directory that has no name any more: what would be made in it could never be reached.
-    pub(crate) fn need_named(&self, directory: &Node) -> Outcome<()> {
-        let orphan =
-            self.read_index(|index| Ok(index.newest(&key(ORPHAN, &[&directory.id()]), u64::MAX)?.is_some()))?;
-        if orphan { Err(StoreError::NotFound) } else { Ok(()) }
-    }
-
     fn need_empty(&self, directory: &Id) -> Outcome<()> {
         let mut empty = true;
         self.read_index(|index| {
@@ -53,6 +46,13 @@ impl Shared {
             })
         })?;
         empty.then_some(()).ok_or(StoreError::NotEmpty)
+    }
+
+    /// Nothing is put into a directory that was removed, though somebody has it open: nothing would lead to it.
+    pub(crate) fn refuse_removed(&self, directory: &Node) -> Outcome<()> {
+        let removed =
+            self.read_index(|index| Ok(index.newest(&key(ORPHAN, &[&directory.id()]), u64::MAX)?.is_some()))?;
+        if removed { Err(StoreError::NotFound) } else { Ok(()) }
     }
 
     pub(crate) fn remove(&self, log: &mut Log, directory: &Node, name: &[u8]) -> Outcome<()> {
@@ -83,7 +83,7 @@ impl Shared {
             need_directory(directory)?;
             need_current(directory)?;
         }
-        self.need_named(to.0)?;
+        self.refuse_removed(to.0)?;
         let mut link = self.link(from.0, from.1)?;
         let same_directory = from.0.id() == to.0.id();
         if same_directory && from.1 == to.1 {
