@@ -1,6 +1,6 @@
 //! Damage to what the node keeps. The index is rebuilt and that is said; the log is never changed or believed.
 
-use crate::support::{contents, does_not_start, explained, furnish, kill, nothing_lost, powerbox, process, search};
+use crate::support::{contents, does_not_start, explained, furnish, kill, nothing_lost, powerbox, process, search, search_again};
 use serde_json::Value;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -137,6 +137,7 @@ fn a_newer_versions_log_is_refused_and_left_alone() {
 fn a_log_that_is_signed_by_other_keys_than_the_nodes_does_not_verify() {
     let node = Node::start();
     furnish(&node);
+    search(&node);
     let file = node.scratch().join("passphrase");
     std::fs::write(&file, "open sesame\n").expect("room for a file");
     let create = ["keys".as_ref(), "create".as_ref(), "--passphrase-file".as_ref(), file.as_os_str()];
@@ -149,7 +150,7 @@ fn a_log_that_is_signed_by_other_keys_than_the_nodes_does_not_verify() {
     std::fs::rename(&keys, &kept).expect("it is there");
     // The log is the truth whoever signed it: without its keys the node starts, and says what is missing.
     node.up();
-    nothing_lost(&node);
+    search_again(&node);
     for unlike in ["no keys", "other keys"] {
         let told = node.run(["log", "--verify"]);
         let said = String::from_utf8_lossy(&told.stdout).into_owned() + &String::from_utf8_lossy(&told.stderr);

@@ -103,7 +103,11 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Keys) -> Outcom
         Act::Show => show::run(context, &ring).await,
         Act::Create(how) => create(context, &ring, how).await,
         Act::Unlock { from } => {
-            let passphrase = passphrase::known(from.passphrase_file.as_deref(), keys::CUE, OPTION).await?;
+            // A TPM opens them for whoever may ask: there is no passphrase then.
+            let passphrase = match keys::status(&ring).await?.protection {
+                "tpm" if from.passphrase_file.is_none() => passphrase_of(&[]),
+                _ => passphrase::known(from.passphrase_file.as_deref(), keys::CUE, OPTION).await?,
+            };
             keys::unlock(&ring, &passphrase).await?;
             context.done("the keys are open until the node stops", &serde_json::json!({ "unlocked": true }))
         }
