@@ -83,7 +83,17 @@ fn a_quota_is_shown_and_holds_for_two_writers_together() {
     let node = node();
     install(&node, "append");
     // One grant, and two parts of it: they store at its cost.
-    node.expect(["run", "append", "--name", "whole", "--grant", "folder=storage:/full,append,quota=256KiB", "--", "page", "once"]);
+    node.expect([
+        "run",
+        "append",
+        "--name",
+        "whole",
+        "--grant",
+        "folder=storage:/full,append,quota=256KiB",
+        "--",
+        "page",
+        "once",
+    ]);
     let grant = node.json(["grants"])[0]["id"].as_u64().unwrap();
     assert_eq!(node.json(["grants"])[0]["quota"], QUOTA);
     assert!(node.expect(["grants"]).contains("stores at most 256"), "{}", node.expect(["grants"]));

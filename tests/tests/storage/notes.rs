@@ -12,7 +12,16 @@ fn notes(node: &Node, words: &[&str]) -> String {
 fn notes_are_kept_found_and_shown_as_they_were() {
     let node = node();
     node.expect(["install".as_ref(), tests::package("notes").as_os_str(), "--trust".as_ref()]);
-    let added = node.expect(["run", "notes", "--grant", "notes=storage:/notes,quota=1MiB", "--", "add", "Hello there", "first text"]);
+    let added = node.expect([
+        "run",
+        "notes",
+        "--grant",
+        "notes=storage:/notes,quota=1MiB",
+        "--",
+        "add",
+        "Hello there",
+        "first text",
+    ]);
     assert!(added.starts_with("hello-there: kept as version "), "{added}");
     notes(&node, &["add", "Other", "nothing of that"]);
     notes(&node, &["edit", "hello-there", "second text"]);
