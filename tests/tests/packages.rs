@@ -124,7 +124,9 @@ fn assert_nothing_is_left(node: &Node, before: &BTreeSet<PathBuf>, case: &str) {
 
 /// The log, the index and what the node's services keep go on whatever happens.
 fn is_record(path: &Path) -> bool {
-    ["log", "index", "usage", "keys", "storage"].iter().any(|folder| path.components().any(|part| part.as_os_str() == *folder))
+    ["log", "index", "usage", "keys", "storage"]
+        .iter()
+        .any(|folder| path.components().any(|part| part.as_os_str() == *folder))
 }
 
 fn everything_below(folder: &Path) -> BTreeSet<PathBuf> {

@@ -140,6 +140,7 @@ fn libexec(scratch: &Path) -> PathBuf {
     for name in unchanged.map(|image| format!("latch-{image}")) {
         symlink(tests::binaries().join(&name), folder.join(&name)).expect("room for a link");
     }
-    symlink(tests::faults::build("powerbox", "latch-powerbox"), folder.join("latch-powerbox")).expect("room for a link");
+    symlink(tests::faults::build("powerbox", "latch-powerbox"), folder.join("latch-powerbox"))
+        .expect("room for a link");
     folder
 }

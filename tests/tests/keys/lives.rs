@@ -50,7 +50,10 @@ fn keys_that_were_killed_are_locked_and_once_open_the_store_goes_on_without_a_re
     assert!(told.contains("locked") && told.contains("next: latch keys"), "{told}");
     node.unlock_keys(PASSPHRASE);
     node.store("storage:/", "other", b"more");
-    assert_eq!((node.stored("storage:/", "file"), node.stored("storage:/", "other")), (b"content".into(), b"more".into()));
+    assert_eq!(
+        (node.stored("storage:/", "file"), node.stored("storage:/", "other")),
+        (b"content".into(), b"more".into())
+    );
     assert_eq!(node.processes("storage"), [storage], "the store was not restarted");
     assert_eq!(node.json(["log", "--verify"])["ok"], true);
 }

@@ -74,7 +74,10 @@ fn a_log_verifies_over_rotations() {
     node.expect(["down"]);
     node.up();
     node.unlock_keys(RIGHT);
-    assert_eq!((node.stored("storage:/", "before"), node.stored("storage:/", "after")), (b"before".into(), b"after".into()));
+    assert_eq!(
+        (node.stored("storage:/", "before"), node.stored("storage:/", "after")),
+        (b"before".into(), b"after".into())
+    );
     assert_eq!(node.json(["keys"])["keys"].as_array().map(Vec::len), Some(5));
 }
 

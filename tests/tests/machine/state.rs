@@ -1,6 +1,8 @@
 //! Damage to what the node keeps. The index is rebuilt and that is said; the log is never changed or believed.
 
-use crate::support::{contents, does_not_start, explained, furnish, kill, nothing_lost, powerbox, process, search, search_again};
+use crate::support::{
+    contents, does_not_start, explained, furnish, kill, nothing_lost, powerbox, process, search, search_again,
+};
 use serde_json::Value;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

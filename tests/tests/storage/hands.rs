@@ -36,7 +36,8 @@ fn what_is_put_is_listed_read_fetched_and_removed() {
 #[test]
 fn neither_names_nor_contents_can_be_read_in_the_state() {
     let node = node();
-    let (folder, name, content) = ("a-folder-nobody-sees", "a-name-nobody-sees", "a content that nobody sees ".repeat(900));
+    let (folder, name, content) =
+        ("a-folder-nobody-sees", "a-name-nobody-sees", "a content that nobody sees ".repeat(900));
     // The folder is not a grant of its own: what is granted stands in the powerbox's log.
     let file = node.scratch().join("local");
     std::fs::write(&file, &content).unwrap();
@@ -47,7 +48,11 @@ fn neither_names_nor_contents_can_be_read_in_the_state() {
     assert_eq!(node.stored("storage:/", &place), content.as_bytes());
     node.expect(["down"]);
     let files = node.state_files();
-    let stored: usize = files.iter().filter(|(path, _)| path.starts_with(node.state().join("storage"))).map(|(_, bytes)| bytes.len()).sum();
+    let stored: usize = files
+        .iter()
+        .filter(|(path, _)| path.starts_with(node.state().join("storage")))
+        .map(|(_, bytes)| bytes.len())
+        .sum();
     assert!(stored > content.len(), "it is there, somewhere");
     for (path, bytes) in &files {
         for secret in [name, "content that nobody sees"] {
@@ -96,7 +101,10 @@ fn a_folder_of_a_store_that_is_in_use_is_refused_to_a_second_node() {
     node.expect(["down"]);
     let lock = node.state().join("storage/lock");
     let mut holder = Command::new("flock");
-    holder.args(["--exclusive".as_ref(), lock.as_os_str(), "cat".as_ref()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    holder
+        .args(["--exclusive".as_ref(), lock.as_os_str(), "cat".as_ref()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut holder = holder.spawn().expect("`flock` of util-linux");
     // It answers once it has the lock.
     std::io::Write::write_all(holder.stdin.as_mut().unwrap(), b"x").unwrap();
