@@ -64,6 +64,64 @@ interface Store {
   # Gives room that nothing uses any more back to the disk now, which otherwise happens by itself when it is worth it.
 
   root @3 () -> (directory :StoredDirectory);
+
+  caps @4 () -> (caps :Caps);
+  # What of the store may be read and written elsewhere.
+}
+
+interface Caps {
+  # Who may read and write which part of the store elsewhere, and that part as somebody without a key can hold it. The
+  # formats are described in services/storage/caps/FORMAT.md. The store's own key, that of its commits, signs; its hash is
+  # the root principal. path: of a file or directory from the store's root on, as in filesystem.capnp; empty: the root. An
+  # expiry is in milliseconds since 1970, 0: never. What is changed is on the disk when a call returns.
+  #
+  # Who can read a directory elsewhere can read everything below it. Moving something changes no key: who could read it where
+  # it was can read on, until its readers are removed or its keys exchanged.
+
+  issueReadcap @0 (path :Data, reader :Data, expiresAtMs :UInt64) -> (readcap :Data);
+  # A readcap for the holder of an X25519 public key (32 bytes), who is remembered as a reader of that file or directory, at
+  # most 256 each: what is exported later has an entry for them, also after the key was exchanged. Doing it again gives a new
+  # readcap and the new expiry. Fails with badPath for the root, whose key cannot be exchanged, and where the expiry is past;
+  # with tooLarge where there are too many readers.
+
+  readers @1 (path :Data) -> (readers :List(Reader));
+  # Those of that very file or directory, in the order in which they came; not those of what it is in.
+
+  removeReader @2 (path :Data, reader :Data) -> (through :List(Data));
+  # Forgets a reader and exchanges the keys of the file or directory and of all below it: nothing that is exported from now
+  # on can be read with what they have. What they have of before stays readable to them. through: the directories above of
+  # which they are a reader still, as paths: by way of those they read on. Fails with unknown where they are no reader of it.
+
+  export @3 (path :Data) -> (export :Export);
+  # That file or directory, and everything below it, as it is now. Two exports are never alike: each seals anew, and has
+  # greater versions than the one before.
+
+  issueWritecap @4 (path :Data, holder :Data, rights :Common.Rights, expiresAtMs :UInt64) -> (writecap :Data);
+  # A chain of one link: the holder of an Ed25519 public key may write there, or make what others may, until it expires. It
+  # cannot be taken back before.
+}
+
+struct Reader {
+  key @0 :Data;                # X25519, 32 bytes
+  expiresAtMs @1 :UInt64;      # 0: never; after it exports leave them out
+  sinceMs @2 :UInt64;          # of the first readcap
+}
+
+interface Export {
+  # An export under way. It shows one moment, whatever is written meanwhile; dropping it ends it.
+
+  next @0 () -> (piece :Piece);
+  # One call at a time. After an error there is nothing more.
+}
+
+struct Piece {
+  # For each node first its sealed content, in any number of pieces, then its metadata; directories come before what is in them.
+
+  union {
+    content @0 :Data;          # at most 1 MiB
+    metadata @1 :Data;         # of the node whose content has come, signed
+    end @2 :Void;              # there are no more nodes
+  }
 }
 
 interface Reporter {

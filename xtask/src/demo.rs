@@ -4,6 +4,7 @@
 mod escape;
 mod search;
 mod stage;
+mod store;
 
 use crate::{build, guests, run, setup};
 use stage::Stage;
@@ -30,7 +31,8 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     escape::attempts(&stage)?;
     search::who_holds_what(&stage)?;
     search::cut_in_the_middle(&stage)?;
-    stage.say("What happened is on record, each entry bound to all before it.");
+    store::killed_in_mid_write(&stage)?;
+    stage.say("What happened is on record, each entry bound to all before it, and signed.");
     let verified = stage.latch(&["log", "--verify"])?;
     stage.must(verified.contains("whole"), "the log verifies")?;
     stage.latch(&["down"])?;

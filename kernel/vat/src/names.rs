@@ -6,7 +6,7 @@ use schema::filesystem_capnp::{directory, file};
 use schema::keys_capnp::{keyring, signer, unsealer};
 use schema::operator_capnp::operator;
 use schema::session_capnp::session;
-use schema::storage_capnp::{reservation, store, stored_directory};
+use schema::storage_capnp::{caps, export, reservation, store, stored_directory};
 use schema::stream_capnp::byte_stream;
 use std::fmt;
 
@@ -45,7 +45,13 @@ pub const INTERFACES: &[Interface] = &[
         methods: &["snapshot", "snapshots", "openSnapshot", "dropSnapshot", "room", "reserve"],
     },
     Interface { id: reservation::Client::TYPE_ID, name: "Reservation", methods: &["left"] },
-    Interface { id: store::Client::TYPE_ID, name: "Store", methods: &["status", "check", "compact", "root"] },
+    Interface { id: store::Client::TYPE_ID, name: "Store", methods: &["status", "check", "compact", "root", "caps"] },
+    Interface {
+        id: caps::Client::TYPE_ID,
+        name: "Caps",
+        methods: &["issueReadcap", "readers", "removeReader", "export", "issueWritecap"],
+    },
+    Interface { id: export::Client::TYPE_ID, name: "Export", methods: &["next"] },
     Interface { id: signer::Client::TYPE_ID, name: "Signer", methods: &["publicKey", "sign", "history"] },
     Interface { id: unsealer::Client::TYPE_ID, name: "Unsealer", methods: &["seal", "unseal"] },
     Interface {

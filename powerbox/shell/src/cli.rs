@@ -19,7 +19,7 @@ Apps           new, build, install, run, ps, stop, logs, uninstall, trust
 Deciding       offers, requests, approve, deny, grants, grant, revoke, why, log
 Your own hands ls, cat, put, get, rm
 Secrets        keys
-The store      store, fsck
+The store      store, fsck, cap
 
 Begin with:
   latch up
@@ -84,6 +84,7 @@ pub(crate) enum Command {
 
     Store(c::store::Store),
     Fsck(c::fsck::Fsck),
+    Cap(c::cap::Cap),
 
     Ls(c::files::ls::Ls),
     Cat(c::files::cat::Cat),

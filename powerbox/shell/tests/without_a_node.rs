@@ -66,6 +66,8 @@ fn every_command_that_needs_a_node_says_how_to_start_one() {
         &["store"],
         &["store", "compact"],
         &["fsck", "--repair"],
+        &["cap", "readers", "storage:/x"],
+        &["cap", "export", "storage:/x", "--out", "/nowhere"],
     ];
     for words in commands {
         let output = scratch.latch(words);

@@ -2,6 +2,7 @@
 //! number of links. One process serves the one store of a node, which is in its state folder.
 //!
 //! - [`store`] keeps them. It blocks, and knows no RPC.
+//! - [`outside`] makes of it what others may read and write elsewhere.
 //! - [`serve`] serves them, through the crate `files` like any other tree, and the store itself to operators.
 //! - [`remote_keys`] reaches the keys, which another process has.
 //!
@@ -25,6 +26,7 @@
 //! - A directory that is removed while it is granted stays removed for links that have used it; the next link makes it anew.
 #![forbid(unsafe_code)]
 
+pub mod outside;
 pub mod remote_keys;
 pub mod serve;
 pub mod store;

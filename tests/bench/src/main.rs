@@ -14,6 +14,7 @@ mod place;
 mod rows;
 mod sample;
 mod stage;
+mod storage;
 mod wasmtime;
 
 use clap::Parser;

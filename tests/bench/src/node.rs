@@ -23,6 +23,14 @@ impl Node {
         Ok(node)
     }
 
+    /// Gives it keys, without which its store cannot be used.
+    pub(crate) fn make_keys(&self) -> Result<(), String> {
+        let file = self.beside("passphrase");
+        std::fs::write(&file, "a passphrase that is no secret\n").map_err(|error| format!("no passphrase: {error}"))?;
+        self.run([OsStr::new("keys"), OsStr::new("create"), OsStr::new("--passphrase-file"), file.as_os_str()])?;
+        Ok(())
+    }
+
     /// Installs a package and trusts its author.
     pub(crate) fn install(&self, package: &Path) -> Result<(), String> {
         self.run([OsStr::new("install"), OsStr::new("--trust"), package.as_os_str()]).map(|_| ())
@@ -38,6 +46,20 @@ impl Node {
     /// Where the node keeps its state.
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("state")
+    }
+
+    /// A path beside the state, on the same disk. It goes with the node.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The process of an image of which the node has one.
+    pub(crate) fn process(&self, image: &str) -> Result<Pid, String> {
+        let status: Value = serde_json::from_str(&self.run(["status", "--json"])?)
+            .map_err(|error| format!("status is not JSON: {error}"))?;
+        let found = status["processes"].as_array().into_iter().flatten().find(|process| process["image"] == image);
+        let pid = found.and_then(|process| process["pid"].as_i64()).and_then(|pid| i32::try_from(pid).ok());
+        pid.and_then(Pid::from_raw).ok_or_else(|| format!("status names no {image}"))
     }
 
     /// Runs `latch` to its end, which must be success; what it printed.
@@ -70,13 +92,7 @@ impl Node {
 
     /// The kernel, everything that it started, and the parent that watches it.
     fn processes(&self) -> Result<Vec<Pid>, String> {
-        let status: Value = serde_json::from_str(&self.run(["status", "--json"])?)
-            .map_err(|error| format!("status is not JSON: {error}"))?;
-        let of_node = status["processes"].as_array().into_iter().flatten();
-        let powerbox = of_node.into_iter().find(|process| process["image"] == "powerbox");
-        let powerbox = powerbox.and_then(|process| process["pid"].as_i64()).ok_or("status names no powerbox")?;
-        let pid = |number: i64| i32::try_from(number).ok().and_then(Pid::from_raw);
-        let powerbox = pid(powerbox).ok_or("the powerbox has no pid")?;
+        let powerbox = self.process("powerbox")?;
         let kernel = crate::memory::parent(powerbox).ok_or("the powerbox has no parent")?;
         let supervisor = crate::memory::parent(kernel).filter(|parent| *parent != Pid::INIT);
         let mut all = crate::memory::children(kernel);

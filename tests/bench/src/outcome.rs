@@ -8,20 +8,24 @@ use serde::Serialize;
 pub(crate) enum Aim {
     AtMost(f64),
     AtLeast(f64),
+    /// Nothing is aimed at yet: the figures are there to be compared from one time to the next.
+    Shown,
 }
 
 impl Aim {
-    fn is_met(self, ratio: f64) -> bool {
+    /// Nothing where there is no aim.
+    fn is_met(self, ratio: f64) -> Option<bool> {
         match self {
-            Self::AtMost(limit) => ratio <= limit,
-            Self::AtLeast(limit) => ratio >= limit,
+            Self::AtMost(limit) => Some(ratio <= limit),
+            Self::AtLeast(limit) => Some(ratio >= limit),
+            Self::Shown => None,
         }
     }
 
     /// The ratio that is farther from what it should be.
     fn worse(self, left: f64, right: f64) -> f64 {
         match self {
-            Self::AtMost(_) => left.max(right),
+            Self::AtMost(_) | Self::Shown => left.max(right),
             Self::AtLeast(_) => left.min(right),
         }
     }
@@ -32,6 +36,7 @@ impl std::fmt::Display for Aim {
         match self {
             Self::AtMost(limit) => write!(formatter, "<={limit}"),
             Self::AtLeast(limit) => write!(formatter, ">={limit}"),
+            Self::Shown => formatter.write_str("none"),
         }
     }
 }
@@ -47,6 +52,8 @@ pub(crate) struct Part {
     pub(crate) baseline_p99: f64,
     /// Shown, and not held against the aim.
     pub(crate) aside: bool,
+    /// Where it is not the row's.
+    pub(crate) unit: Option<&'static str>,
 }
 
 impl Part {
@@ -60,6 +67,7 @@ impl Part {
             baseline: baseline.p50(),
             baseline_p99: baseline.p99(),
             aside: false,
+            unit: None,
         }
     }
 
@@ -85,6 +93,11 @@ impl Part {
     pub(crate) fn aside(self) -> Self {
         Self { aside: true, ..self }
     }
+
+    /// The same, of something else than the row's own figures, and so not held against the aim either.
+    pub(crate) fn in_unit(self, unit: &'static str) -> Self {
+        Self { unit: Some(unit), ..self.aside() }
+    }
 }
 
 /// A row's finding.
@@ -107,9 +120,12 @@ impl Outcome {
         counted.reduce(|worst, part| if self.aim.worse(worst.ratio, part.ratio) == part.ratio { part } else { worst })
     }
 
-    /// Whether the aim is met by every part that counts.
-    pub(crate) fn is_met(&self) -> bool {
-        self.headline().is_some_and(|part| self.aim.is_met(part.ratio))
+    /// Whether the aim is met by every part that counts; nothing where there is no aim.
+    pub(crate) fn is_met(&self) -> Option<bool> {
+        match self.headline() {
+            Some(part) => self.aim.is_met(part.ratio),
+            None => Some(false),
+        }
     }
 
     /// One line of JSON.
@@ -126,7 +142,7 @@ impl Outcome {
             unit: self.unit,
             met: self.is_met(),
             against: self.against,
-            parts: self.parts.iter().map(PartLine::of).collect(),
+            parts: self.parts.iter().map(|part| PartLine::of(part, self.unit)).collect(),
             note: &self.note,
         };
         // Plain data of ours: there is nothing in it that JSON cannot say.
@@ -135,14 +151,19 @@ impl Outcome {
 
     /// A block of a table: the row, then its parts.
     pub(crate) fn table(&self) -> String {
-        let word = if self.is_met() { "pass" } else { "MISS" };
+        let word = match self.is_met() {
+            Some(true) => "pass",
+            Some(false) => "MISS",
+            None => "    ",
+        };
         let mut lines =
             vec![format!("{:<22} {word}  aim {}, {}, against {}", self.row, self.aim, self.unit, self.against)];
         lines.extend(self.parts.iter().map(|part| {
             let aside = if part.aside { "  (aside)" } else { "" };
+            let name = part.unit.map_or_else(|| part.name.clone(), |unit| format!("{}, {unit}", part.name));
             format!(
                 "  {:<28} {:>6.2}x   p50 {:>10}  p99 {:>10}   baseline {:>10} (p99 {}){aside}",
-                part.name,
+                name,
                 part.ratio,
                 figure(part.p50),
                 figure(part.p99),
@@ -167,7 +188,8 @@ struct Line<'a> {
     p99: Option<f64>,
     baseline: Option<f64>,
     unit: &'static str,
-    met: bool,
+    /// Null where there is no aim.
+    met: Option<bool>,
     against: &'static str,
     parts: Vec<PartLine<'a>>,
     note: &'a str,
@@ -181,11 +203,12 @@ struct PartLine<'a> {
     p99: f64,
     baseline: f64,
     baseline_p99: f64,
+    unit: &'static str,
     aside: bool,
 }
 
 impl<'a> PartLine<'a> {
-    fn of(part: &'a Part) -> Self {
+    fn of(part: &'a Part, unit_of_row: &'static str) -> Self {
         Self {
             name: &part.name,
             ratio: rounded(part.ratio),
@@ -193,6 +216,7 @@ impl<'a> PartLine<'a> {
             p99: rounded(part.p99),
             baseline: rounded(part.baseline),
             baseline_p99: rounded(part.baseline_p99),
+            unit: part.unit.unwrap_or(unit_of_row),
             aside: part.aside,
         }
     }
@@ -216,7 +240,16 @@ mod tests {
     use super::*;
 
     fn part(name: &str, ratio: f64) -> Part {
-        Part { name: name.into(), ratio, p50: ratio, p99: ratio, baseline: 1.0, baseline_p99: 1.0, aside: false }
+        Part {
+            name: name.into(),
+            ratio,
+            p50: ratio,
+            p99: ratio,
+            baseline: 1.0,
+            baseline_p99: 1.0,
+            aside: false,
+            unit: None,
+        }
     }
 
     fn outcome(aim: Aim, parts: Vec<Part>) -> Outcome {
@@ -228,7 +261,7 @@ mod tests {
         let parts = vec![part("a", 1.0), part("b", 1.3), part("c", 9.0).aside()];
         let most = outcome(Aim::AtMost(1.1), parts.clone());
         let least = outcome(Aim::AtLeast(0.9), parts);
-        assert!(!most.is_met() && least.is_met());
+        assert_eq!((most.is_met(), least.is_met()), (Some(false), Some(true)));
         let line: serde_json::Value = serde_json::from_str(&most.json()).unwrap();
         assert_eq!((line["ratio"].as_f64(), line["aim"].as_str()), (Some(1.3), Some("<=1.1")));
         assert!(
@@ -238,7 +271,16 @@ mod tests {
 
     #[test]
     fn a_row_without_a_measurement_is_not_met() {
-        assert!(!outcome(Aim::AtMost(1.0), Vec::new()).is_met());
+        assert_eq!(outcome(Aim::AtMost(1.0), Vec::new()).is_met(), Some(false));
+    }
+
+    #[test]
+    fn a_row_without_an_aim_is_neither_met_nor_missed() {
+        let shown = outcome(Aim::Shown, vec![part("a", 2.0), part("b", 3.0).in_unit("bytes")]);
+        let line: serde_json::Value = serde_json::from_str(&shown.json()).unwrap();
+        assert_eq!((&line["met"], line["ratio"].as_f64()), (&serde_json::Value::Null, Some(2.0)));
+        assert_eq!((&line["parts"][0]["unit"], &line["parts"][1]["unit"]), (&"us".into(), &"bytes".into()));
+        assert!(shown.table().contains("b, bytes"));
     }
 
     #[test]

@@ -46,7 +46,12 @@ impl Placement {
 
     /// Keeps the cores awake where this placement is about calls, not about waking up; as long as the handle lives.
     pub(crate) fn wake(self) -> Result<Option<Awake>, String> {
-        if self == Self::TwoCores { Awake::start().map(Some) } else { Ok(None) }
+        self.wake_among(&cores()?)
+    }
+
+    /// The same, of these cores: those that this process could use before it was placed itself.
+    pub(crate) fn wake_among(self, cores: &[usize]) -> Result<Option<Awake>, String> {
+        if self == Self::TwoCores { Awake::start(cores).map(Some) } else { Ok(None) }
     }
 
     /// A part that this placement's measurement is, aside or not.
@@ -56,7 +61,11 @@ impl Placement {
 
     /// The cores of a server and of its client.
     pub(crate) fn cores(self) -> Result<(usize, usize), String> {
-        let cores = cores()?;
+        self.among(&cores()?)
+    }
+
+    /// The same, of these cores: those that this process could use before it was placed itself.
+    pub(crate) fn among(self, cores: &[usize]) -> Result<(usize, usize), String> {
         let of_server = cores.first().copied().ok_or("no core to run on")?;
         let other = cores.get(1).copied().unwrap_or(of_server);
         Ok((of_server, if self == Self::OneCore { of_server } else { other }))
@@ -74,6 +83,21 @@ impl Placement {
 pub(crate) fn cores() -> Result<Vec<usize>, String> {
     let set = sched_getaffinity(None).map_err(|error| format!("cannot read the own cores: {error}"))?;
     Ok((0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect())
+}
+
+/// Keeps all threads that a process has, and those that they make, on these cores.
+pub(crate) fn pin_whole(process: Pid, cores: &[usize]) -> Result<(), String> {
+    let path = format!("/proc/{}/task", process.as_raw_nonzero());
+    let tasks = std::fs::read_dir(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let threads = tasks.flatten().filter_map(|task| Pid::from_raw(task.file_name().to_str()?.parse().ok()?));
+    for thread in threads {
+        match pin_to_all(thread, cores) {
+            // It has ended since.
+            Err(_) if !std::path::Path::new(&path).join(thread.as_raw_nonzero().to_string()).exists() => {}
+            pinned => pinned?,
+        }
+    }
+    Ok(())
 }
 
 /// Keeps a process's main thread on one core.

@@ -10,7 +10,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("kernel", &["schema", "vat"]),
     ("package", &["schema", "vat"]),
     ("powerbox", &["schema", "vat", "package"]),
-    ("latch", &["schema", "vat", "package"]),
+    ("latch", &["schema", "vat", "package", "caps"]),
     ("files", &["schema", "vat"]),
     ("folder-service", &["schema", "vat", "files"]),
     ("keys-service", &["schema", "vat"]),

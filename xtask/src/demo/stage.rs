@@ -49,6 +49,22 @@ impl Stage {
         }
     }
 
+    /// The same for a command that reads this.
+    pub(crate) fn latch_reading(&self, input: &str, words: &[&str]) -> Result<String, String> {
+        print!("$ echo {input:?} | ");
+        println!("latch {}", words.join(" "));
+        let mut command = self.command(words);
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut app = started.map_err(|error| format!("latch: {error}"))?;
+        if let Some(mut stdin) = app.stdin.take() {
+            std::io::Write::write_all(&mut stdin, input.as_bytes()).map_err(|error| format!("latch: {error}"))?;
+        }
+        let output = app.wait_with_output().map_err(|error| format!("latch: {error}"))?;
+        print!("{}{}", text(&output.stdout), text(&output.stderr));
+        self.must(output.status.success(), &format!("`latch {}` succeeds", words.join(" ")))?;
+        Ok(text(&output.stdout))
+    }
+
     /// Types a command that must be refused, with a message that has this word.
     pub(crate) fn refused(&self, words: &[&str], word: &str) -> Result<(), String> {
         let output = self.shown(words)?;
@@ -75,6 +91,40 @@ impl Stage {
         if holds { Ok(()) } else { Err(format!("not as told: {what}")) }
     }
 
+    /// The process number of the node's kernel, which holds the lock of the state.
+    pub(crate) fn kernel(&self) -> Result<String, String> {
+        let processes = std::fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
+        let state = self.folder.path().join("state");
+        let is_ours = |process: &std::fs::DirEntry| {
+            let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let words: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
+            let is_kernel = words.first().is_some_and(|word| word.ends_with(b"latch-kernel"));
+            is_kernel && words.contains(&state.as_os_str().as_encoded_bytes())
+        };
+        let kernel = processes.flatten().find(is_ours).ok_or("the node's kernel is not to be found")?;
+        Ok(kernel.file_name().to_string_lossy().into_owned())
+    }
+
+    /// Whether these bytes stand in any file of the node's state.
+    pub(crate) fn anywhere_in_state(&self, bytes: &[u8]) -> Result<bool, String> {
+        let mut folders = vec![self.folder.path().join("state")];
+        while let Some(folder) = folders.pop() {
+            let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+            for path in entries.flatten().map(|entry| entry.path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.is_file() {
+                    // sockets and what is gone meanwhile hold nothing
+                    let content = std::fs::read(&path).unwrap_or_default();
+                    if content.windows(bytes.len()).any(|window| window == bytes) {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
     fn shown(&self, words: &[&str]) -> Result<Output, String> {
         show(words);
         let output = self.command(words).output().map_err(|error| format!("latch: {error}"))?;
@@ -82,7 +132,8 @@ impl Stage {
         Ok(output)
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    /// A command of this stage's node, not shown.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(self.binaries.join("latch"));
         command.args(words).env("LATCH_STATE", self.folder.path().join("state")).stdin(Stdio::null());
         command

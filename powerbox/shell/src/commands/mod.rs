@@ -2,6 +2,7 @@
 
 pub(crate) mod approve;
 pub(crate) mod author;
+pub(crate) mod cap;
 pub(crate) mod deny;
 pub(crate) mod doctor;
 pub(crate) mod down;
@@ -60,6 +61,7 @@ pub(crate) fn dispatch(cli: Cli, state: &Outcome<State>) -> Outcome<u8> {
     match cli.command {
         Command::New(command) => return author::new(state, cli.json, command).map(|()| 0),
         Command::Build(command) => return author::build(state, cli.json, command).map(|()| 0),
+        Command::Cap(command) if !command.needs_node() => return cap::offline(cli.json, command).map(|()| 0),
         Command::Supervise(command) => return supervise::run(found()?, &command).map(|()| 0),
         Command::Up(command) => return up::run(found()?, cli.json, command).map(|()| 0),
         Command::Down(command) => return down::run(found()?, cli.json, &command).map(|()| 0),
@@ -94,6 +96,7 @@ async fn with_node(context: &Context, command: Command) -> Outcome<u8> {
         Command::Why(command) => Box::pin(why::run(context, node, command)),
         Command::Log(command) => Box::pin(log::run(context, node, command)),
         Command::Keys(command) => Box::pin(keys::run(context, node, command)),
+        Command::Cap(command) => Box::pin(cap::run(context, node, command)),
         Command::Store(command) => Box::pin(store::run(context, node, command)),
         Command::Fsck(command) => Box::pin(fsck::run(context, node, command)),
         Command::Ls(command) => Box::pin(files::ls::run(context, node, command)),

@@ -59,6 +59,8 @@ pub(crate) struct StoreStatus {
     pub(crate) commits: u64,
     /// What commits and capabilities are signed with.
     pub(crate) public_key: String,
+    /// Its hash, by which others elsewhere know the store; null: the keys are locked.
+    pub(crate) root: Option<String>,
     pub(crate) accounts: Vec<StoreAccount>,
 }
 
@@ -75,9 +77,14 @@ impl StoreStatus {
             snapshots: reader.get_snapshots(),
             commits: reader.get_commits(),
             public_key: hex(reader.get_public_key()?),
+            root: principal(reader.get_public_key()?),
             accounts: reader.get_accounts()?.iter().map(StoreAccount::read).collect(),
         })
     }
+}
+
+fn principal(public_key: &[u8]) -> Option<String> {
+    Some(caps::PublicKey(public_key.try_into().ok()?).principal().to_string())
 }
 
 /// What one grant stores.
@@ -120,6 +127,7 @@ impl StoreStatus {
             snapshots: 0,
             commits: 9,
             public_key: "00".into(),
+            root: Some("aa".into()),
             accounts: grants.iter().map(account).collect(),
         }
     }

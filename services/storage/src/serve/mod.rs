@@ -4,7 +4,9 @@
 //! on the RPC thread, which alone brings that signature: they are made on the disk threads of their grant.
 
 mod accounts;
+mod caps;
 mod check;
+mod export;
 mod held;
 mod limits;
 mod open_file;

@@ -12,6 +12,7 @@ use schema::storage_capnp::{status, store, summary};
 use vat::Rights;
 
 use super::accounts::Accounts;
+use super::caps::Caps;
 use super::check;
 use super::held::Reach;
 use super::limits::ACCOUNTS;
@@ -68,6 +69,12 @@ impl store::Server for Operator {
         let compact = move || vault.unlocked()?.store.compact().map_err(|error| vault.failed(&error));
         let freed: Result<u64, Problem> = self.link.disk().run(compact).await;
         results.get().set_freed_bytes(freed?);
+        Ok(())
+    }
+
+    async fn caps(self: Rc<Self>, _: store::CapsParams, mut results: store::CapsResults) -> Result<(), Error> {
+        let caps = Caps::new(self.vault.clone(), self.rights, self.link.clone());
+        results.get().set_caps(self.link.exports().export(caps));
         Ok(())
     }
 

@@ -60,11 +60,31 @@ pub struct Summary {
     pub clean: bool,
 }
 
+/// What a check tells while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Something is wrong.
+    Found(Finding),
+    /// It is that far: of what there was to read when it began, at most all.
+    Progress {
+        /// Read, once raw and once opened.
+        done_bytes: u64,
+        /// To be read.
+        of_bytes: u64,
+    },
+}
+
+/// Between two words about progress: some hundredths of a second.
+const PROGRESS_BYTES: u64 = 16 << 20;
+
 /// Whom to tell, and what was told.
 struct Report<'a> {
-    tell: &'a mut dyn FnMut(Finding) -> ControlFlow<()>,
+    tell: &'a mut dyn FnMut(Told) -> ControlFlow<()>,
     summary: Summary,
     stopped: bool,
+    done_bytes: u64,
+    told_bytes: u64,
+    of_bytes: u64,
 }
 
 impl Report<'_> {
@@ -75,15 +95,28 @@ impl Report<'_> {
             Severity::Lost => self.summary.lost += 1,
         }
         let finding = Finding { severity, place, what, done: done.to_owned() };
-        self.stopped = self.stopped || (self.tell)(finding).is_break();
+        self.stopped = self.stopped || (self.tell)(Told::Found(finding)).is_break();
+    }
+
+    fn read(&mut self, bytes: u64) {
+        self.done_bytes += bytes;
+        if self.done_bytes - self.told_bytes >= PROGRESS_BYTES {
+            self.told_bytes = self.done_bytes;
+            // What is written meanwhile is read as well.
+            let told = Told::Progress { done_bytes: self.done_bytes.min(self.of_bytes), of_bytes: self.of_bytes };
+            self.stopped = self.stopped || (self.tell)(told).is_break();
+        }
     }
 }
 
 impl Shared {
-    pub(crate) fn check(&self, repair: bool, tell: &mut dyn FnMut(Finding) -> ControlFlow<()>) -> Outcome<Summary> {
+    pub(crate) fn check(&self, repair: bool, tell: &mut dyn FnMut(Told) -> ControlFlow<()>) -> Outcome<Summary> {
         // Nothing is taken away meanwhile.
         let _compacting = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut report = Report { tell, summary: Summary::default(), stopped: false };
+        let status = self.status();
+        let of_bytes = status.bytes + status.live_bytes;
+        let summary = Summary::default();
+        let mut report = Report { tell, summary, stopped: false, done_bytes: 0, told_bytes: 0, of_bytes };
         self.check_segments(&mut report)?;
         self.check_index(repair, &mut report)?;
         let root = self.root()?;
@@ -115,6 +148,7 @@ impl Shared {
             let mut unsigned = Vec::new();
             let end = scan(&found, SEGMENT_HEAD_BYTES as u64, start, &mut bad, |frame| {
                 report.summary.frames += 1;
+                report.read(frame.payload.len() as u64);
                 for item in items(frame.payload).into_iter().flatten() {
                     let is_commit = item.head.kind == ItemKind::Commit;
                     if is_commit && !Commit::decode(item.body).is_some_and(|one| one.is_signed(&self.store_id)) {
@@ -193,10 +227,13 @@ impl Shared {
         let mut buffer = vec![0; 64 * SECTOR_BYTES as usize];
         let mut offset = 0;
         let mut whole = true;
-        loop {
+        while !report.stopped {
             match self.with_sound_index(|| self.read(file, offset, &mut buffer)) {
                 Ok(0) => break,
-                Ok(got) => offset += got as u64,
+                Ok(got) => {
+                    offset += got as u64;
+                    report.read(got as u64);
+                }
                 // Removed meanwhile.
                 Err(StoreError::NotFound) => return Ok(()),
                 Err(StoreError::Damaged(why)) => {

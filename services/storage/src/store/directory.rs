@@ -194,6 +194,7 @@ impl Shared {
         accounts: &[Account],
     ) -> Outcome<Node> {
         need_current(directory)?;
+        self.refuse_removed(directory)?;
         match self.link(directory, name) {
             Err(StoreError::NotFound) => {}
             Err(error) => return Err(error),

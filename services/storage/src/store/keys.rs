@@ -26,6 +26,7 @@ pub const SIGNATURE_CONTEXT: &str = "latchkey 2026 signature: commits";
 const METADATA_CONTEXT: &str = "latchkey 2026 store metadata v1";
 const ENTRIES_CONTEXT: &str = "latchkey 2026 store entries v1";
 const CONTENT_CONTEXT: &str = "latchkey 2026 store content v1";
+const OUTSIDE_CONTEXT: &str = "latchkey 2026 store outside v1";
 const NAMES_CONTEXT: &str = "latchkey 2026 store names v1";
 
 /// The secrets of a node as of one generation.
@@ -66,6 +67,11 @@ pub(crate) fn entries_key(key: &Secret) -> Secret {
 /// The key that seals the sectors of a file.
 pub(crate) fn content_key(key: &Secret) -> Secret {
     derive(CONTENT_CONTEXT, key)
+}
+
+/// The key that a node is read with elsewhere. Nothing that is kept here opens with it.
+pub(crate) fn outside_key(key: &Secret) -> Secret {
+    derive(OUTSIDE_CONTEXT, key)
 }
 
 fn derive(context: &str, key: &Secret) -> Secret {

@@ -45,11 +45,13 @@ pub(crate) struct Known {
     pub(crate) executable: bool,
     /// The keys of before, by generation.
     pub(crate) older: Vec<(u32, Secret)>,
+    /// What those who use the store keep with the node.
+    pub(crate) note: Zeroizing<Vec<u8>>,
 }
 
 impl Known {
     fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(19 + self.older.len() * 36));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(21 + self.older.len() * 36 + self.note.len()));
         bytes.extend_from_slice(&self.size.to_le_bytes());
         bytes.extend_from_slice(&self.modified_ns.to_le_bytes());
         bytes.push(u8::from(self.executable));
@@ -58,6 +60,8 @@ impl Known {
             bytes.extend_from_slice(&generation.to_le_bytes());
             bytes.extend_from_slice(key.as_slice());
         }
+        bytes.extend_from_slice(&(self.note.len() as u16).to_le_bytes());
+        bytes.extend_from_slice(&self.note);
         bytes
     }
 
@@ -69,6 +73,8 @@ impl Known {
         for _ in 0..take.u16()? {
             older.push((take.u32()?, Zeroizing::new(take.array()?)));
         }
+        let note_bytes = usize::from(take.u16()?);
+        let note = Zeroizing::new(take.bytes(note_bytes)?.to_vec());
         take.end()?;
         Some(Self {
             version: head.version,
@@ -80,6 +86,7 @@ impl Known {
             modified_ns,
             executable,
             older,
+            note,
         })
     }
 
@@ -185,6 +192,7 @@ impl Shared {
             modified_ns: now_ns(),
             executable: false,
             older: Vec::new(),
+            note: Zeroizing::default(),
         }
     }
 }

@@ -26,6 +26,7 @@ mod metadata;
 mod moves;
 mod node;
 mod open;
+mod outside;
 mod rotate;
 mod scan;
 mod seal;
@@ -39,7 +40,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use accounts::{Account, MARGIN_BYTES, Reservation, Room};
-pub use check::{Finding, Severity, Summary};
+pub use check::{Finding, Severity, Summary, Told};
 pub use content::{FILE_LIMIT_BYTES, SECTOR_BYTES, WRITE_LIMIT_BYTES};
 pub use directory::{Entry, NAME_LIMIT_BYTES, PAGE_LIMIT, Page};
 pub use error::{KeysError, Outcome, StoreError};
@@ -49,6 +50,7 @@ pub use keys::{Keys, SIGNATURE_CONTEXT};
 pub use metadata::Metadata;
 pub use node::{Kind, Node};
 pub use open::Opened;
+pub use outside::{NOTE_LIMIT_BYTES, OutsideKey};
 pub use shared::{Options, SEGMENT_BYTES};
 pub use snapshots::{LABEL_LIMIT_BYTES, SNAPSHOT_LIMIT, SNAPSHOT_PAGE_LIMIT, Snapshot};
 pub use status::{AccountStatus, Status};
@@ -248,12 +250,13 @@ impl Store {
         self.shared().rotate(parent, name)
     }
 
-    /// Reads and checks every byte, while the store serves on. `found` is told what is wrong and says whether to go on.
+    /// Reads and checks every byte, while the store serves on. `tell` is told what is wrong, and how far it is, and says
+    /// whether to go on.
     ///
     /// # Errors
     /// Of the disk, and [`StoreError::Keys`].
-    pub fn check(&self, repair: bool, found: &mut dyn FnMut(Finding) -> ControlFlow<()>) -> Outcome<Summary> {
-        self.shared().check(repair, found)
+    pub fn check(&self, repair: bool, tell: &mut dyn FnMut(Told) -> ControlFlow<()>) -> Outcome<Summary> {
+        self.shared().check(repair, tell)
     }
 
     /// Gives up segments in which little is used; how many bytes of the disk that freed.

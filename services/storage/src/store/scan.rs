@@ -5,10 +5,15 @@ use std::sync::Arc;
 use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
 use super::format::{
-    FRAME_HEAD_BYTES, FrameHead, Hash, SEGMENT_HEAD_BYTES, SegmentFront, SegmentHead, file_name, number_of,
-    payload_hash,
+    FRAME_HEAD_BYTES, FrameHead, Hash, PAYLOAD_LIMIT_BYTES, SEGMENT_HEAD_BYTES, SegmentFront, SegmentHead, file_name,
+    number_of, payload_hash,
 };
 use super::log::read;
+use super::shared::SEGMENT_BYTES;
+
+/// No segment is longer: it takes no frame beyond its length, but for one that is too large for any. What a file has beyond this is not
+/// of the store, and is not read into memory.
+const SEGMENT_LIMIT_BYTES: u64 = SEGMENT_BYTES + (SEGMENT_HEAD_BYTES + FRAME_HEAD_BYTES + PAYLOAD_LIMIT_BYTES) as u64;
 
 /// A segment's file as found.
 pub(crate) struct FoundSegment {
@@ -25,7 +30,7 @@ pub(crate) fn find_segments(files: &dyn Files) -> Outcome<Vec<FoundSegment>> {
     for name in files.list("segments")? {
         let Some(number) = number_of(&name) else { continue };
         let file = files.open(&file_name(number))?;
-        let length = file.length()?;
+        let length = file.length()?.min(SEGMENT_LIMIT_BYTES);
         let mut bytes = [0; SEGMENT_HEAD_BYTES];
         let got = read(file.as_ref(), 0, &mut bytes)?;
         let head = match SegmentHead::decode(&bytes) {

@@ -72,7 +72,7 @@ pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
 
 fn count(name: String, calls: u64) -> Part {
     let calls = calls as f64;
-    Part { name, ratio: calls, p50: calls, p99: calls, baseline: 0.0, baseline_p99: 0.0, aside: false }
+    Part { name, ratio: calls, p50: calls, p99: calls, baseline: 0.0, baseline_p99: 0.0, aside: false, unit: None }
 }
 
 /// A client and a server that get one link after the other.

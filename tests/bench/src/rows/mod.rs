@@ -8,6 +8,10 @@ mod idle_memory;
 mod many_links;
 mod neighbour;
 mod revoke;
+mod storage_metadata;
+mod storage_open;
+mod storage_random;
+mod storage_stream;
 
 use crate::outcome::Outcome;
 use crate::wasmtime;
@@ -117,6 +121,37 @@ pub(crate) const ROWS: &[Row] = &[
         measure: many_links::measure,
     },
     Row {
+        name: "storage.put",
+        about: "a large file streamed into the store, to disk",
+        peers: &[],
+        measure: storage_stream::put,
+    },
+    Row { name: "storage.get", about: "the same streamed back", peers: &[], measure: storage_stream::get },
+    Row {
+        name: "storage.random-read",
+        about: "4 KiB at random places of a file in the store",
+        peers: &[],
+        measure: storage_random::read,
+    },
+    Row {
+        name: "storage.random-write",
+        about: "the same written, with and without a sync after each",
+        peers: &[],
+        measure: storage_random::write,
+    },
+    Row {
+        name: "storage.metadata",
+        about: "files made, looked at, renamed and removed in the store",
+        peers: &[],
+        measure: storage_metadata::measure,
+    },
+    Row {
+        name: "storage.open",
+        about: "the storage service's start to its first answer, by what is in the store",
+        peers: &[],
+        measure: storage_open::measure,
+    },
+    Row {
         name: "cut-holds",
         about: "calls that started although their link had been cut",
         peers: &[],
@@ -150,6 +185,6 @@ mod tests {
         assert_eq!(names(&["guarded-call"]).unwrap(), ["guarded-call.latency", "guarded-call.rate"]);
         assert_eq!(names(&["neighbour", "many"]).unwrap(), ["neighbour", "many-links.cpu"]);
         assert_eq!(names(&["revoke.10"]).unwrap(), ["revoke.10"], "a whole name means that row only");
-        assert!(names(&["storage"]).is_err());
+        assert!(names(&["no-such-row"]).is_err());
     }
 }

@@ -34,7 +34,7 @@ impl Progress {
         self.show(done_bytes);
     }
 
-    pub(super) fn show(&mut self, done_bytes: u64) {
+    pub(crate) fn show(&mut self, done_bytes: u64) {
         let now = Instant::now();
         if !self.visible || self.shown.is_some_and(|shown| now - shown < INTERVAL) {
             return;

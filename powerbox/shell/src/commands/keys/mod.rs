@@ -171,6 +171,9 @@ async fn rotate(context: &Context, ring: &keyring::Client, purpose: Purpose) -> 
         Purpose::Store => {
             "\n  the store takes the new key into use by itself; the one before stays until the next rotation"
         }
+        Purpose::Commits => {
+            "\n  the store is known by another root principal now (latch store): what was given by latch cap is given anew, and exported anew"
+        }
         _ => "",
     };
     context.done(&format!("the {} key is number {} now{words}", key.purpose, key.generation), &key)

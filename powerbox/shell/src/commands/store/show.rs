@@ -54,6 +54,9 @@ fn words_of(status: &StoreStatus) -> String {
         words::count(status.snapshots, "snapshot"),
         words::count(status.commits, "commit"),
     ));
+    if let Some(root) = &status.root {
+        text.push_str(&format!("root principal, by which others know it: {root}\n"));
+    }
     text
 }
 
@@ -93,7 +96,7 @@ mod tests {
         let mut status = StoreStatus::example(&[]);
         assert_eq!(
             words_of(&status),
-            "4.0K in 1 segment, of which 3.0K are in use; 2 files, 1 directory, 0 snapshots, 9 commits\n"
+            "4.0K in 1 segment, of which 3.0K are in use; 2 files, 1 directory, 0 snapshots, 9 commits\nroot principal, by which others know it: aa\n"
         );
         (status.unlocked, status.trouble) = (false, "the node's keys are locked".into());
         assert!(words_of(&status).starts_with("trouble: the node's keys are locked\nlocked\n  next: latch keys"));

@@ -8,19 +8,23 @@
 //! the same caller saw before. To notice that everybody is shown the same old state takes a witness outside.
 
 mod attributes;
+mod claim;
 mod content;
 mod error;
 mod metadata;
 mod range;
 mod seal;
+mod stream;
 mod verify;
 
 pub use attributes::Attributes;
+pub use claim::Claim;
 pub use content::{ContentSealer, SealedContent};
 pub use error::{NodeError, OpenError, SealError};
 pub use metadata::{METADATA_LIMIT_BYTES, READER_LIMIT, SIZE_LIMIT_BYTES};
 pub use range::{PROOF_SECTORS_LIMIT, Proofs, RangeError};
 pub use seal::{Draft, SealedNode, finish, seal};
+pub use stream::{ContentReader, StreamError};
 pub use verify::{Checked, Expected, Seen, Verified, verify};
 
 /// Plain bytes in a sector. With the tag a sealed sector has 16 KiB, which is one group of 16 chunks in the BLAKE3 tree:

@@ -189,7 +189,7 @@ impl Verified {
     }
 
     /// What opens sectors, for the key of this very node and generation.
-    fn sectors_for(&self, readable: &Readable) -> Result<Sectors, OpenError> {
+    pub(super) fn sectors_for(&self, readable: &Readable) -> Result<Sectors, OpenError> {
         let metadata = &self.metadata;
         let is_for = (readable.root, readable.path.node(), readable.generation);
         if is_for != (metadata.root, metadata.node, metadata.generation) {

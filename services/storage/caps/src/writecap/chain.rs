@@ -56,6 +56,11 @@ impl Chain {
         self.links.last().map_or(self.root, |link| link.holder)
     }
 
+    /// Where its holder may act; none for a chain without links, which none is. Not verified.
+    pub fn path(&self) -> Option<&Path> {
+        self.links.last().map(|link| &link.path)
+    }
+
     /// The bytes; see `FORMAT.md`.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = decode::begin(MARK);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::{Finding, Kind, Node, OnDisk, Options, Severity, Store, StoreError};
+use super::super::{Finding, Kind, Node, OnDisk, Options, Severity, Store, StoreError, Told};
 use super::basic::open;
 use super::keys::TestKeys;
 
@@ -23,8 +23,10 @@ fn file(store: &Store, name: &[u8], bytes: &[u8]) -> Node {
 
 fn check(store: &Store, repair: bool) -> (super::super::Summary, Vec<Finding>) {
     let mut findings = Vec::new();
-    let summary = store.check(repair, &mut |finding| {
-        findings.push(finding);
+    let summary = store.check(repair, &mut |told| {
+        if let Told::Found(finding) = told {
+            findings.push(finding);
+        }
         ControlFlow::Continue(())
     });
     (summary.unwrap(), findings)
