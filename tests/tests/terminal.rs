@@ -2,7 +2,9 @@
 //! them. The terminal is made by `script` (util-linux).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 use tests::node::Node;
 use tests::terminal::Terminal;
 

@@ -99,9 +99,10 @@ impl Process {
         self.child.wait().expect("it ends")
     }
 
-    /// Kills it at once, and does not wait until its user sees that.
-    pub(crate) fn signal_kill(&mut self) {
+    /// The same of one that is used further, as if it lived.
+    pub(crate) fn kill_in_place(&mut self) {
         self.child.kill().expect("it is ours to kill");
+        self.child.wait().expect("it ends");
     }
 
     /// Whether it lives on, where the file of its fault point says whether that has killed it.

@@ -173,11 +173,11 @@ impl World {
             self.shared.without_keys.set(true);
             let folder = self.place.path().join("keys");
             if let Disaster::Both(_) = disaster {
-                storage.process.signal_kill();
+                storage.process.kill_in_place();
             }
             // The writers go on while they come back.
             self.count("keys");
-            self.keys.process_mut().signal_kill();
+            self.keys.process_mut().kill_in_place();
             self.keys = Keys::start(&folder).await;
             self.keys.give_to(&mut storage.process);
             if let Disaster::Keys(moment) = disaster {

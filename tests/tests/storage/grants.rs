@@ -82,18 +82,12 @@ fn a_quota_is_shown_and_holds_for_two_writers_together() {
     const QUOTA: u64 = 256 << 10;
     let node = node();
     install(&node, "append");
-    // One grant, and two parts of it: they store at its cost.
-    node.expect([
-        "run",
-        "append",
-        "--name",
-        "whole",
-        "--grant",
-        "folder=storage:/full,append,quota=256KiB",
-        "--",
-        "page",
-        "once",
-    ]);
+    // One who uses it up; then two at once who have parts of it, and store at its cost.
+    let whole = "folder=storage:/full,append,quota=256KiB";
+    let full = node.run(["run", "append", "--name", "whole", "--grant", whole, "--", "lines", "16"]);
+    let told = String::from_utf8_lossy(&full.stderr);
+    assert!(full.status.code() == Some(1) && told.contains("quota"), "{told}");
+    node.expect(["rm", "storage:/full", "lines"]);
     let grant = node.json(["grants"])[0]["id"].as_u64().unwrap();
     assert_eq!(node.json(["grants"])[0]["quota"], QUOTA);
     assert!(node.expect(["grants"]).contains("stores at most 256"), "{}", node.expect(["grants"]));
