@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::accounts::{Account, innermost};
 use super::error::{Outcome, StoreError};
 use super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, Take};
-use super::index::{ENTRY, Row, key, split};
+use super::index::{ENTRY, ORPHAN, Row, key, split};
 use super::keys::{NodeKeys, entries_key};
 use super::log::{Draft, Log};
 use super::metadata::{Known, Metadata};
@@ -104,6 +104,12 @@ pub(crate) fn need_current(node: &Node) -> Outcome<()> {
 }
 
 impl Shared {
+    /// Refuses a directory that has no name any more: nobody would find what is made in it, and it goes with who has it open.
+    pub(crate) fn refuse_removed(&self, directory: &Node) -> Outcome<()> {
+        let orphan = self.read_index(|index| index.newest(&key(ORPHAN, &[&directory.id()]), u64::MAX))?;
+        if orphan.is_some() { Err(StoreError::NotFound) } else { Ok(()) }
+    }
+
     /// The entry of a name.
     pub(crate) fn link(&self, directory: &Node, name: &[u8]) -> Outcome<Link> {
         check_name(name)?;

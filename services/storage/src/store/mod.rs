@@ -111,7 +111,8 @@ impl Store {
     /// Makes an empty file or directory.
     ///
     /// # Errors
-    /// [`StoreError::Exists`], [`StoreError::Quota`], [`StoreError::NoSpace`].
+    /// [`StoreError::Exists`], [`StoreError::Quota`], [`StoreError::NoSpace`]; [`StoreError::NotFound`] in a directory that was
+    /// removed while it was open.
     pub fn create(&self, directory: &Node, name: &[u8], kind: Kind, accounts: &[Account]) -> Outcome<Node> {
         self.shared().writing(|shared, log| shared.create(log, directory, name, kind, accounts))
     }

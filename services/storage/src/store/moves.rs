@@ -82,6 +82,7 @@ impl Shared {
         for directory in [from.0, to.0] {
             need_directory(directory)?;
             need_current(directory)?;
+            self.refuse_removed(directory)?;
         }
         self.refuse_removed(to.0)?;
         let mut link = self.link(from.0, from.1)?;

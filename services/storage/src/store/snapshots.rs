@@ -40,6 +40,7 @@ impl Shared {
         }
         let snapshot = {
             let mut log = self.lock_log();
+            self.refuse_removed(directory)?;
             let known = self.known(directory)?;
             if self.snapshot_rows(&directory.id())?.len() >= SNAPSHOT_LIMIT {
                 return Err(StoreError::TooManySnapshots);

@@ -53,6 +53,22 @@ fn a_removed_file_is_there_while_it_is_open_and_gone_after() {
 }
 
 #[test]
+fn nothing_is_made_in_or_moved_to_a_directory_that_was_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let root = store.root().unwrap();
+    let gone = store.create(&root, b"d", Kind::Directory, &[]).unwrap();
+    file(&store, b"a", b"x");
+    store.remove(&root, b"d").unwrap();
+    assert!(matches!(store.create(&gone, b"b", Kind::File, &[]), Err(StoreError::NotFound)));
+    assert!(matches!(store.rename(&root, b"a", &gone, b"b", false, &[]), Err(StoreError::NotFound)));
+    assert!(matches!(store.snapshot(&gone, "late"), Err(StoreError::NotFound)));
+    assert_eq!(read(&store, &store.find(&root, b"a").unwrap()), b"x");
+    drop(gone);
+    assert_eq!((store.status().files, store.status().directories), (1, 1));
+}
+
+#[test]
 fn what_was_open_without_a_name_is_gone_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
