@@ -48,13 +48,6 @@ impl Shared {
         empty.then_some(()).ok_or(StoreError::NotEmpty)
     }
 
-    /// Nothing is put into a directory that was removed, though somebody has it open: nothing would lead to it.
-    pub(crate) fn refuse_removed(&self, directory: &Node) -> Outcome<()> {
-        let removed =
-            self.read_index(|index| Ok(index.newest(&key(ORPHAN, &[&directory.id()]), u64::MAX)?.is_some()))?;
-        if removed { Err(StoreError::NotFound) } else { Ok(()) }
-    }
-
     pub(crate) fn remove(&self, log: &mut Log, directory: &Node, name: &[u8]) -> Outcome<()> {
         need_current(directory)?;
         let link = self.link(directory, name)?;
@@ -84,7 +77,6 @@ impl Shared {
             need_current(directory)?;
             self.refuse_removed(directory)?;
         }
-        self.refuse_removed(to.0)?;
         let mut link = self.link(from.0, from.1)?;
         let same_directory = from.0.id() == to.0.id();
         if same_directory && from.1 == to.1 {
