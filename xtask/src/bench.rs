@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
     /// One line of JSON a row on standard output
     #[arg(long)]
     json: bool,
-    /// Each row under ten seconds
+    /// Each row under ten seconds; those of the store, which is filled first, under half a minute
     #[arg(long)]
     quick: bool,
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// How long to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
-    /// Each row under ten seconds.
+    /// Each row under ten seconds; those of the store, which is filled first, under half a minute.
     Quick,
     Full,
 }
