@@ -119,11 +119,12 @@ impl World {
         for (who, own) in life.own.iter().enumerate() {
             let (tree, snapshots) = (judge::read(own).await, judge::snapshots(own).await);
             let name = format!("writer {who}");
-            let mut ledger = self.shared.ledgers[who].borrow_mut();
-            ledger.judge(&tree, end, &name);
-            ledger.judge_snapshots(&snapshots, end, &name);
-            let taken: Vec<_> = ledger.snapshots.iter().map(|(label, taken)| (label.clone(), taken.clone())).collect();
-            drop(ledger);
+            let taken: Vec<_> = {
+                let mut ledger = self.shared.ledgers[who].borrow_mut();
+                ledger.judge(&tree, end, &name);
+                ledger.judge_snapshots(&snapshots, end, &name);
+                ledger.snapshots.iter().map(|(label, taken)| (label.clone(), taken.clone())).collect()
+            };
             for (label, taken) in taken.into_iter().filter(|_| thorough) {
                 let then = judge::read_snapshot(own, taken.id).await;
                 assert!(then == taken.tree, "snapshot {label} of {name}: {}", difference(&then, &taken.tree));
