@@ -110,6 +110,16 @@ impl Stage {
         until("the node does not answer", || self.node.run(["status"]).status.success());
     }
 
+    /// Waits until the node's own parts are linked with what they hold of each other: those links pass the same points.
+    pub(crate) fn await_parts(&self) {
+        let is_linked = |row: &serde_json::Value| row["own"] != true || row["open"] == true;
+        until("the node's parts are not linked", || {
+            let rows = self.node.json(["grants", "--node"]);
+            let rows = rows.as_array().expect("grants are listed");
+            rows.iter().any(|row| row["own"] == true) && rows.iter().all(is_linked)
+        });
+    }
+
     /// Stops the node in order and starts it again.
     pub(crate) fn restart(&self) {
         self.node.expect(["down"]);
