@@ -90,8 +90,8 @@ fn what_was_synced_outlives_a_loss_of_power() {
 
 #[test]
 fn a_commit_that_a_kill_kept_from_the_disk_is_not_taken_for_one_that_is_there() {
-    const OLD: [u8; 20_000] = [1; 20_000];
-    const NEW: [u8; 20_000] = [2; 20_000];
+    static OLD: [u8; 20_000] = [1; 20_000];
+    static NEW: [u8; 20_000] = [2; 20_000];
     const FATES: usize = 6;
     let draw = &mut Draw(seed());
     let folder = tempfile::tempdir().unwrap();
