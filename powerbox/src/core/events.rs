@@ -133,7 +133,7 @@ impl Core {
                 let how = if begun { how } else { plain(last, REASON_LIMIT) };
                 self.folder_ended(&folder, process, how);
             }
-            Kind::Service(service) if !will_restart => self.service_ended(service, process, how),
+            Kind::Service(service) if !will_restart => self.service_ended(service, process, &how),
             Kind::Folder(_) | Kind::Service(_) => {
                 let how = crate::record::exit_code(code);
                 self.warn_about(&name, format!("{name} ended with {how} and is started again"));

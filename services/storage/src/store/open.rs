@@ -186,6 +186,10 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     }
     let listed_from = found.iter().find(|segment| segment.number >= from);
     let listed_from = listed_from.and_then(|segment| segment.head.as_ref()).map_or(1, |head| head.first_sequence);
+    // The next commit says of this one that it is on the disk.
+    let unsure = seen.last_commit.as_ref().is_some_and(|(sequence, _)| *sequence > noted);
+    let broken = unsure.then(|| make_sure(files.as_ref(), &found, from).err()).flatten();
+    let broken = broken.map(|error| format!("the disk could not be made sure of: {error}"));
     let commits = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits);
     let committed = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
     let log = Log {
@@ -204,9 +208,15 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         folder_dirty: true,
         list_dirty: true,
         commits,
-        broken: None,
+        broken,
     };
     Ok(Ready { store_id, log, segments, index, doubt, note, opened })
+}
+
+/// Brings to the disk what a life that was killed in the midst of a commit may have left in the system's cache only.
+fn make_sure(files: &dyn Files, found: &[FoundSegment], from: u32) -> std::io::Result<()> {
+    found.iter().filter(|segment| segment.number >= from).try_for_each(|segment| segment.file.sync())?;
+    files.sync_folder("segments")
 }
 
 /// Why the index does not belong to these segments.
