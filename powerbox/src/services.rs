@@ -190,12 +190,12 @@ impl Core {
     }
 
     /// A service has ended and is not started again: it could not begin.
-    pub(crate) fn service_ended(&self, service: Service, process: u64, how: String) {
+    pub(crate) fn service_ended(&self, service: Service, process: u64, how: &str) {
         let mut live = self.live.borrow_mut();
         if live.services.get(&service).is_some_and(|life| life.process == process)
             && let Some(life) = live.services.remove(&service)
         {
-            life.ended(how.clone());
+            life.ended(how.to_owned());
         }
         drop(live);
         self.warn_about(service.name(), format!("{} has ended and is not started again: {how}", service.name()));

@@ -5,6 +5,8 @@
 pub mod faults;
 pub mod machine;
 pub mod node;
+pub mod person;
+pub mod processes;
 pub mod seed;
 pub mod terminal;
 

@@ -30,6 +30,8 @@ mod tree;
 #[path = "crash_storage/writer.rs"]
 mod writer;
 
+#[path = "crash_storage/node.rs"]
+mod node;
 #[path = "crash_storage/points.rs"]
 mod points;
 #[path = "crash_storage/storm.rs"]

@@ -2,7 +2,9 @@
 //! them. The terminal is made by `script` (util-linux).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 use tests::node::Node;
 use tests::terminal::Terminal;
 
@@ -53,13 +55,17 @@ fn what_is_confirmed_and_said_is_what_is_given() {
     assert!(asked.contains("(read-only: it asks for no more) as \"folder\"?"), "{asked}");
     terminal.type_in("y\n");
     let (rest, code) = terminal.end();
-    assert!(rest.contains(", read-only: it asks for no more (#1; latch revoke 1 takes it away)"), "{rest}");
+    assert!(rest.contains(", read-only: it asks for no more (#"), "{rest}");
     assert_eq!(code, Some(0), "{rest}");
-    assert_eq!(node.json(["grants"])[0]["rights"]["write"], false);
+    let held = node.json(["grants"]);
+    assert_eq!(held[0]["rights"]["write"], false);
+    let first = held[0]["id"].as_u64().expect("grants are numbered");
+    assert!(rest.contains(&format!("(#{first}; latch revoke {first} takes it away)")), "{rest}");
     // A part of what is held is at most what is held, and a command says the same.
-    node.expect(["run", "hello", "--name", "second", "--grant", "folder=#1"]);
-    let granted = node.expect(["grant", "second", "folder=#1,append"]);
-    assert!(granted.contains("second:folder = a part of #1, read-only: it asks for no more (#3"), "{granted}");
+    node.expect(["run", "hello", "--name", "second", "--grant", &format!("folder=#{first}")]);
+    let granted = node.expect(["grant", "second", &format!("folder=#{first},append")]);
+    let said = format!("second:folder = a part of #{first}, read-only: it asks for no more (#");
+    assert!(granted.contains(&said), "{granted}");
 }
 
 #[test]
@@ -71,13 +77,16 @@ fn a_grant_is_written_with_its_sign_and_taken_with_and_without_it() {
     }
     let listed = node.expect(["grants"]);
     assert!(listed.lines().skip(1).all(|line| line.trim_start().starts_with('#')), "{listed}");
-    for number in ["1", "#1"] {
-        assert_eq!(node.expect(["ls", number]), "kept.txt\n");
-        assert!(node.expect(["why", number]).contains("#1 granted to first"));
+    let grants = node.json(["grants"]);
+    let first = grants.as_array().and_then(|rows| rows.iter().find(|row| row["holder"] == "first"));
+    let first = first.and_then(|row| row["id"].as_u64()).expect("it is listed");
+    for number in [format!("{first}"), format!("#{first}")] {
+        assert_eq!(node.expect(["ls", &number]), "kept.txt\n");
+        assert!(node.expect(["why", &number]).contains(&format!("#{first} granted to first")));
     }
     // What hangs below ends with it, and is counted.
-    let revoked = node.expect(["revoke", "#1"]);
-    assert!(revoked.starts_with("revoked #1 (first:folder), and 2 below it"), "{revoked}");
+    let revoked = node.expect(["revoke", &format!("#{first}")]);
+    assert!(revoked.starts_with(&format!("revoked #{first} (first:folder), and 2 below it")), "{revoked}");
     assert_eq!(node.json(["grants"]).as_array().map(Vec::len), Some(0));
     // What a shell has taken for a comment is not there.
     let nothing = node.run(["revoke"]);

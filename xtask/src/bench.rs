@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
     /// One line of JSON a row on standard output
     #[arg(long)]
     json: bool,
-    /// Each row under ten seconds
+    /// Each row under ten seconds; those of the store, which is filled first, under half a minute
     #[arg(long)]
     quick: bool,
 }
@@ -44,12 +44,18 @@ const PEERS: &[Peer] = &[
 
 /// Measures. A missed aim is no error; a row that cannot be measured is.
 pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<(), String> {
-    setup::building(root)?;
-    let binaries = build::all(root, build::Profile::Release)?;
+    setup::native()?;
     run::check(run::cargo(root).args(["build", "--quiet", "--release", "--package", "bench"]))?;
-    let program = binaries.join("latch-bench");
+    let program = root.join("target").join(build::Profile::Release.folder()).join("latch-bench");
+    let needs = Needs::of(&program, &arguments.rows)?;
+    let binaries = if needs.guests {
+        setup::building(root)?;
+        build::all(root, build::Profile::Release)?
+    } else {
+        build::node(root, build::Profile::Release)?
+    };
     let peers = root.join("target/peers");
-    for peer in needed(&program, &arguments.rows)? {
+    for peer in needs.peers {
         peer.ensure(root, &peers)?;
     }
     let mut command = Command::new(program);
@@ -62,18 +68,30 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<(), String> {
     run::check(&mut command)
 }
 
-/// The peers of the rows that will run.
-fn needed(program: &Path, rows: &[String]) -> Result<Vec<&'static Peer>, String> {
-    let output = Command::new(program)
-        .arg("--peers")
-        .args(rows)
-        .output()
-        .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+/// What the rows that will run need beside a node.
+struct Needs {
+    peers: Vec<&'static Peer>,
+    /// Apps, and what runs them.
+    guests: bool,
+}
+
+/// What the rows call apps.
+const GUESTS: &str = "guests";
+
+impl Needs {
+    fn of(program: &Path, rows: &[String]) -> Result<Self, String> {
+        let output = Command::new(program)
+            .arg("--needs")
+            .args(rows)
+            .output()
+            .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        }
+        let names = String::from_utf8_lossy(&output.stdout).into_owned();
+        let named = |wanted: &str| names.lines().any(|name| name == wanted);
+        Ok(Self { peers: PEERS.iter().filter(|peer| named(peer.name)).collect(), guests: named(GUESTS) })
     }
-    let names = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(PEERS.iter().filter(|peer| names.lines().any(|name| name == peer.name)).collect())
 }
 
 impl Peer {

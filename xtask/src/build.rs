@@ -34,20 +34,29 @@ impl Profile {
     }
 }
 
-const NATIVE: &[&str] =
-    &["kernel", "powerbox", "folder-service", "keys-service", "storage-service", "sandbox-service", "latch"];
+const NODE: &[&str] = &["kernel", "powerbox", "folder-service", "keys-service", "storage-service", "latch"];
+const SANDBOX: &[&str] = &["sandbox-service"];
 const COMPILER: &[&str] = &["compile-service"];
 
 /// Builds all native binaries and gives the folder that they are in.
 pub(crate) fn native(root: &Path, profile: Profile) -> Result<PathBuf, String> {
-    for packages in [NATIVE, COMPILER] {
-        let mut command = run::cargo(root);
-        command.args(["build", "--quiet"]).args(profile.arguments());
-        packages.iter().for_each(|package| {
-            command.args(["--package", package]);
-        });
-        run::check(&mut command)?;
-    }
+    node(root, profile)?;
+    packages(root, profile, SANDBOX)?;
+    packages(root, profile, COMPILER)
+}
+
+/// Builds a node without what runs apps, which takes by far the longest, and gives the folder that the binaries are in.
+pub(crate) fn node(root: &Path, profile: Profile) -> Result<PathBuf, String> {
+    packages(root, profile, NODE)
+}
+
+fn packages(root: &Path, profile: Profile, packages: &[&str]) -> Result<PathBuf, String> {
+    let mut command = run::cargo(root);
+    command.args(["build", "--quiet"]).args(profile.arguments());
+    packages.iter().for_each(|package| {
+        command.args(["--package", package]);
+    });
+    run::check(&mut command)?;
     Ok(root.join("target").join(profile.folder()))
 }
 

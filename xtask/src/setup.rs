@@ -33,9 +33,14 @@ pub(crate) fn all(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// What building the binaries needs.
+pub(crate) fn native() -> Result<(), String> {
+    provide(&C_COMPILER)
+}
+
 /// What building the binaries and the apps needs.
 pub(crate) fn building(root: &Path) -> Result<(), String> {
-    provide(&C_COMPILER)?;
+    native()?;
     toolchain::ensure(root).map(|_| ())
 }
 

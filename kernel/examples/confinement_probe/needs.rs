@@ -16,7 +16,7 @@ pub(crate) fn all(profile: Profile) -> Vec<Need> {
     ];
     match profile {
         Profile::Powerbox | Profile::Storage => {
-            needs.extend([("use its folder", folder("")), ("use its folder by a path", folder("/"))])
+            needs.extend([("use its folder", folder("")), ("use its folder by a path", folder("/"))]);
         }
         Profile::Keys => needs.push(("replace a file of its folder", whole_file())),
         Profile::Folder => needs.push(("use its folder", folder_at())),

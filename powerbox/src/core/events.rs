@@ -10,7 +10,7 @@ use super::{Core, THE_NODE, spawn};
 use crate::control::Event;
 use crate::grants::Node;
 use crate::live::{Brought, Kind, Process};
-use crate::record::{Folder, Leased, Record, Source};
+use crate::record::{Folder, Holder, Leased, Record, Source};
 use crate::words::{REASON_LIMIT, plain, quoted};
 
 /// The exit code of a process that could not become its image. What it said last is why.
@@ -133,7 +133,7 @@ impl Core {
                 let how = if begun { how } else { plain(last, REASON_LIMIT) };
                 self.folder_ended(&folder, process, how);
             }
-            Kind::Service(service) if !will_restart => self.service_ended(service, process, how),
+            Kind::Service(service) if !will_restart => self.service_ended(service, process, &how),
             Kind::Folder(_) | Kind::Service(_) => {
                 let how = crate::record::exit_code(code);
                 self.warn_about(&name, format!("{name} ended with {how} and is started again"));
@@ -202,12 +202,17 @@ impl Core {
         }
     }
 
-    /// A service runs again: its session and the grants that it served are linked anew.
+    /// A service runs again: its session, the grants that it served and those that it holds are linked anew.
     fn serve_again(self: &Rc<Self>, process: u64) {
         let kind = self.live.borrow().processes.get(&process).map(|known| known.kind.clone());
         let again = match kind {
             Some(Kind::Folder(folder)) => self.take_relinks(|source| source.is_folder(&folder)),
-            Some(Kind::Service(service)) => self.take_relinks(|source| source.is_of(service)),
+            Some(Kind::Service(service)) => {
+                let mut again = self.take_relinks(|source| source.is_of(service));
+                let (state, holder) = (self.state.borrow(), Holder::Service(service.name().to_owned()));
+                again.extend(state.grants.held_by(&holder).map(|(grant, _)| grant));
+                again
+            }
             _ => return,
         };
         let core = self.clone();

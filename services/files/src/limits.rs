@@ -27,6 +27,6 @@ pub const DISK_OPERATIONS: usize = 512;
 /// Eight busy ones keep the queue of a fast disk (32 deep) full.
 pub const DISK_OPERATIONS_PER_GRANT: usize = DISK_OPERATIONS / 128;
 
-/// One chunk of `readTo`: as large as the engine's window of a stream, so that one is read while another is on its
+/// One chunk of `readTo`, unless a tree asks for another: as large as the engine's window of a stream, so that one is read while another is on its
 /// way. 128 and 256 KiB were measured no faster, and hold more for each slow reader.
 pub const STREAM_CHUNK_BYTES: usize = 64 << 10;

@@ -112,6 +112,10 @@ pub trait Directory: Send + Sync + Sized + 'static {
 
 /// An open regular file of a tree. It stays the same file when it is renamed or removed.
 pub trait File: Send + Sync + Sized + 'static {
+    /// One chunk of `readTo`, at most [`TRANSFER_LIMIT_BYTES`](crate::limits::TRANSFER_LIMIT_BYTES). A tree where each read has a
+    /// price of its own, whatever its length, asks for more at once; up to two chunks are on their way to each reader.
+    const STREAM_CHUNK_BYTES: usize = crate::limits::STREAM_CHUNK_BYTES;
+
     /// What is known about it.
     ///
     /// # Errors

@@ -91,6 +91,19 @@ fn a_sound_store_is_found_clean() {
 }
 
 #[test]
+fn a_check_says_how_far_it_is() {
+    vat::native::run(async {
+        let served = served();
+        let (client, operator) = (served.connect(Rights::ALL), operator(&served));
+        put_file(&plain(&client.root), "large", &pattern(24 << 20)).await;
+        let (_, _, clean, told) = check(&operator, false).await.unwrap();
+        // Once in the segments, and once more when the file is opened.
+        assert!(clean && told.done_bytes.get() >= 32 << 20, "{}", told.done_bytes.get());
+    })
+    .unwrap();
+}
+
+#[test]
 fn an_operator_who_may_only_look_changes_nothing() {
     vat::native::run(async {
         let served = served();

@@ -168,6 +168,10 @@ fn a_reader_reads_elsewhere_what_was_given_and_nobody_else_does() {
                 assert!(verified.check_content(&node.content).unwrap().open(&readable).is_err());
             }
         }
+        // The whole store goes out as well, though nobody can be given it whole.
+        let whole = operator.export("").await.unwrap();
+        assert_eq!(whole.0.len(), 7);
+        assert!(host.0.keys().all(|node| whole.0.contains_key(node)));
         // By way of the entry alone as well.
         let (_, verified) = host.verified(&operator.root(), &readable.path);
         assert_eq!(host.read(&verified.find_key(&bob).unwrap()).unwrap(), b"text of a");
@@ -226,7 +230,7 @@ fn who_still_reads_by_way_of_a_directory_above_is_told_of() {
 }
 
 #[test]
-fn readers_whose_time_is_over_are_left_out_of_exports() {
+fn what_nobody_can_be_given_makes_no_reader() {
     vat::native::run(async {
         let operator = operator().await;
         operator.put("file", b"x").await;
@@ -308,4 +312,33 @@ fn a_writecap_begins_with_the_stores_key_and_only_narrows() {
         assert!(writecap::issue(&chain, wider, &holder).is_err());
     })
     .unwrap();
+}
+
+#[test]
+fn exports_have_no_entry_for_readers_whose_time_is_over() {
+    use storage_service::outside::{Outside, Piece};
+    use storage_service::store::{Kind, OnDisk, Options, Store};
+
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::new(folder.path().join("index"));
+    let files = std::sync::Arc::new(OnDisk::new(folder.path()).unwrap());
+    let (store, _) = Store::open(files, std::sync::Arc::new(keys::TestKeys::fresh()), options).unwrap();
+    let root = store.root().unwrap();
+    store.create(&root, b"file", Kind::File, &[]).unwrap();
+    let outside = Outside::new(store, root);
+    let path: &[&[u8]] = &[b"file"];
+    let (short, long) = (reader(), reader());
+    outside.issue_readcap(path, short.public(), 1_000, 500).unwrap();
+    outside.issue_readcap(path, long.public(), NEVER_MS, 500).unwrap();
+    let entries = |now_ms| {
+        let mut export = outside.export(path, now_ms).unwrap();
+        loop {
+            if let Piece::Metadata(metadata) = export.next_piece().unwrap() {
+                assert_eq!(export.next_piece().unwrap(), Piece::End);
+                return u16::from_le_bytes([metadata[211], metadata[212]]);
+            }
+        }
+    };
+    assert_eq!((entries(999), entries(1_000)), (2, 1));
+    assert_eq!(outside.readers(path).unwrap().len(), 2, "both are listed");
 }

@@ -8,17 +8,17 @@ use std::process::{Child, Command, Stdio};
 /// The word on the command line that makes a process of this program that only keeps its core awake.
 pub(crate) const WORD: &str = "awake";
 
-/// While it lives, each core has something to do that gives way to everything else.
+/// While it lives, each of some cores has something to do that gives way to everything else.
 pub(crate) struct Awake {
     spinners: Vec<Child>,
 }
 
 impl Awake {
     /// Nothing where the machine has no `setsid` or `chrt`: then cores may sleep.
-    pub(crate) fn start() -> Result<Self, String> {
+    pub(crate) fn start(cores: &[usize]) -> Result<Self, String> {
         let own = std::env::current_exe().map_err(|error| format!("cannot find the own program: {error}"))?;
         let mut awake = Self { spinners: Vec::new() };
-        for core in crate::place::cores()? {
+        for &core in cores {
             // a session of its own: where each session gets a fair share, it must not sit in that of the measured
             let mut command = Command::new("setsid");
             command.args(["chrt", "--idle", "0"]).arg(&own).arg(WORD).stdin(Stdio::piped()).stdout(Stdio::null());

@@ -30,15 +30,15 @@ struct Arguments {
     /// One line of JSON a row on standard output
     #[arg(long)]
     json: bool,
-    /// Each row under ten seconds
+    /// Each row under ten seconds; those of the store, which is filled first, under half a minute
     #[arg(long)]
     quick: bool,
     /// Only say which rows there are
     #[arg(long)]
     list: bool,
-    /// Only say which other programs the rows are measured against
+    /// Only say what the rows need beside a node: other programs, and guests
     #[arg(long)]
-    peers: bool,
+    needs: bool,
 }
 
 fn main() -> ExitCode {
@@ -74,8 +74,8 @@ fn measure(arguments: &Arguments) -> Result<bool, String> {
         rows.iter().for_each(|row| println!("{:<22} {}", row.name, row.about));
         return Ok(true);
     }
-    if arguments.peers {
-        let names: std::collections::BTreeSet<&str> = rows.iter().flat_map(|row| row.peers).copied().collect();
+    if arguments.needs {
+        let names: std::collections::BTreeSet<&str> = rows.iter().flat_map(|row| row.needs).copied().collect();
         names.iter().for_each(|name| println!("{name}"));
         return Ok(true);
     }

@@ -1,4 +1,4 @@
-//! What the system says of processes and their memory.
+//! What the system says of processes, their memory and their time.
 
 use rustix::process::Pid;
 
@@ -10,6 +10,16 @@ pub(crate) fn private_bytes(process: Pid) -> Result<u64, String> {
 /// Memory of this process, in bytes; of what it shares with others, its share.
 pub(crate) fn share_bytes(process: Pid) -> Result<u64, String> {
     Ok(sum(&rollup(process)?, &["Pss:"]))
+}
+
+/// Processor time that a process has used, in nanoseconds, without that of threads that have ended.
+pub(crate) fn processor_ns(process: Pid) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).into_iter().flatten().flatten();
+    let used = tasks.filter_map(|task| {
+        let line = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    used.sum()
 }
 
 /// Who started a process, or has taken it over.
@@ -54,6 +64,7 @@ mod tests {
         let own = rustix::process::getpid();
         assert!(private_bytes(own).unwrap() > 0);
         assert!(share_bytes(own).unwrap() > 0);
+        assert!(processor_ns(own) > 0);
         assert!(parent(own).is_some());
     }
 

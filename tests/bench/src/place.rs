@@ -46,7 +46,12 @@ impl Placement {
 
     /// Keeps the cores awake where this placement is about calls, not about waking up; as long as the handle lives.
     pub(crate) fn wake(self) -> Result<Option<Awake>, String> {
-        if self == Self::TwoCores { Awake::start().map(Some) } else { Ok(None) }
+        self.wake_among(&cores()?)
+    }
+
+    /// The same, of these cores: those that this process could use before it was placed itself.
+    pub(crate) fn wake_among(self, cores: &[usize]) -> Result<Option<Awake>, String> {
+        if self == Self::TwoCores { Awake::start(cores).map(Some) } else { Ok(None) }
     }
 
     /// A part that this placement's measurement is, aside or not.

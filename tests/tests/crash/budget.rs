@@ -56,6 +56,7 @@ fn no_death_refills_a_budget_or_costs_most_of_it() {
         let instance = format!("budget{number}");
         let grant = stage.spec("folder", &instance, &format!(",append,calls={CALLS}"));
         if let Death::At(point) = death {
+            stage.await_parts();
             stage.arm(&[(point, 1)]);
         }
         let words = ["run", "append", "--detach", "--name", &instance, "--grant", &grant, "--", "lines", depth];

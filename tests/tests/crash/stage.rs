@@ -1,11 +1,12 @@
 //! A node whose powerbox can be killed between any two of its steps, with apps that keep it busy.
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tests::node::Node;
+pub(crate) use tests::processes::kill;
+use tests::processes::numbers;
 use tests::until;
 
 /// What one call of the load adds to its file.
@@ -89,10 +90,7 @@ impl Stage {
 
     /// The processes of an image that run now, by `latch status`.
     pub(crate) fn processes(&self, image: &str) -> Vec<i32> {
-        let status = self.node.json(["status"]);
-        let rows = status["processes"].as_array().expect("processes are listed");
-        let pids = rows.iter().filter(|row| row["image"] == image).filter_map(|row| row["pid"].as_i64());
-        pids.filter_map(|pid| i32::try_from(pid).ok()).collect()
+        self.node.processes(image)
     }
 
     /// How often processes of an image were started again, by `latch status`.
@@ -104,13 +102,7 @@ impl Stage {
 
     /// The kernel, which no list of the node's shows.
     pub(crate) fn kernel(&self) -> Option<i32> {
-        let state = self.node.state().into_os_string().into_encoded_bytes();
-        let is_it = |pid: &i32| {
-            let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let mut words = words.split(|byte| *byte == 0);
-            words.next().is_some_and(|name| name.ends_with(b"latch-kernel")) && words.any(|word| word == state)
-        };
-        numbers(Path::new("/proc")).into_iter().find(is_it)
+        self.node.kernel()
     }
 
     /// Waits until the node answers, after its kernel or its powerbox was killed.
@@ -118,22 +110,21 @@ impl Stage {
         until("the node does not answer", || self.node.run(["status"]).status.success());
     }
 
+    /// Waits until the node's own parts are linked with what they hold of each other: those links pass the same points.
+    pub(crate) fn await_parts(&self) {
+        let is_linked = |row: &serde_json::Value| row["own"] != true || row["open"] == true;
+        until("the node's parts are not linked", || {
+            let rows = self.node.json(["grants", "--node"]);
+            let rows = rows.as_array().expect("grants are listed");
+            rows.iter().any(|row| row["own"] == true) && rows.iter().all(is_linked)
+        });
+    }
+
     /// Stops the node in order and starts it again.
     pub(crate) fn restart(&self) {
         self.node.expect(["down"]);
         self.node.up();
     }
-}
-
-/// Kills a process at once, and returns when it is gone. Whether it was there.
-pub(crate) fn kill(pid: i32) -> bool {
-    let Some(process) = Pid::from_raw(pid) else { return false };
-    let Ok(handle) = pidfd_open(process, PidfdFlags::empty()) else { return false };
-    if pidfd_send_signal(&handle, Signal::KILL).is_err() {
-        return false;
-    }
-    poll(&mut [PollFd::new(&handle, PollFlags::IN)], None).expect("a handle can be waited for");
-    true
 }
 
 /// Stops a process where it is, or lets it go on; returns when it has.
@@ -151,11 +142,6 @@ pub(crate) fn pause(pid: i32, paused: bool) {
     });
 }
 
-fn numbers(folder: &Path) -> Vec<i32> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
 /// A folder with the binaries under test, but for the powerbox, which is built with its fault points.
 fn libexec(scratch: &Path) -> PathBuf {
     let folder = scratch.join("libexec");
@@ -164,6 +150,7 @@ fn libexec(scratch: &Path) -> PathBuf {
     for name in unchanged.map(|image| format!("latch-{image}")) {
         symlink(tests::binaries().join(&name), folder.join(&name)).expect("room for a link");
     }
-    symlink(tests::faults::build("powerbox", "latch-powerbox"), folder.join("latch-powerbox")).expect("room for a link");
+    symlink(tests::faults::build("powerbox", "latch-powerbox"), folder.join("latch-powerbox"))
+        .expect("room for a link");
     folder
 }

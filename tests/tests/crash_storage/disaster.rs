@@ -24,13 +24,8 @@ pub(crate) const COMMITTING: &[&str] = &["commit.signed", "commit.written", "com
 /// Passed where a segment is full.
 pub(crate) const SEGMENTS: &[&str] = &["segment.made", "segment.begun"];
 /// Passed where one is given up.
-pub(crate) const COMPACTING: &[&str] = &[
-    "compaction.copied",
-    "compaction.committed",
-    "compaction.listed",
-    "compaction.remove",
-    "compaction.removed",
-];
+pub(crate) const COMPACTING: &[&str] =
+    &["compaction.copied", "compaction.committed", "compaction.listed", "compaction.remove", "compaction.removed"];
 /// Passed by a store that is stopped in order.
 pub(crate) const CLOSING: &[&str] = &["close.committed", "close.flushed", "close.marked"];
 /// Passed by one that is opened, where it finds a torn end, an index that is behind, or none.

@@ -105,7 +105,8 @@ pub(crate) fn harm_index(state: &Path, aside: &Path, draw: &mut Draw) -> &'stati
             "the index is copied"
         }
         4 => {
-            let files: Vec<PathBuf> = std::fs::read_dir(&index).expect("a folder").flatten().map(|it| it.path()).collect();
+            let files: Vec<PathBuf> =
+                std::fs::read_dir(&index).expect("a folder").flatten().map(|it| it.path()).collect();
             let files: Vec<&PathBuf> = files.iter().filter(|path| path.is_file()).collect();
             let Some(file) = files.get(draw.below(files.len().max(1))) else { return "" };
             let length = file.metadata().expect("it is there").len();

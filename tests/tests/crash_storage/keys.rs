@@ -4,7 +4,7 @@ use crate::process::Process;
 use capnp::traits::HasTypeId;
 use files::testing::badge;
 use schema::keys_capnp::{Protection, keyring, signer, unsealer};
-use std::path::PathBuf;
+use std::path::Path;
 use vat::{Badge, Peer, Rights};
 
 const PASSPHRASE: &[u8] = b"a passphrase of the crash tests";
@@ -18,7 +18,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Starts the service over a folder, makes keys there or opens those that are there.
-    pub(crate) async fn start(state: &PathBuf) -> Self {
+    pub(crate) async fn start(state: &Path) -> Self {
         crate::disk::make_own(state, USER);
         let mut process = Process::start(&tests::binaries().join("latch-keys"), state, USER).expect("it begins");
         let badge = Badge { interface: keyring::Client::TYPE_ID, ..of("keyring", Peer::Shell) };

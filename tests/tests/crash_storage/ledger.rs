@@ -1,7 +1,7 @@
 //! The independent record of one writer: what was acknowledged to it, and what of that as being on the disk.
 
 use crate::tree::{Change, Tree, difference};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How a life of the store ended, and so what it may have forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,10 @@ pub(crate) struct Ledger {
     pub(crate) snapshots: BTreeMap<String, Taken>,
     /// Asked for and not acknowledged: taken or dropped, or not.
     pub(crate) perhaps: BTreeMap<String, Tree>,
-    /// Dropped, as was acknowledged.
-    dropped: BTreeMap<String, Tree>,
+    /// Dropped, as was acknowledged, each with how many changes had been before.
+    dropped: BTreeMap<String, (u64, Tree)>,
+    /// Found after a death, and never acknowledged: there, and not yet on the disk.
+    found: BTreeSet<String>,
 }
 
 impl Ledger {
@@ -71,6 +73,8 @@ impl Ledger {
             change.apply(&mut self.synced);
             self.before += 1;
         }
+        self.found.clear();
+        self.dropped.retain(|_, (before, _)| *before >= count);
     }
 
     /// A snapshot was acknowledged.
@@ -82,11 +86,15 @@ impl Ledger {
     /// That it was dropped was acknowledged.
     pub(crate) fn dropped(&mut self, label: &str) {
         let tree = self.perhaps.remove(label).expect("it was asked for");
-        self.dropped.insert(label.to_owned(), tree);
+        self.dropped.insert(label.to_owned(), (self.count(), tree));
     }
 
     /// Compares with the snapshots that there are now, and goes on from that.
     pub(crate) fn judge_snapshots(&mut self, found: &BTreeMap<String, u64>, end: End, who: &str) {
+        if end == End::PowerLost {
+            let lost = self.found.iter().filter(|label| !found.contains_key(*label));
+            lost.for_each(|label| drop(self.snapshots.remove(label)));
+        }
         for label in self.snapshots.keys() {
             assert!(found.contains_key(label), "{who}, {end:?}: the acknowledged snapshot {label} is lost");
         }
@@ -97,14 +105,18 @@ impl Ledger {
                     continue;
                 }
                 // That it was dropped is forgotten where that was not synced.
-                None if end == End::PowerLost => self.dropped.remove(label).or_else(|| self.perhaps.remove(label)),
+                None if end == End::PowerLost => {
+                    self.dropped.remove(label).map(|(_, tree)| tree).or_else(|| self.perhaps.remove(label))
+                }
                 None => self.perhaps.remove(label),
             };
             let tree = tree.unwrap_or_else(|| panic!("{who}, {end:?}: snapshot {label} was dropped, or never taken"));
+            self.found.insert(label.clone());
             self.snapshots.insert(label.clone(), Taken { id: *id, tree });
         }
         // Of what is not there nothing is known that could come back but by a loss of power.
-        self.dropped.append(&mut self.perhaps);
+        let count = self.count();
+        self.dropped.extend(std::mem::take(&mut self.perhaps).into_iter().map(|(label, tree)| (label, (count, tree))));
     }
 
     /// Compares with what is there now, and goes on from that: what was in doubt is known from then on.

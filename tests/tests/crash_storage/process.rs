@@ -47,7 +47,7 @@ impl Process {
         let _ = send(&self.door, &message.encode().expect("a small message"), descriptor.as_slice());
     }
 
-    fn deliver(&mut self, end: UnixStream, role: Role, carries: Carries, label: &str, badge: &Badge) {
+    fn deliver(&mut self, end: &UnixStream, role: Role, carries: Carries, label: &str, badge: &Badge) {
         self.links += 1;
         end.set_nonblocking(true).expect("sockets can be so");
         let badge = badge.encode().expect("a small badge");
@@ -58,7 +58,7 @@ impl Process {
     /// Links the test to what it serves: the root object, and what the test exports with. Within a `LocalSet`.
     pub(crate) fn connect<R: FromClientHook>(&mut self, badge: &Badge) -> (R, Exports) {
         let (here, there) = UnixStream::pair().expect("sockets can be made");
-        self.deliver(there, Role::Server, Carries::Grant, "", badge);
+        self.deliver(&there, Role::Server, Carries::Grant, "", badge);
         let stream = Stream::new(here).expect("a socket");
         let connected = vat::connect(stream, Bounds::for_peer(Peer::Service), Rc::new(SystemClock::new()));
         tokio::task::spawn_local(connected.driving);
@@ -68,18 +68,17 @@ impl Process {
     /// Links it, as the client, to what another process serves: no byte of that passes here.
     pub(crate) fn introduce_to(&mut self, server: &mut Process, label: &str, badge: &Badge) {
         let (here, there) = UnixStream::pair().expect("sockets can be made");
-        server.deliver(there, Role::Server, Carries::Grant, "", badge);
-        self.deliver(here, Role::Client, Carries::Grant, label, badge);
+        server.deliver(&there, Role::Server, Carries::Grant, "", badge);
+        self.deliver(&here, Role::Client, Carries::Grant, label, badge);
     }
 
     /// Gives it a session, whose other end is an object of the test's.
     pub(crate) fn give_session(&mut self, root: impl FnOnce(&Exports) -> Client) {
         let badge = Badge { peer: Peer::Service, ..badge(Rights::ALL) };
         let (here, there) = UnixStream::pair().expect("sockets can be made");
-        self.deliver(there, Role::Client, Carries::Session, "", &badge);
+        self.deliver(&there, Role::Client, Carries::Session, "", &badge);
         let stream = Stream::new(here).expect("a socket");
-        let serving =
-            vat::serve(stream, &badge, Bounds::for_peer(Peer::Service), Rc::new(SystemClock::new()), root);
+        let serving = vat::serve(stream, &badge, Bounds::for_peer(Peer::Service), Rc::new(SystemClock::new()), root);
         tokio::task::spawn_local(async move { drop(serving.await) });
     }
 
@@ -100,9 +99,10 @@ impl Process {
         self.child.wait().expect("it ends")
     }
 
-    /// Kills it at once, and does not wait until its user sees that.
-    pub(crate) fn signal_kill(&mut self) {
+    /// The same of one that is used further, as if it lived.
+    pub(crate) fn kill_in_place(&mut self) {
         self.child.kill().expect("it is ours to kill");
+        self.child.wait().expect("it ends");
     }
 
     /// Whether it lives on, where the file of its fault point says whether that has killed it.

@@ -95,8 +95,7 @@ impl World {
             let Some(mut storage) = Storage::start(&self.program, &self.shared.state, &mut self.keys) else {
                 panic!("the store does not begin");
             };
-            let own: Vec<_> =
-                (0..WRITERS).map(|who| storage.directory(&format!("/w{who}"), 10 + who as u64)).collect();
+            let own: Vec<_> = (0..WRITERS).map(|who| storage.directory(&format!("/w{who}"), 10 + who as u64)).collect();
             let common: directory::Client = storage.directory("/common", 9).cast_to();
             match files::testing::stat(&common, "").await {
                 Ok(_) => {
@@ -120,11 +119,12 @@ impl World {
         for (who, own) in life.own.iter().enumerate() {
             let (tree, snapshots) = (judge::read(own).await, judge::snapshots(own).await);
             let name = format!("writer {who}");
-            let mut ledger = self.shared.ledgers[who].borrow_mut();
-            ledger.judge(&tree, end, &name);
-            ledger.judge_snapshots(&snapshots, end, &name);
-            let taken: Vec<_> = ledger.snapshots.iter().map(|(label, taken)| (label.clone(), taken.clone())).collect();
-            drop(ledger);
+            let taken: Vec<_> = {
+                let mut ledger = self.shared.ledgers[who].borrow_mut();
+                ledger.judge(&tree, end, &name);
+                ledger.judge_snapshots(&snapshots, end, &name);
+                ledger.snapshots.iter().map(|(label, taken)| (label.clone(), taken.clone())).collect()
+            };
             for (label, taken) in taken.into_iter().filter(|_| thorough) {
                 let then = judge::read_snapshot(own, taken.id).await;
                 assert!(then == taken.tree, "snapshot {label} of {name}: {}", difference(&then, &taken.tree));
@@ -174,11 +174,11 @@ impl World {
             self.shared.without_keys.set(true);
             let folder = self.place.path().join("keys");
             if let Disaster::Both(_) = disaster {
-                storage.process.signal_kill();
+                storage.process.kill_in_place();
             }
             // The writers go on while they come back.
             self.count("keys");
-            self.keys.process_mut().signal_kill();
+            self.keys.process_mut().kill_in_place();
             self.keys = Keys::start(&folder).await;
             self.keys.give_to(&mut storage.process);
             if let Disaster::Keys(moment) = disaster {

@@ -191,7 +191,8 @@ impl Shared {
 }
 
 async fn perform(at: &directory::Client, change: &Change) -> Result<(), capnp::Error> {
-    let opened = |path: String| async move { Ok::<file::Client, capnp::Error>(open_file(at, &path, Rights::ALL).await?.0) };
+    let opened =
+        |path: String| async move { Ok::<file::Client, capnp::Error>(open_file(at, &path, Rights::ALL).await?.0) };
     match change {
         Change::Create(path) => create(at, path, true).await.map(drop),
         Change::MakeDirectory(path) => make_directory(at, path).await.map(drop),

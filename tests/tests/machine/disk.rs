@@ -93,7 +93,7 @@ fn a_revocation_that_cannot_be_recorded_says_so_and_holds() {
     alone(|| {
         let node = node();
         // more than fit into what is left of the log's last block
-        let names: Vec<String> = (0..12).map(|number| format!("s{number}")).collect();
+        let names: Vec<String> = (0..24).map(|number| format!("s{number}")).collect();
         for name in &names {
             node.expect(["run", "search", "--name", name, "--grant", &grant(&node), "--", "needle"]);
         }

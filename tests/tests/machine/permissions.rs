@@ -1,6 +1,6 @@
 //! Wrong owners and modes.
 
-use crate::support::{does_not_start, explained, furnish, nothing_lost, powerbox, search};
+use crate::support::{does_not_start, explained, furnish, nothing_lost, powerbox, search, search_again};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use tests::machine::{alone, undo, write_protect};
@@ -39,7 +39,7 @@ fn keys_that_belong_to_somebody_else_are_not_used_and_the_node_says_so() {
         let (user, group) = (2_000_000_001, 2_000_000_001);
         chown(&keys, Some(1_000), Some(1_000)).expect("root gives away");
         node.up();
-        nothing_lost(&node);
+        search_again(&node);
         let warnings = node.json(["status"])["warnings"].to_string();
         for words in ["keys does not run", "belongs to user 1000", "chown -R"] {
             assert!(warnings.contains(words), "no {words}: {warnings}");

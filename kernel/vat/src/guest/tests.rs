@@ -85,6 +85,8 @@ impl HostDoor for Stage {
 
 fn opened(link: u32) -> Event {
     let badge = Badge {
+        object: String::new(),
+        accounts: Vec::new(),
         grant: 1,
         interface: 7,
         rights: Rights::ALL,

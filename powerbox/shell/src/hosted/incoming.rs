@@ -1,5 +1,6 @@
 //! Sealed nodes on their way into a folder.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use caps::sealed_node::Claim;
 use caps::{NodeId, Principal};
 
-use super::{CONTENT_SUFFIX, NODE_SUFFIX, content_name, node_id, unreadable};
+use super::{CONTENT_SUFFIX, Hosted, NODE_SUFFIX, content_name, node_id, unreadable};
 use crate::failure::{Doing as _, Failure, Outcome};
 
 /// Nodes that come one after the other. They take their places together, in [`keep`](Self::keep); without it the folder is left as it was.
@@ -87,22 +88,47 @@ impl Incoming {
         }
         self.sync_folder().doing(writing)?;
         let kept = Kept { nodes: self.nodes.len(), bytes: self.bytes };
+        self.remove_gone();
         self.remove_older();
         Ok(kept)
     }
 
-    /// Content of versions that are no longer there. What cannot be removed is in nobody's way.
+    /// Nodes that were below the first one, whose export has everything below it, and have not come: they are there no more. What
+    /// cannot be looked at or removed stays.
+    fn remove_gone(&self) {
+        let Some((top, ..)) = self.nodes.first() else { return };
+        let here: HashSet<NodeId> = self.nodes.iter().map(|(node, ..)| *node).collect();
+        let hosted = Hosted::new(&self.folder);
+        let is_gone = |node: &NodeId| {
+            let metadata = hosted.metadata(*node).ok().flatten();
+            let place = metadata.and_then(|metadata| hosted.place(&Claim::read(&metadata).ok()?).ok());
+            place.is_some_and(|place| place.nodes().contains(top))
+        };
+        let all = hosted.nodes().unwrap_or_default().into_iter();
+        // Looked at before anything is removed, for each says only which directory it is in.
+        let gone: HashSet<NodeId> = all.filter(|node| !here.contains(node)).filter(is_gone).collect();
+        self.remove_files(|name| {
+            let content = || name.strip_suffix(CONTENT_SUFFIX).and_then(|name| name.split_once('-'));
+            let node = name.strip_suffix(NODE_SUFFIX).or_else(|| Some(content()?.0));
+            node.and_then(node_id).is_some_and(|node| gone.contains(&node))
+        });
+    }
+
+    /// Content of versions that are no longer there.
     fn remove_older(&self) {
-        let now: std::collections::HashMap<NodeId, u64> =
-            self.nodes.iter().map(|(node, now, _)| (*node, *now)).collect();
+        let now: HashMap<NodeId, u64> = self.nodes.iter().map(|(node, now, _)| (*node, *now)).collect();
+        let is_older = |name: &str| {
+            let (node, version) = name.strip_suffix(CONTENT_SUFFIX)?.split_once('-')?;
+            let now = now.get(&node_id(node)?)?;
+            Some(version.parse::<u64>().ok()? < *now)
+        };
+        self.remove_files(|name| is_older(name) == Some(true));
+    }
+
+    /// What cannot be removed is in nobody's way.
+    fn remove_files(&self, which: impl Fn(&str) -> bool) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let older = name.to_str().and_then(|name| name.strip_suffix(CONTENT_SUFFIX)).and_then(|name| {
-                let (node, version) = name.split_once('-')?;
-                let now = now.get(&node_id(node)?)?;
-                Some(version.parse::<u64>().ok()? < *now)
-            });
-            if older == Some(true) {
+            if entry.file_name().to_str().is_some_and(&which) {
                 let _ = fs::remove_file(entry.path());
             }
         }

@@ -76,7 +76,15 @@ impl Hosted {
     pub(crate) fn verified(&self, root: &Principal, path: &caps::Path, now_ms: u64) -> Outcome<Option<Verified>> {
         let Some(metadata) = self.metadata(path.node())? else { return Ok(None) };
         let expected = Expected { root, path, moved_from: None, seen: None, now_ms };
-        sealed_node::verify(&metadata, &expected).map(Some).map_err(|error| refused(path.node(), error))
+        sealed_node::verify(&metadata, &expected).map(Some).map_err(|error| {
+            let failure = refused(path.node(), error);
+            match error {
+                NodeError::Elsewhere(_) => {
+                    failure.next("it was moved since; ask whoever gave you the readcap for a new one")
+                }
+                _ => failure,
+            }
+        })
     }
 
     /// Checks the content of a node.

@@ -25,8 +25,13 @@ pub(crate) enum Answer {
     Never,
 }
 
-/// What stands in a resolver's name for the word that a person adds.
-const PLACE: &str = "PATH";
+/// Providers that take a word of the person's own in the place of `PATH`, and what they give.
+const RESOLVERS: [(&str, &str, &str); 2] = [
+    ("host:PATH", "PATH ", "a folder of this machine"),
+    ("storage:/PATH", "storage:/PATH", "a folder of this node's store"),
+];
+/// What the path of a folder in the store begins with.
+const STORE_PREFIX: &str = "storage:/";
 
 /// The question.
 pub(crate) fn question(request: &Request) -> String {
@@ -42,8 +47,8 @@ pub(crate) fn question(request: &Request) -> String {
     text.push_str("it holds nothing of this kind until you choose one:\n");
     let mut number = 0;
     for provider in &request.providers {
-        if is_resolver(provider) {
-            text.push_str(&format!("  PATH   a folder of this machine ({})\n", escape::line(provider)));
+        if let Some((name, written, what)) = RESOLVERS.into_iter().find(|(name, ..)| name == provider) {
+            text.push_str(&format!("  {written}  {what} ({name})\n"));
         } else {
             number += 1;
             text.push_str(&format!("  {number:<5}  {}\n", escape::object(provider)));
@@ -113,7 +118,7 @@ pub(crate) fn answer(text: &str, request: &Request, current: &Path, home: Option
         given.target = Target::Named(offer.to_owned());
         return Ok(Answer::Give(given));
     }
-    let spec = if text.starts_with(HOST_PREFIX) {
+    let spec = if text.starts_with(HOST_PREFIX) || text.starts_with(STORE_PREFIX) {
         text.to_owned()
     } else if is_path(choice) {
         format!("{HOST_PREFIX}{text}")
@@ -122,7 +127,7 @@ pub(crate) fn answer(text: &str, request: &Request, current: &Path, home: Option
         format!("{HOST_PREFIX}{}{rest}", home.replace('\\', r"\\").replace(',', r"\,"))
     } else {
         let number = if numbered(request).next().is_some() { "a number of the list, " } else { "" };
-        return Err(format!("write {number}a path (host:…, /…, ./…, ../… or ~/…), n, or never"));
+        return Err(format!("write {number}a path (host:…, /…, ./…, ../…, ~/… or storage:/…), n, or never"));
     };
     Given::parse(&spec, current).map(Answer::Give)
 }
@@ -134,7 +139,7 @@ fn is_path(choice: &str) -> bool {
 
 /// A provider that takes a word of the person's own, such as `host:PATH`.
 pub(crate) fn is_resolver(provider: &str) -> bool {
-    provider.split_once(':').is_some_and(|(_, rest)| rest == PLACE)
+    RESOLVERS.into_iter().any(|(name, ..)| name == provider)
 }
 
 fn numbered(request: &Request) -> impl Iterator<Item = &str> {
@@ -254,5 +259,17 @@ mod tests {
             let said = read(word).unwrap_err();
             assert!(said.contains("a number of the list, a path (host:"), "{word}: {said}");
         }
+    }
+
+    #[test]
+    fn a_folder_of_the_store_is_named_and_has_no_number() {
+        let request = Request { providers: vec!["storage:/PATH".into(), "host:/kept".into()], ..request() };
+        let asked = question(&request);
+        assert!(asked.contains("storage:/PATH  a folder of this node's store"), "{asked}");
+        assert!(asked.contains("  1      host:/kept"), "{asked}");
+        let Ok(Answer::Give(given)) = answer("storage:/notes,ro", &request, Path::new("/here"), None) else {
+            panic!("not read as a folder of the store")
+        };
+        assert_eq!((given.target, given.rights), (Target::Named("storage:/notes".into()), Some(Rights::READ)));
     }
 }

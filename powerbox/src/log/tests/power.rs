@@ -60,7 +60,8 @@ fn live(disk: &Disk, draw: &mut Draw, before: &Life, failed_after: usize) -> Res
         for _ in 0..1 + draw.below(3) {
             let note = || Record::Note("n".into());
             let record = match draw.below(4) {
-                0 => checkpoint(&log),
+                // An empty log is not signed.
+                0 if log.position() > 0 => checkpoint(&log),
                 1 => Record::Note("long ".repeat(draw.below(400))),
                 _ => note(),
             };

@@ -10,7 +10,7 @@ use vat::Rights;
 use super::Link;
 use super::open_file::OpenFile;
 use super::sink::{At, Sink};
-use crate::limits::{STREAM_CHUNK_BYTES, TRANSFER_LIMIT_BYTES};
+use crate::limits::TRANSFER_LIMIT_BYTES;
 use crate::problem::{Problem, Word};
 use crate::rights::{Act, need};
 use crate::tree::{self, ahead};
@@ -23,6 +23,12 @@ pub(crate) struct File<F> {
 }
 
 impl<F: tree::File> File<F> {
+    /// What is streamed at once, which has to fit a call.
+    const CHUNK_BYTES: usize = {
+        assert!(F::STREAM_CHUNK_BYTES <= TRANSFER_LIMIT_BYTES);
+        F::STREAM_CHUNK_BYTES
+    };
+
     pub(crate) fn new(file: OpenFile<F>, rights: Rights, link: Link) -> File<F> {
         File { file, rights, link }
     }
@@ -127,7 +133,7 @@ impl<F: tree::File> Server for File<F> {
         let length = if params.get_length() == 0 { u64::MAX } else { params.get_length() };
         let mut sent = 0;
         while sent < length {
-            let limit = usize::try_from(length - sent).unwrap_or(usize::MAX).min(STREAM_CHUNK_BYTES);
+            let limit = usize::try_from(length - sent).unwrap_or(usize::MAX).min(Self::CHUNK_BYTES);
             match self.send_chunk(offset.saturating_add(sent), limit, &sink).await? {
                 0 => break,
                 chunk => sent += chunk as u64,
@@ -165,6 +171,6 @@ pub fn within_limit(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
 
 /// A length that is at most [`TRANSFER_LIMIT_BYTES`], as messages count.
 fn fits_a_message(length: usize) -> u32 {
-    const _: () = assert!(TRANSFER_LIMIT_BYTES <= u32::MAX as usize && STREAM_CHUNK_BYTES <= TRANSFER_LIMIT_BYTES);
+    const _: () = assert!(TRANSFER_LIMIT_BYTES <= u32::MAX as usize);
     u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use capnp::Error;
 use files::serve::Link;
 use schema::storage_capnp::{finding, reporter};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::limits::FINDINGS;
 use super::vault::Vault;
-use crate::store::{Checked, Finding, Severity, Summary};
+use crate::store::{Finding, Severity, Summary, Told};
 
 /// Ends where the reporter fails or the call is dropped.
 pub(super) async fn check(
@@ -22,10 +23,13 @@ pub(super) async fn check(
     let vault = vault.clone();
     let checking = link.disk().run(move || {
         let store = vault.unlocked()?.store;
-        // Whoever is told has gone where nobody takes what is found.
-        let mut tell = |checked| match found.blocking_send(checked) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        // Whoever is told has gone where nobody takes what is found. How far it is may be missed, and holds up nothing.
+        let mut tell = |told| {
+            let gone = match told {
+                Told::Found(_) => found.blocking_send(told).is_err(),
+                Told::Progress { .. } => matches!(found.try_send(told), Err(TrySendError::Closed(_))),
+            };
+            if gone { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         store.check(repair, &mut tell).map_err(|error| vault.failed(&error))
     });
@@ -34,15 +38,15 @@ pub(super) async fn check(
     Ok(checked?)
 }
 
-async fn tell(mut findings: Receiver<Checked>, reporter: &reporter::Client) -> Result<(), Error> {
-    while let Some(checked) = findings.recv().await {
-        match checked {
-            Checked::Found(finding) => {
+async fn tell(mut findings: Receiver<Told>, reporter: &reporter::Client) -> Result<(), Error> {
+    while let Some(told) = findings.recv().await {
+        match told {
+            Told::Found(finding) => {
                 let mut request = reporter.found_request();
                 write(&finding, request.get().init_finding());
                 request.send().await?;
             }
-            Checked::Progress { done_bytes, of_bytes } => {
+            Told::Progress { done_bytes, of_bytes } => {
                 let mut request = reporter.progress_request();
                 request.get().set_done_bytes(done_bytes);
                 request.get().set_of_bytes(of_bytes);

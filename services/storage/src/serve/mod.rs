@@ -26,6 +26,7 @@ use files::serve::{Directory, Shares};
 use schema::{filesystem_capnp, storage_capnp};
 use vat::{Badge, Exports, Peer};
 
+pub use limits::STREAM_CHUNK_BYTES;
 pub use trouble::{Troubles, troubles};
 pub use vault::{Opening, Unlocked, Vault};
 

@@ -7,6 +7,7 @@ use files::problem::Problem;
 use files::tree::{File, Piece, ahead};
 
 use super::held::{Held, Reach};
+use super::limits::STREAM_CHUNK_BYTES;
 use super::place::metadata;
 
 /// While it is held, the file stays readable and writable, also when it is removed.
@@ -27,6 +28,8 @@ impl OpenFile {
 }
 
 impl File for OpenFile {
+    const STREAM_CHUNK_BYTES: usize = STREAM_CHUNK_BYTES;
+
     fn metadata(&self, patience: Patience) -> Result<Metadata, Stuck> {
         patience.for_disk()?;
         Ok(metadata(&self.reach.did(self.held.store.stat(self.held.node()))?))

@@ -43,7 +43,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use accounts::{Account, MARGIN_BYTES, Reservation, Room};
-pub use check::{Checked, Finding, Severity, Summary};
+pub use check::{Finding, Severity, Summary, Told};
 pub use content::{FILE_LIMIT_BYTES, SECTOR_BYTES, WRITE_LIMIT_BYTES};
 pub use directory::{Entry, NAME_LIMIT_BYTES, PAGE_LIMIT, Page};
 pub use error::{KeysError, Outcome, StoreError};
@@ -263,7 +263,7 @@ impl Store {
     ///
     /// # Errors
     /// Of the disk, and [`StoreError::Keys`].
-    pub fn check(&self, repair: bool, tell: &mut dyn FnMut(Checked) -> ControlFlow<()>) -> Outcome<Summary> {
+    pub fn check(&self, repair: bool, tell: &mut dyn FnMut(Told) -> ControlFlow<()>) -> Outcome<Summary> {
         self.shared().check(repair, tell)
     }
 

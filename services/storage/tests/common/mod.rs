@@ -9,7 +9,7 @@ use std::sync::Arc;
 use files::testing::suite::World;
 pub use files::testing::*;
 use schema::storage_capnp::stored_directory;
-use storage_service::serve::{Storage, Troubles, Vault, troubles};
+use storage_service::serve::{STREAM_CHUNK_BYTES, Storage, Troubles, Vault, troubles};
 use storage_service::store::{Files, OnDisk, Options, Store};
 use tokio::sync::mpsc::Receiver;
 use vat::{Badge, Rights};
@@ -66,6 +66,7 @@ pub fn world() -> World {
         move || same.open_now(),
     )
     .object("/granted")
+    .streams_by(STREAM_CHUNK_BYTES)
 }
 
 /// The same object as a directory like any other.

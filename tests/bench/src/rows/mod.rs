@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// How long to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
-    /// Each row under ten seconds.
+    /// Each row under ten seconds; those of the store, which is filled first, under half a minute.
     Quick,
     Full,
 }
@@ -46,12 +46,15 @@ const FULL_ROW: Duration = Duration::from_secs(90);
 /// Fewer are no measurement.
 const ROUNDS_AT_LEAST: u32 = 2;
 
+/// What a row needs where apps are measured: their packages, and the sandbox and the compiler, which a stage has too.
+const GUESTS: &str = "guests";
+
 /// A row of the table.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    /// The programs that it is measured against, beside this one.
-    pub(crate) peers: &'static [&'static str],
+    /// The programs that it is measured against, beside this one, and [`GUESTS`].
+    pub(crate) needs: &'static [&'static str],
     pub(crate) measure: fn(Scale) -> Result<Outcome, String>,
 }
 
@@ -60,101 +63,101 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "guarded-call.latency",
         about: "native client to service, every caveat on, one call at a time",
-        peers: &[],
+        needs: &[],
         measure: guarded_call::latency,
     },
-    Row { name: "guarded-call.rate", about: "the same, 64 deep", peers: &[], measure: guarded_call::rate },
+    Row { name: "guarded-call.rate", about: "the same, 64 deep", needs: &[], measure: guarded_call::rate },
     Row {
         name: "guest-call.latency",
         about: "guest to service, against a native client, one call at a time",
-        peers: &[],
+        needs: &[GUESTS],
         measure: guest_call::latency,
     },
-    Row { name: "guest-call.rate", about: "the same, 64 deep", peers: &[], measure: guest_call::rate },
+    Row { name: "guest-call.rate", about: "the same, 64 deep", needs: &[GUESTS], measure: guest_call::rate },
     Row {
         name: "cold-start",
         about: "an installed app's start to its first output",
-        peers: &[wasmtime::RELEASED, wasmtime::LEAN],
+        needs: &[GUESTS, wasmtime::RELEASED, wasmtime::LEAN],
         measure: cold_start::measure,
     },
     Row {
         name: "revoke.10",
         about: "revoke until cut, and until quiet, with 10 open links",
-        peers: &[],
+        needs: &[GUESTS],
         measure: revoke::with_10,
     },
     Row {
         name: "revoke.1000",
         about: "the same with 1,000 open links over 100 holders",
-        peers: &[],
+        needs: &[GUESTS],
         measure: revoke::with_1_000,
     },
     Row {
         name: "revoke.10000",
         about: "the same with 10,000 open links over 100 holders",
-        peers: &[],
+        needs: &[GUESTS],
         measure: revoke::with_10_000,
     },
     Row {
         name: "idle-memory.app",
         about: "memory of the whole node for each idle app",
-        peers: &[wasmtime::RELEASED],
+        needs: &[GUESTS, wasmtime::RELEASED],
         measure: idle_memory::app,
     },
-    Row { name: "idle-memory.node", about: "memory of an idle node", peers: &[], measure: idle_memory::node },
+    Row { name: "idle-memory.node", about: "memory of an idle node", needs: &[], measure: idle_memory::node },
     Row {
         name: "idle-memory.link",
         about: "private memory of a service for each idle link",
-        peers: &[],
+        needs: &[],
         measure: idle_memory::link,
     },
     Row {
         name: "neighbour",
         about: "an app's slowest hundredth of calls while another app floods the same service",
-        peers: &[],
+        needs: &[],
         measure: neighbour::measure,
     },
     Row {
         name: "many-links.cpu",
         about: "processor time of a service a call, random over 5,000 links",
-        peers: &[],
+        needs: &[],
         measure: many_links::measure,
     },
     Row {
         name: "storage.put",
         about: "a large file streamed into the store, to disk",
-        peers: &[],
+        needs: &[],
         measure: storage_stream::put,
     },
-    Row { name: "storage.get", about: "the same streamed back", peers: &[], measure: storage_stream::get },
+    Row { name: "storage.get", about: "the same streamed back", needs: &[], measure: storage_stream::get },
     Row {
         name: "storage.random-read",
         about: "4 KiB at random places of a file in the store",
-        peers: &[],
+        needs: &[],
         measure: storage_random::read,
     },
     Row {
         name: "storage.random-write",
         about: "the same written, with and without a sync after each",
-        peers: &[],
+        needs: &[],
         measure: storage_random::write,
     },
     Row {
         name: "storage.metadata",
         about: "files made, looked at, renamed and removed in the store",
-        peers: &[],
+        needs: &[],
         measure: storage_metadata::measure,
     },
     Row {
         name: "storage.open",
         about: "the storage service's start to its first answer, by what is in the store",
-        peers: &[],
+        needs: &[],
         measure: storage_open::measure,
     },
     Row {
         name: "cut-holds",
         about: "calls that started although their link had been cut",
-        peers: &[],
+        needs: &[],
         measure: cut_holds::measure,
     },
 ];
@@ -186,5 +189,7 @@ mod tests {
         assert_eq!(names(&["neighbour", "many"]).unwrap(), ["neighbour", "many-links.cpu"]);
         assert_eq!(names(&["revoke.10"]).unwrap(), ["revoke.10"], "a whole name means that row only");
         assert!(names(&["no-such-row"]).is_err());
+        let store = selected(&["storage".into()]).unwrap();
+        assert!(store.len() == 6 && store.iter().all(|row| row.needs.is_empty()), "the store needs a node only");
     }
 }

@@ -50,10 +50,8 @@ impl Act {
 /// Calls a second, one at a time and several at once.
 pub(super) fn measure(scale: Scale) -> Result<Outcome, String> {
     let parts = vat::native::run(async {
-        // before this process is placed itself: then it sees one core only
-        let _awake = Placement::TwoCores.wake()?;
         let scene = Scene::start().await?;
-        scene.place(Placement::busy()?.pop().ok_or("no core to run on")?)?;
+        let _awake = scene.place(Placement::busy()?.pop().ok_or("no core to run on")?)?;
         let depths = [1, DEPTH];
         let mut parts = Vec::new();
         for depth in depths {

@@ -2,6 +2,7 @@
 //! the folder service with the same calls.
 
 use super::Scale;
+use crate::awake::Awake;
 use crate::outcome::{Aim, Outcome, Part};
 use crate::peer::calls::Numbers;
 use crate::place::{Placement, SLEEP_NOTE};
@@ -27,6 +28,7 @@ struct Files {
     /// Of each, in blocks.
     blocks: usize,
     numbers: Numbers,
+    _awake: Option<Awake>,
 }
 
 /// Microseconds of each block.
@@ -58,9 +60,9 @@ impl Files {
         plain::put(&path, &chunk, chunks)?;
         // One core where there is no other; else client and service have one each.
         let placement = Placement::busy()?.pop().ok_or("no core to run on")?;
-        scene.place(placement)?;
+        let awake = scene.place(placement)?;
         let blocks = chunks as usize * (CHUNK_BYTES / BLOCK_BYTES);
-        Ok(Self { scene, stored, served, plain: Blocks::open(&path)?, blocks, numbers: Numbers::new(5) })
+        Ok(Self { scene, stored, served, plain: Blocks::open(&path)?, blocks, numbers: Numbers::new(5), _awake: awake })
     }
 
     /// A round on each of the three, at the same places.
@@ -114,8 +116,6 @@ fn parts(name: &str, times: &Times) -> [Part; 2] {
 /// Reads, of what the system has in memory and of what it has not.
 pub(super) fn read(scale: Scale) -> Result<Outcome, String> {
     let parts = vat::native::run(async {
-        // before this process is placed itself: then it sees one core only
-        let _awake = Placement::TwoCores.wake()?;
         let mut files = Files::start(scale).await?;
         let (mut from_memory, mut from_disk) = (Times::default(), Times::default());
         for _ in scale.rounds(10, 40, 2) {
@@ -133,8 +133,6 @@ pub(super) fn read(scale: Scale) -> Result<Outcome, String> {
 /// Writes, each on its way to the disk when it likes, and each on the disk before the next.
 pub(super) fn write(scale: Scale) -> Result<Outcome, String> {
     let parts = vat::native::run(async {
-        // before this process is placed itself: then it sees one core only
-        let _awake = Placement::TwoCores.wake()?;
         let mut files = Files::start(scale).await?;
         let (mut lazy, mut synced) = (Times::default(), Times::default());
         for _ in scale.rounds(10, 40, 2) {

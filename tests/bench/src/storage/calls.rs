@@ -5,7 +5,7 @@ use capnp::capability::Rc;
 use schema::filesystem_capnp::{directory, file};
 use schema::stream_capnp::byte_stream;
 use std::cell::Cell;
-use vat::{Exports, Rights};
+use vat::Exports;
 
 /// Makes an empty file, which must not be there.
 pub(crate) async fn create(at: &directory::Client, path: &str) -> Result<file::Client, Error> {
@@ -32,13 +32,6 @@ pub(crate) async fn create_with(at: &directory::Client, path: &str, bytes: &[u8]
     let (made, written) = futures::join!(made.promise, write(&file, 0, bytes));
     made?;
     written
-}
-
-pub(crate) async fn open(at: &directory::Client, path: &str) -> Result<file::Client, Error> {
-    let mut request = at.open_file_request();
-    request.get().set_path(path.as_bytes());
-    Rights::ALL.write_to(request.get().init_rights());
-    request.send().promise.await?.get()?.get_file()
 }
 
 /// How many bytes the file at the path has.

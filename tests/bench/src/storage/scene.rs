@@ -1,5 +1,7 @@
 //! A real node with a store, and a shell that holds a directory of it and a folder of the host on the same disk.
 
+use crate::awake::Awake;
+use crate::memory::processor_ns;
 use crate::node::Node;
 use crate::operator::{Held, Object, Shell};
 use crate::place::{Placement, cores, pin_whole};
@@ -38,15 +40,23 @@ impl Scene {
     }
 
     /// Puts the services on one core, and this process, which is client and baseline, where the placement says.
-    pub(crate) fn place(&self, placement: Placement) -> Result<(), String> {
+    /// Where these are two, neither sleeps while what is returned lives.
+    pub(crate) fn place(&self, placement: Placement) -> Result<Option<Awake>, String> {
+        let awake = placement.wake_among(&self.cores)?;
         let (of_server, of_client) = placement.among(&self.cores)?;
         self.services.iter().try_for_each(|service| pin_whole(*service, &[of_server]))?;
-        pin_whole(rustix::process::getpid(), &[of_client])
+        pin_whole(rustix::process::getpid(), &[of_client])?;
+        Ok(awake)
     }
 
     /// The storage service's process.
     pub(crate) fn storage(&self) -> Pid {
         self.services[0]
+    }
+
+    /// Processor time that the storage service and this process have used, in nanoseconds.
+    pub(crate) fn processor_ns(&self) -> [u64; 2] {
+        [self.storage(), rustix::process::getpid()].map(processor_ns)
     }
 
     /// A path for a plain file on the same disk.

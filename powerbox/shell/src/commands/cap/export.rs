@@ -18,7 +18,7 @@ use crate::text::{escape, time, words};
 /// Writes a file or folder of the store into a folder that anybody may host
 ///
 /// Each node becomes two files, sealed and signed: whoever has them can verify them, and only the readers read them. A folder may hold several exports; each node is
-/// replaced by its newer version. What was removed from the store since stays, as every copy that others made does.
+/// replaced by its newer version, and what is no longer in the place is removed. Copies that others made stay as they are.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// Such as storage:/notes

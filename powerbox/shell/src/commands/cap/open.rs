@@ -25,8 +25,9 @@ const EXECUTABLE_MODE: u32 = 0o700;
 
 /// Reads what you were given, from a folder with sealed nodes
 ///
-/// Without --out a folder is listed, and a file goes to standard output; on a terminal only its text and colours pass. Everything is
-/// verified first, but for what goes into a pipe: there a failure shows at the end. No node is needed.
+/// Without --out a folder is listed, and a file goes to standard output; on a terminal only its text and colours pass. A file that is
+/// written is there only if all of it was what was signed; on standard output a failure shows at the end, after what it is about. No
+/// node is needed.
 #[derive(Debug, Args)]
 pub(crate) struct Open {
     #[command(flatten)]

@@ -27,7 +27,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Cat) -> Outcome
     let print = async {
         for path in &command.paths {
             let file = open_file(&opened.object, path, Rights::READ).await?;
-            sink::print(&file, &opened.exports, Progress::none()).await?;
+            sink::print(&file, path, &opened.exports, Progress::none()).await?;
         }
         Ok(())
     };

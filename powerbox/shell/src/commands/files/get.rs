@@ -45,12 +45,12 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Get) -> Outcome
     };
     let progress = Progress::new(&command.path.to_string_lossy(), Some(size));
     if to_stdout {
-        return unless_interrupted(sink::print(&file, &opened.exports, progress)).await.map(|_| ());
+        return unless_interrupted(sink::print(&file, &command.path, &opened.exports, progress)).await.map(|_| ());
     }
     let partial = Partial::create(local, command.replace)?;
     let to = partial.file.try_clone().doing(|| "cannot write".to_owned())?;
     // A part that nobody wants any more is removed.
-    let bytes = unless_told_to_end(sink::receive(&file, &opened.exports, to, progress)).await?;
+    let bytes = unless_told_to_end(sink::receive(&file, &command.path, &opened.exports, to, progress)).await?;
     let local = partial.keep()?;
     if context.json {
         return json::print(&serde_json::json!({ "path": local.to_string_lossy(), "bytes": bytes }));

@@ -27,6 +27,7 @@ use crate::text::escape;
 pub(crate) const TARGET_HELP: &str = "\
 TARGET:
   host:PATH         a folder of this machine
+  storage:/PATH     a folder of this node's store
   INSTANCE:LABEL    what that instance holds: you see what it sees
   12                grant #12 (or '#12', in quotes)
 PATH is within it, such as notes/today.txt.";
@@ -47,8 +48,13 @@ async fn open(context: &Context, node: &Node, target: &str, rights: Rights) -> O
 fn about(doing: &str, path: &[u8], failure: Failure) -> Failure {
     // The word is for programs; people get the sentence after it.
     let (word, failure) = failure.split_word(Word::from_text);
-    let failure = failure.during(format!("cannot {doing} {}", escape::bytes(path)));
-    if word == Some(Word::Exists) { failure.next("--replace takes its place") } else { failure }
+    let what = if path.is_empty() { "the directory".to_owned() } else { escape::bytes(path) };
+    let failure = failure.during(format!("cannot {doing} {what}"));
+    match word {
+        Some(Word::Exists) => failure.next("--replace takes its place"),
+        Some(Word::Locked) => failure.next("latch keys, which says how it is with them"),
+        _ => failure,
+    }
 }
 
 /// A path as a directory takes it.

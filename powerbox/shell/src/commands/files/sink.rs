@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{IsTerminal as _, Write};
+use std::path::Path;
 use std::rc::Rc;
 
 use capnp::Error;
@@ -10,6 +11,7 @@ use schema::stream_capnp::byte_stream;
 use vat::Exports;
 
 use super::progress::Progress;
+use super::{about, path_bytes};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::text::filter::Filter;
@@ -54,9 +56,10 @@ impl<W: Write + 'static> byte_stream::Server for Sink<W> {
     }
 }
 
-/// Streams a whole file into `to`; how many bytes there were.
+/// Streams a whole file, which has that path, into `to`; how many bytes there were.
 pub(super) async fn receive<W: Write + 'static>(
     file: &file::Client,
+    path: &Path,
     exports: &Exports,
     to: W,
     progress: Progress,
@@ -70,7 +73,7 @@ pub(super) async fn receive<W: Write + 'static>(
     if let Some(error) = shared.error.take() {
         output::check(Err(error))?;
     }
-    let sent = sent?.get()?.get_sent();
+    let sent = sent.map_err(|error| about("read", path_bytes(path), error.into()))?.get()?.get_sent();
     if !shared.ended || sent != shared.taken_bytes {
         return Err(Failure::new("the file came only in part")
             .because(format!("{} of {sent} bytes", shared.taken_bytes))
@@ -80,11 +83,11 @@ pub(super) async fn receive<W: Write + 'static>(
 }
 
 /// Streams a whole file to standard output. Into a pipe every byte goes as it is, on a terminal only text and colours.
-pub(super) async fn print(file: &file::Client, exports: &Exports, progress: Progress) -> Outcome<u64> {
+pub(super) async fn print(file: &file::Client, path: &Path, exports: &Exports, progress: Progress) -> Outcome<u64> {
     if std::io::stdout().is_terminal() {
-        receive(file, exports, Shown::default(), progress).await
+        receive(file, path, exports, Shown::default(), progress).await
     } else {
-        receive(file, exports, std::io::stdout(), progress).await
+        receive(file, path, exports, std::io::stdout(), progress).await
     }
 }
 

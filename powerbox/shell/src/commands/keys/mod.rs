@@ -103,7 +103,11 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Keys) -> Outcom
         Act::Show => show::run(context, &ring).await,
         Act::Create(how) => create(context, &ring, how).await,
         Act::Unlock { from } => {
-            let passphrase = passphrase::known(from.passphrase_file.as_deref(), keys::CUE, OPTION).await?;
+            // A TPM opens them for whoever may ask: there is no passphrase then.
+            let passphrase = match keys::status(&ring).await?.protection {
+                "tpm" if from.passphrase_file.is_none() => passphrase_of(&[]),
+                _ => passphrase::known(from.passphrase_file.as_deref(), keys::CUE, OPTION).await?,
+            };
             keys::unlock(&ring, &passphrase).await?;
             context.done("the keys are open until the node stops", &serde_json::json!({ "unlocked": true }))
         }
@@ -166,6 +170,9 @@ async fn rotate(context: &Context, ring: &keyring::Client, purpose: Purpose) -> 
         Purpose::Author => "\n  your packages are signed by a new author now: others need to trust that one",
         Purpose::Store => {
             "\n  the store takes the new key into use by itself; the one before stays until the next rotation"
+        }
+        Purpose::Commits => {
+            "\n  the store is known by another root principal now (latch store): what was given by latch cap is given anew, and exported anew"
         }
         _ => "",
     };

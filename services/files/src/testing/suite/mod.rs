@@ -15,6 +15,7 @@ mod stream;
 use vat::{Badge, Exports, Rights};
 
 use super::link::{Client, badge, link};
+use crate::limits::STREAM_CHUNK_BYTES;
 use crate::problem::Problem;
 
 pub use directory::*;
@@ -29,6 +30,7 @@ pub struct World {
     root: Box<Root>,
     open_now: Box<dyn Fn() -> usize>,
     object: String,
+    stream_chunk_bytes: usize,
 }
 
 impl World {
@@ -37,13 +39,24 @@ impl World {
         root: impl Fn(&Badge, &Exports) -> Result<capnp::capability::Client, Problem> + 'static,
         open_now: impl Fn() -> usize + 'static,
     ) -> World {
-        World { root: Box::new(root), open_now: Box::new(open_now), object: String::new() }
+        World {
+            root: Box::new(root),
+            open_now: Box::new(open_now),
+            object: String::new(),
+            stream_chunk_bytes: STREAM_CHUNK_BYTES,
+        }
     }
 
     /// What badges name, where the service has several objects.
     #[must_use]
     pub fn object(self, object: &str) -> World {
         World { object: object.to_owned(), ..self }
+    }
+
+    /// How long the chunks are that are streamed, where a tree has its own.
+    #[must_use]
+    pub fn streams_by(self, stream_chunk_bytes: usize) -> World {
+        World { stream_chunk_bytes, ..self }
     }
 
     /// A link with these rights.

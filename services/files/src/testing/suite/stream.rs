@@ -75,7 +75,7 @@ pub fn a_reader_that_never_answers_is_sent_a_bounded_number_of_bytes(make: fn() 
             read(&file, 0, 1).await.unwrap();
         }
         let seen = collected.borrow().bytes.len();
-        assert!(seen > 0 && seen <= 4 * STREAM_CHUNK_BYTES, "{seen} bytes");
+        assert!(seen > 0 && seen <= 4 * world.stream_chunk_bytes, "{seen} bytes");
         // Dropping the call stops it: nothing holds the file any more, and the sink was not told of an end.
         call.abort();
         _ = call.await;

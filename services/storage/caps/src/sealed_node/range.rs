@@ -1,7 +1,7 @@
 //! Ranges of sectors that are verified without the rest: BLAKE3's own tree over the sealed content, in the combined
 //! encoding of Bao with groups of 16 chunks, by the crate `bao-tree`.
 
-use super::verify::{Checked, Verified};
+use super::verify::{Told, Verified};
 use super::{NodeError, SECTOR_BYTES};
 use bao_tree::io::BaoContentItem;
 use bao_tree::io::outboard::PreOrderMemOutboard;
@@ -64,7 +64,7 @@ impl<'a> Proofs<'a> {
 
 impl Verified {
     /// Checks that the proof shows these sectors of the sealed content. What is allocated is bounded by the proof's length.
-    pub fn check_range(&self, sectors: Range<u64>, proof: &[u8]) -> Result<Checked<'_>, RangeError> {
+    pub fn check_range(&self, sectors: Range<u64>, proof: &[u8]) -> Result<Told<'_>, RangeError> {
         check(&sectors, self.sectors())?;
         let wrong = RangeError::Node(NodeError::OtherContent);
         let range = self.metadata.sealed_range(&sectors);

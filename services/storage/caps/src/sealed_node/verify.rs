@@ -50,7 +50,7 @@ pub struct Verified {
 
 /// Content, or a part of it, that is what was signed.
 #[derive(Clone, Debug)]
-pub struct Checked<'a> {
+pub struct Told<'a> {
     verified: &'a Verified,
     first: u64,
     sealed: Cow<'a, [u8]>,
@@ -199,22 +199,22 @@ impl Verified {
     }
 
     /// Checks that these bytes are the whole sealed content.
-    pub fn check_content<'a>(&'a self, sealed: &'a [u8]) -> Result<Checked<'a>, NodeError> {
+    pub fn check_content<'a>(&'a self, sealed: &'a [u8]) -> Result<Told<'a>, NodeError> {
         if sealed.len() as u64 != self.sealed_bytes() {
             return Err(NodeError::OtherLength);
         }
         if *blake3::hash(sealed).as_bytes() != self.metadata.content {
             return Err(NodeError::OtherContent);
         }
-        Ok(Checked { verified: self, first: 0, sealed: Cow::Borrowed(sealed) })
+        Ok(Told { verified: self, first: 0, sealed: Cow::Borrowed(sealed) })
     }
 
-    pub(super) fn checked(&self, first: u64, sealed: Vec<u8>) -> Checked<'_> {
-        Checked { verified: self, first, sealed: Cow::Owned(sealed) }
+    pub(super) fn checked(&self, first: u64, sealed: Vec<u8>) -> Told<'_> {
+        Told { verified: self, first, sealed: Cow::Owned(sealed) }
     }
 }
 
-impl Checked<'_> {
+impl Told<'_> {
     /// The sealed bytes.
     pub fn sealed(&self) -> &[u8] {
         &self.sealed

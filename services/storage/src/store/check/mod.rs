@@ -66,7 +66,7 @@ pub struct Summary {
 
 /// What whoever had the check made is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Checked {
+pub enum Told {
     /// Something is wrong.
     Found(Finding),
     /// So much was done. It grows, up to the whole.
@@ -80,7 +80,7 @@ pub enum Checked {
 
 /// Whom to tell, and what was told.
 struct Report<'a> {
-    tell: &'a mut dyn FnMut(Checked) -> ControlFlow<()>,
+    tell: &'a mut dyn FnMut(Told) -> ControlFlow<()>,
     summary: Summary,
     stopped: bool,
     /// What was found and is as it was.
@@ -101,10 +101,10 @@ impl Report<'_> {
             }
         }
         let finding = Finding { severity, place, what, done: done.to_owned() };
-        self.tell(Checked::Found(finding));
+        self.tell(Told::Found(finding));
     }
 
-    fn tell(&mut self, what: Checked) {
+    fn tell(&mut self, what: Told) {
         self.stopped = self.stopped || (self.tell)(what).is_break();
     }
 
@@ -117,12 +117,12 @@ impl Report<'_> {
 
     fn tell_progress(&mut self) {
         self.told_bytes = self.done_bytes;
-        self.tell(Checked::Progress { done_bytes: self.done_bytes, of_bytes: self.of_bytes });
+        self.tell(Told::Progress { done_bytes: self.done_bytes, of_bytes: self.of_bytes });
     }
 }
 
 impl Shared {
-    pub(crate) fn check(&self, repair: bool, tell: &mut dyn FnMut(Checked) -> ControlFlow<()>) -> Outcome<Summary> {
+    pub(crate) fn check(&self, repair: bool, tell: &mut dyn FnMut(Told) -> ControlFlow<()>) -> Outcome<Summary> {
         // Nothing is taken away meanwhile.
         let _compacting = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut report = Report {

@@ -187,6 +187,10 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let listed_from = found.iter().find(|segment| segment.number >= from);
     let listed_from = listed_from.and_then(|segment| segment.head.as_ref()).map_or(1, |head| head.first_sequence);
     let dirty = maybe_cached(files.as_ref(), &found, synced)?;
+    // The next commit says of this one that it is on the disk.
+    let unsure = seen.last_commit.as_ref().is_some_and(|(sequence, _)| *sequence > noted);
+    let broken = unsure.then(|| make_sure(files.as_ref(), &dirty).err()).flatten();
+    let broken = broken.map(|error| format!("the disk could not be made sure of: {error}"));
     let commits = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits);
     let committed = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
     let log = Log {
@@ -206,9 +210,15 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         folder_dirty: true,
         list_dirty: true,
         commits,
-        broken: None,
+        broken,
     };
     Ok(Ready { store_id, log, segments, index, doubt, note, opened })
+}
+
+/// Brings to the disk what a life that was killed in the midst of a commit may have left in the system's cache only.
+fn make_sure(files: &dyn Files, dirty: &BTreeMap<u32, Arc<dyn StoreFile>>) -> std::io::Result<()> {
+    dirty.values().try_for_each(|file| file.sync())?;
+    files.sync_folder("segments")
 }
 
 /// The files of segments of which what the last life wrote may be in the cache only: those with frames after what is sure.

@@ -135,6 +135,17 @@ impl Disk {
         self.with(|inner| inner.operations.len())
     }
 
+    /// The disk as the next process finds it when this one is killed after so many operations: what was not synced is there
+    /// and is still not synced.
+    pub(crate) fn without_process_after(&self, count: usize) -> Disk {
+        self.with(|inner| {
+            let begun_with = inner.begun_with.clone();
+            let mut left = Inner { now: begun_with.clone(), begun_with, ..Inner::default() };
+            inner.operations[..count].iter().for_each(|operation| left.act(operation.clone()));
+            Disk(Arc::new(Mutex::new(left)))
+        })
+    }
+
     /// The disk as it is found when the power fails after so many operations.
     pub(crate) fn without_power_after(&self, count: usize, draw: &mut Draw) -> Disk {
         self.with(|inner| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::{Checked, Finding, Kind, Node, OnDisk, Options, Severity, Store, StoreError};
+use super::super::{Finding, Kind, Node, OnDisk, Options, Severity, Store, StoreError, Told};
 use super::basic::open;
 use super::keys::TestKeys;
 
@@ -26,8 +26,8 @@ pub(super) fn check(store: &Store, repair: bool) -> (super::super::Summary, Vec<
     let (mut done, mut of) = (0, 0);
     let summary = store.check(repair, &mut |checked| {
         match checked {
-            Checked::Found(finding) => findings.push(finding),
-            Checked::Progress { done_bytes, of_bytes } => {
+            Told::Found(finding) => findings.push(finding),
+            Told::Progress { done_bytes, of_bytes } => {
                 assert!(done_bytes >= done && done_bytes <= of_bytes);
                 (done, of) = (done_bytes, of_bytes);
             }

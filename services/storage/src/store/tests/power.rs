@@ -87,3 +87,45 @@ fn what_was_synced_outlives_a_loss_of_power() {
     }
     println!("{tried} failures");
 }
+
+#[test]
+fn a_commit_that_a_kill_kept_from_the_disk_is_not_taken_for_one_that_is_there() {
+    static OLD: [u8; 20_000] = [1; 20_000];
+    static NEW: [u8; 20_000] = [2; 20_000];
+    const FATES: usize = 6;
+    let draw = &mut Draw(seed());
+    let folder = tempfile::tempdir().unwrap();
+    let (disk, mut number) = (Disk::default(), 0);
+    let mut index = || {
+        number += 1;
+        folder.path().join(number.to_string())
+    };
+    let (store, _) = open_on(&disk, &index());
+    let file = store.create(&store.root().unwrap(), b"file", super::super::Kind::File, &[]).unwrap();
+    store.write(&file, 0, &OLD, &[]).unwrap();
+    store.sync().unwrap();
+    let begun = disk.operations();
+    store.write(&file, 0, &NEW, &[]).unwrap();
+    store.sync().unwrap();
+    drop(file);
+    store.abandon();
+    for killed in begun..=disk.operations() {
+        let next = disk.without_process_after(killed);
+        let (store, _) = open_on(&next, &index());
+        store.create(&store.root().unwrap(), b"other", super::super::Kind::File, &[]).unwrap();
+        store.sync().unwrap();
+        store.abandon();
+        for lost in killed..=next.operations() {
+            for _ in 0..FATES {
+                let left = next.without_power_after(lost, draw);
+                let (store, opened) = open_on(&left, &index());
+                let what = format!("killed after {killed} of {begun}.., power lost after {lost}: {opened:?}");
+                assert!(opened.damage.is_empty(), "{what}");
+                let mut content = [0; OLD.len()];
+                let file = store.find(&store.root().unwrap(), b"file").unwrap();
+                assert_eq!(store.read(&file, 0, &mut content).unwrap(), content.len(), "{what}");
+                assert!(content == OLD || content == NEW, "{what}");
+            }
+        }
+    }
+}
