@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use super::super::error::{Outcome, StoreError};
-use super::super::format::{
-    FRAME_HEAD_BYTES, ITEM_HEAD_BYTES, ItemHead, PAYLOAD_LIMIT_BYTES, SEGMENT_HEAD_BYTES, file_name, items,
-};
-use super::super::index::Place;
-use super::super::scan::{Bad, Expected, FoundSegment, SEGMENT_LIMIT_BYTES, scan};
+use super::super::error::Outcome;
+use super::super::format::{ItemHead, file_name};
+use super::super::index::{ENTRY, HOLE, JOINED, NODE, ORPHAN, PARENT, Place, ROOT, Row, SECTOR, SNAPSHOT, row_damaged};
+use super::super::scan::Bad;
 use super::super::shared::Shared;
-use super::super::window::Window;
+
+/// The rows that lead to items; that of the last commit is not needed, for another follows.
+const ITEM_LETTERS: [u8; 9] = [ROOT, PARENT, JOINED, SNAPSHOT, NODE, ENTRY, SECTOR, HOLE, ORPHAN];
 
 /// Where the files go. A person may remove them.
 const LOST: &str = "lost";
@@ -21,14 +21,13 @@ impl Shared {
         self.segments.files.make_folder(LOST)?;
         let numbers: BTreeSet<u32> = bad.iter().map(|bad| bad.segment).collect();
         for number in numbers {
-            let heads = self.all_heads(number, bad)?;
             {
                 let mut log = self.lock_log();
                 if log.active == number {
                     log.begin_segment(&self.segments)?;
                 }
             }
-            self.copy_all(&heads)?;
+            self.copy_all(&self.heads_in(number)?)?;
             self.commit_segments()?;
             {
                 let mut log = self.lock_log();
@@ -50,33 +49,25 @@ impl Shared {
         self.commit_segments()
     }
 
-    /// The heads of all items in a segment, those in frames that are bad as far as they can be told apart.
-    fn all_heads(&self, number: u32, bad: &[Bad]) -> Outcome<Vec<(ItemHead, Place)>> {
-        let Some(segment) = self.segments.get(number) else { return Ok(Vec::new()) };
-        let start = Expected { sequence: segment.head.first_sequence, chain: segment.head.chain };
-        let found = FoundSegment { number, length: segment.length, head: Some(segment.head) };
-        let mut heads = Vec::new();
-        let files = self.segments.files.as_ref();
-        scan(files, &found, SEGMENT_HEAD_BYTES as u64, start, &mut Vec::new(), |frame| {
-            for item in items(frame.payload).into_iter().flatten() {
-                let offset = frame.offset + (FRAME_HEAD_BYTES + item.offset) as u64;
-                heads.extend(placed(number, offset, item.head));
+    /// The items in a segment that the index leads to, also those in frames that are bad as a whole.
+    fn heads_in(&self, number: u32) -> Outcome<Vec<(ItemHead, Place)>> {
+        let mut places = Vec::new();
+        self.read_index(|index| {
+            for letter in ITEM_LETTERS {
+                index.scan(&[letter], &[], |_, value| {
+                    let row = Row::decode(value).ok_or_else(row_damaged)?;
+                    if row.place.segment == number {
+                        places.push(row.place);
+                    }
+                    Ok(true)
+                })?;
             }
             Ok(())
         })?;
-        let end = segment.length.min(SEGMENT_LIMIT_BYTES);
-        let file = self.segments.file(number)?;
-        let mut window = Window::new(file.as_ref(), end);
-        for bad in bad.iter().filter(|bad| bad.segment == number) {
-            let mut at = bad.from + FRAME_HEAD_BYTES as u64;
-            while at < bad.until.min(end)
-                && let Some(head) = ItemHead::decode(window.at(at, ITEM_HEAD_BYTES)?)
-                && head.whole_bytes() as usize <= PAYLOAD_LIMIT_BYTES
-            {
-                let next = at + u64::from(head.whole_bytes());
-                heads.extend(placed(number, at, head));
-                at = next;
-            }
+        let mut heads = Vec::with_capacity(places.len());
+        for place in places {
+            // One that is not there is of a snapshot, or was replaced meanwhile.
+            heads.extend(self.segments.item(place)?.map(|(head, _)| (head, place)));
         }
         Ok(heads)
     }
@@ -88,10 +79,4 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-fn placed(segment: u32, offset: u64, head: ItemHead) -> Option<(ItemHead, Place)> {
-    let offset = u32::try_from(offset).map_err(|_| StoreError::TooLarge).ok()?;
-    let length = head.whole_bytes();
-    Some((head, Place { segment, offset, length }))
 }

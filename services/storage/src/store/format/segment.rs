@@ -50,6 +50,10 @@ impl SegmentHead {
             return None;
         }
         let format = take.u32()?;
+        // In every format, so that a damaged head is not taken for a newer one.
+        if bytes[80..] != blake3::derive_key(CONTEXT, &bytes[..80]) {
+            return None;
+        }
         if format > FORMAT {
             return Some(SegmentFront::Newer { format });
         }
@@ -58,8 +62,7 @@ impl SegmentHead {
         }
         let (store, number) = (take.array()?, u32::try_from(take.u64()?).ok()?);
         let (first_sequence, chain) = (take.u64()?, take.array()?);
-        let fits = take.array::<32>()? == blake3::derive_key(CONTEXT, &bytes[..80])
-            && (1..=SEQUENCE_LIMIT).contains(&first_sequence);
+        let fits = (1..=SEQUENCE_LIMIT).contains(&first_sequence);
         fits.then_some(SegmentFront::Head(Self { store, number, first_sequence, chain }))
     }
 }
