@@ -35,8 +35,14 @@ impl Shared {
 
     fn open_root(&self, context: &[u8]) -> Outcome<Node> {
         let row = self.read_index(|index| index.newest(&key(ROOT, &[]), u64::MAX))?;
-        let item = row.map(|(_, row)| self.segments.item(row.place)).transpose()?.flatten();
-        let item = item.map(|(_, bytes)| bytes);
+        let item = match &row {
+            Some((sequence, row)) => {
+                // The keys service does not know the head, so that nothing but the index says whether it was changed.
+                let is_it = |head: &ItemHead| (head.sequence, head.node, head.home) == (*sequence, row.home, row.home);
+                self.segments.item(row.place)?.filter(|(head, _)| is_it(head)).map(|(_, bytes)| bytes)
+            }
+            None => None,
+        };
         let tried = match &item {
             Some(item) => self.try_root(item, context),
             None => Err(missing()),

@@ -154,7 +154,12 @@ impl Gathered {
 }
 
 /// Compares the segments with what the last commit names; removes what was given up, and says what is missing.
-fn missing_segments(files: &dyn Files, found: &mut Vec<FoundSegment>, seen: &Survey, tidy: bool) -> Outcome<Vec<Bad>> {
+pub(super) fn missing_segments(
+    files: &dyn Files,
+    found: &mut Vec<FoundSegment>,
+    seen: &Survey,
+    tidy: bool,
+) -> Outcome<Vec<Bad>> {
     let Some(listed) = &seen.listed else { return Ok(Vec::new()) };
     let mut bad = Vec::new();
     let last_listed = listed.last().map_or(0, |segment| segment.number);

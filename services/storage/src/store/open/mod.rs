@@ -21,7 +21,7 @@ use super::node::hex;
 use super::scan::{Bad, FoundSegment, find_segments};
 use super::segments::{Segment, read};
 use super::shared::Options;
-use build::build;
+use build::{build, missing_segments};
 use fit::{catch_up, cut, misplaced, outrun};
 use survey::{described, survey};
 
@@ -113,7 +113,14 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let (mut seen, mut ends, mut end) = survey(files.as_ref(), &found, from, &store_id, Vec::new(), |_, _| Ok(()))?;
     let synced = seen.synced(noted);
     // What is bad and was never made sure of is a torn end.
-    let torn = seen.bad.iter().find(|bad| bad.first > synced).cloned();
+    let mut torn = seen.bad.iter().find(|bad| bad.first > synced).cloned();
+    // A segment that a commit names, of which only the name did not come to the disk, is as torn.
+    let missing = missing_segments(files.as_ref(), &mut found, &seen, false)?;
+    if let Some(missing) = missing.into_iter().find(|bad| bad.first > synced)
+        && torn.as_ref().is_none_or(|torn| missing.first < torn.first)
+    {
+        torn = Some(missing);
+    }
     if let Some(torn) = torn {
         opened.cut_off = Some(described(&torn));
         fault::point("open.cut");

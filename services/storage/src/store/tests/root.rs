@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::format::{FRAME_HEAD_BYTES, FrameHead, SEGMENT_HEAD_BYTES};
+use super::super::index::ROOT;
 use super::super::{Kind, OnDisk, Options, Store, StoreError};
 use super::keys::TestKeys;
 use super::model::copy_folder;
@@ -87,6 +88,26 @@ fn no_one_lost_frame_costs_the_root() {
             // And it is repeated where it was lost.
             store.create(&root, b"new", Kind::File, &[]).unwrap_or_else(|error| panic!("{what}: {error:?}"));
         }
+    }
+}
+
+#[test]
+fn no_changed_byte_of_its_item_makes_another_root_of_it() {
+    let made = tempfile::tempdir().unwrap();
+    let keys = Arc::new(TestKeys::new());
+    let store = open(made.path(), &keys);
+    store.create(&store.root().unwrap(), b"a", Kind::File, &[]).unwrap();
+    let place = store.shared().read_index(|index| index.newest(&[ROOT], u64::MAX)).unwrap().unwrap().1.place;
+    drop(store);
+    for at in (0..place.length as usize).step_by(3) {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(made.path(), copy.path());
+        let path = &segments(copy.path())[place.segment as usize - 1];
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[place.offset as usize + at] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+        let store = open(copy.path(), &keys);
+        store.find(&store.root().unwrap(), b"a").unwrap_or_else(|error| panic!("byte {at}: {error:?}"));
     }
 }
 
