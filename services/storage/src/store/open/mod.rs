@@ -23,7 +23,7 @@ use super::segments::{Segment, read};
 use super::shared::Options;
 use build::{build, missing_segments};
 use fit::{catch_up, cut, misplaced, outrun};
-use survey::{described, survey};
+use survey::{Survey, described, survey};
 
 pub(crate) use build::rebuild;
 pub(crate) use doubt::Doubt;
@@ -113,14 +113,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let (mut seen, mut ends, mut end) = survey(files.as_ref(), &found, from, &store_id, Vec::new(), |_, _| Ok(()))?;
     let synced = seen.synced(noted);
     // What is bad and was never made sure of is a torn end.
-    let mut torn = seen.bad.iter().find(|bad| bad.first > synced).cloned();
-    // A segment that a commit names, of which only the name did not come to the disk, is as torn.
-    let missing = missing_segments(files.as_ref(), &mut found, &seen, false)?;
-    if let Some(missing) = missing.into_iter().find(|bad| bad.first > synced)
-        && torn.as_ref().is_none_or(|torn| missing.first < torn.first)
-    {
-        torn = Some(missing);
-    }
+    let torn = first_torn(&seen, missing_segments(files.as_ref(), &mut found, &seen, false)?, synced);
     if let Some(torn) = torn {
         opened.cut_off = Some(described(&torn));
         fault::point("open.cut");
@@ -220,6 +213,13 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         broken,
     };
     Ok(Ready { store_id, log, segments, index, doubt, note, opened })
+}
+
+/// The first of what is bad after all that is sure: also a segment of which only the name did not come to the disk, whether a
+/// commit names it or another that came there follows it.
+fn first_torn(seen: &Survey, missing: Vec<Bad>, synced: u64) -> Option<Bad> {
+    let all = seen.bad.iter().chain(&seen.gaps).cloned().chain(missing);
+    all.filter(|bad| bad.first > synced).min_by_key(|bad| (bad.first, bad.segment))
 }
 
 /// Brings to the disk what a life that was killed in the midst of a commit may have left in the system's cache only.

@@ -23,6 +23,8 @@ pub(super) struct Hit {
 #[derive(Default)]
 pub(super) struct Survey {
     pub(super) bad: Vec<Bad>,
+    /// Segments before which others are not there: they were given up, or, of frames that nothing is sure of, never came to the disk.
+    pub(super) gaps: Vec<Bad>,
     /// The frames of the last two commits.
     pub(super) commits: [u64; 2],
     pub(super) last_commit: Option<(u64, Commit)>,
@@ -158,6 +160,16 @@ pub(super) fn survey(
         let begin = match (expected, claimed) {
             (Some(expected), Some(claimed)) if expected != claimed => {
                 let follows = before.is_some_and(|(before, _)| before + 1 == segment.number);
+                if !follows {
+                    survey.gaps.push(Bad {
+                        segment: segment.number,
+                        from: 0,
+                        until: segment.length,
+                        first: expected.sequence,
+                        last: Some(claimed.sequence.saturating_sub(1)),
+                        why: "the segment before this one is missing",
+                    });
+                }
                 if follows || claimed.sequence <= expected.sequence {
                     survey.bad.push(Bad {
                         segment: before.map_or(segment.number, |(before, _)| before),
