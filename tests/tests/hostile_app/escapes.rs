@@ -2,8 +2,7 @@
 
 use crate::asking::forge;
 use crate::scene::Scene;
-use std::io::{BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use tests::terminal::Terminal;
 
 /// A title, a cleared screen, a question to the terminal that it answers as if typed; by C0 and by C1 controls; text
 /// turned around; a line that looks like the system's own.
@@ -144,55 +143,21 @@ fn names_of_files_are_shown_and_not_obeyed() {
 #[test]
 fn on_a_terminal_an_app_can_only_write() {
     let scene = Scene::get();
-    let words = ["run hostile --name on-terminal -- ask escapes", "run hostile --name prints -- ask print-escapes"];
-    for (words, shown) in words.into_iter().zip(["in the app's own words", "granted"]) {
-        let mut terminal = Terminal::start(&scene, words);
-        let seen = terminal.until(shown);
+    for (name, how, before) in
+        [("on-terminal", "escapes", "in the app's own words"), ("prints", "print-escapes", "harmless")]
+    {
+        let mut terminal = Terminal::run(&scene.node, &format!("run hostile --name {name} -- ask {how}"));
+        // Up to that word, and the app's words after it.
+        let seen = terminal.wait_for(before) + &terminal.wait_for("granted");
         for forbidden in ["\u{1b}]", "\u{1b}[2J", "\u{1b}[6n", "\u{9b}", "\u{90}", "\u{202e}", "\u{2066}", "\u{7}"] {
-            assert!(!seen.contains(forbidden), "{words}: the terminal is sent {forbidden:?}: {seen:?}");
+            assert!(!seen.contains(forbidden), "{how}: the terminal is sent {forbidden:?}: {seen:?}");
         }
-        assert!(seen.contains("gnitirw"), "{words}: {seen:?}");
+        assert!(seen.contains("gnitirw"), "{how}: {seen:?}");
+        // One waits for its answer; the other ends by itself.
+        if how == "escapes" {
+            terminal.type_in("\u{3}");
+        }
         terminal.end();
     }
     scene.all_is_well();
-}
-
-/// `latch` on a terminal that `script` makes.
-struct Terminal {
-    child: std::process::Child,
-    output: BufReader<std::process::ChildStdout>,
-}
-
-impl Terminal {
-    fn start(scene: &Scene, words: &str) -> Self {
-        let latch = tests::binaries().join("latch");
-        let mut command = Command::new("script");
-        command.args(["-q", "-f", "-e", "-c", &format!("{} {words}", latch.display()), "/dev/null"]);
-        command.env("LATCH_STATE", scene.node.state()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("script, of util-linux, makes a terminal");
-        let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
-        Self { child, output }
-    }
-
-    /// Everything up to that word and the app's words after it.
-    fn until(&mut self, word: &str) -> String {
-        let mut seen = Vec::new();
-        let mut byte = [0];
-        while !(String::from_utf8_lossy(&seen).contains(word) && seen.ends_with(b"granted")) {
-            match self.output.read(&mut byte) {
-                Ok(1) => seen.extend(byte),
-                _ => break,
-            }
-        }
-        String::from_utf8_lossy(&seen).into_owned()
-    }
-
-    /// Refuses what is asked, interrupts, and waits.
-    fn end(mut self) {
-        if let Some(mut input) = self.child.stdin.take() {
-            let _ = input.write_all(b"n\n\x03\x03");
-        }
-        let _ = std::io::copy(&mut self.output, &mut std::io::sink());
-        let _ = self.child.wait();
-    }
 }

@@ -28,5 +28,8 @@ use std::io;
 /// The machine gives no event queue.
 pub fn run<F: Future>(future: F) -> io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(tokio::task::LocalSet::new().block_on(&runtime, future))
+    let output = tokio::task::LocalSet::new().block_on(&runtime, future);
+    // A thread that still reads or writes for something that was given up keeps nobody waiting.
+    runtime.shutdown_background();
+    Ok(output)
 }

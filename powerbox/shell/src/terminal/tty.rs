@@ -31,7 +31,9 @@ pub(crate) struct Tty {
 impl Tty {
     /// None where there is no terminal, or this process is not in its foreground.
     pub(crate) fn open() -> Option<Self> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // What was typed can be gone between the word that it is there and the reading: an interrupt throws it away. Nobody
+        // waits in the reading then. The flag is this opening's own, and no other user's of the terminal.
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let terminal = rustix::fs::open("/dev/tty", flags, Mode::empty()).ok()?;
         let foreground = rustix::termios::tcgetpgrp(&terminal).ok()?;
         (foreground == rustix::process::getpgrp()).then(|| Self { terminal: Arc::new(terminal) })
@@ -51,6 +53,9 @@ impl Tty {
             match rustix::io::write(&self.terminal, rest) {
                 Ok(count) => rest = &rest[count..],
                 Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let _ = poll(&mut [PollFd::new(&*self.terminal, PollFlags::OUT)], None);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -134,7 +139,7 @@ fn read_line(terminal: &impl AsFd, asked: &UnixStream) -> io::Result<Option<Stri
             Ok(_) if byte[0] == b'\n' => return Ok(Some(String::from_utf8_lossy(&line).into_owned())),
             Ok(_) if line.len() < ANSWER_MAX_BYTES => line.push(byte[0]),
             Ok(_) => return Err(io::Error::other("the answer is too long")),
-            Err(Errno::INTR) => {}
+            Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => return Err(error.into()),
         }
     }

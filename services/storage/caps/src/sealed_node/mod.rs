@@ -25,7 +25,7 @@ pub use metadata::{METADATA_LIMIT_BYTES, READER_LIMIT, SIZE_LIMIT_BYTES};
 pub use range::{PROOF_SECTORS_LIMIT, Proofs, RangeError};
 pub use seal::{Draft, SealedNode, finish, seal};
 pub use stream::{ContentReader, StreamError};
-pub use verify::{Told, Expected, Seen, Verified, verify};
+pub use verify::{Expected, Seen, Told, Verified, verify};
 
 /// Plain bytes in a sector. With the tag a sealed sector has 16 KiB, which is one group of 16 chunks in the BLAKE3 tree:
 /// so a range of sectors is verified without its neighbours.
