@@ -3,12 +3,13 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{Advice, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 /// A folder and its folders. Names are relative to it.
@@ -45,6 +46,9 @@ pub trait StoreFile: Send + Sync {
     fn set_length(&self, length: u64) -> io::Result<()>;
     /// Makes sure of its bytes and its length.
     fn sync(&self) -> io::Result<()>;
+    /// Begins to bring bytes to the disk that are in the system's memory only, and waits for none of them: who makes sure of
+    /// the file waits for less. Nothing is promised.
+    fn begin_sync(&self, _offset: u64, _length: u64) {}
 }
 
 /// A folder on the disk.
@@ -154,5 +158,11 @@ impl StoreFile for File {
     fn sync(&self) -> io::Result<()> {
         // With the length, without which the bytes could not be read again.
         self.sync_data()
+    }
+
+    fn begin_sync(&self, offset: u64, length: u64) {
+        // Linux begins to write what is not written before it forgets it, and forgets nothing that is on its way. Unlike a sync
+        // in another thread this takes no error away from who makes sure of the file.
+        let _ = rustix::fs::fadvise(self, offset, NonZeroU64::new(length), Advice::DontNeed);
     }
 }

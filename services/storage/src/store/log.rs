@@ -22,6 +22,10 @@ pub(crate) const OVERLAP_BYTES: u64 = 16 << 10;
 /// Memory that is kept between writes: for one of 1 MiB, which is what the interface allows.
 const SPARE_BYTES: usize = 2 << 20;
 
+/// What a stream of writes leaves behind is brought to the disk in pieces of so many bytes, while it goes on: large enough that a
+/// disk is not kept from what others want of it for small ones, a sixteenth of a segment.
+const FLUSH_BYTES: u64 = 4 << 20;
+
 /// Files with bytes that may not be on the disk are held open, at most so many: 1 GiB that no commit was made for.
 pub(crate) const DIRTY_FILES: usize = 16;
 
@@ -237,6 +241,10 @@ impl Log {
         if let Err(error) = file.write_at(place.1, &draft.bytes) {
             self.take_back(segments, &undo);
             return Err(error.into());
+        }
+        let (before, after) = (place.1 / FLUSH_BYTES, (place.1 + draft.whole_bytes()) / FLUSH_BYTES);
+        if before < after {
+            file.begin_sync(before * FLUSH_BYTES, (after - before) * FLUSH_BYTES);
         }
         Ok(undo)
     }
