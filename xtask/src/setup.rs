@@ -24,6 +24,10 @@ const SOFTWARE_TPM: Need = Need {
     reason: "the tests of keys in a TPM use one in software, and are not run without it",
 };
 
+/// The stack of the Trusted Computing Group, and what finds it when crates are built.
+const TPM_STACK: &str = "tss2-esys tss2-mu tss2-sys tss2-tctildr";
+const TPM_STACK_PACKAGES: [&str; 2] = ["libtss2-dev", "pkg-config"];
+
 /// Everything that `build`, `test` and `demo` need.
 pub(crate) fn all(root: &Path) -> Result<(), String> {
     building(root)?;
@@ -31,6 +35,19 @@ pub(crate) fn all(root: &Path) -> Result<(), String> {
     // Where it is missing, those tests say by name that they are not run.
     provide(&SOFTWARE_TPM).unwrap_or_else(|missing| eprintln!("{missing}"));
     Ok(())
+}
+
+/// Whether the tests that hold our use of a TPM against its makers' own stack can be built: it is installed where it may be.
+pub(crate) fn has_tpm_stack() -> bool {
+    let is_there = || run::check_quietly(Command::new("pkg-config").arg("--exists").args(TPM_STACK.split(' '))).is_ok();
+    if is_there() || (may_install() && install(&TPM_STACK_PACKAGES).is_ok() && is_there()) {
+        return true;
+    }
+    let packages = TPM_STACK_PACKAGES.join(" ");
+    eprintln!(
+        "the tests of `keys-service` against the TPM software stack are not built: it is not installed (Debian and Ubuntu: apt-get install {packages})"
+    );
+    false
 }
 
 /// What building the binaries needs.

@@ -13,6 +13,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
 
 fn parts(root: &Path, arguments: &[String]) -> Result<(), String> {
     run::timed("set-up", || setup::all(root))?;
+    let with_tpm_stack = setup::has_tpm_stack();
     let binaries = run::timed("build", || build::all(root, build::Profile::Dev))?;
     run::timed("tests", || {
         let mut command = run::cargo(root);
@@ -20,6 +21,9 @@ fn parts(root: &Path, arguments: &[String]) -> Result<(), String> {
         APART.iter().for_each(|package| {
             command.args(["--exclude", package]);
         });
+        if with_tpm_stack {
+            command.args(["--features", "keys-service/tss"]);
+        }
         if !arguments.is_empty() {
             command.arg("--").args(arguments);
         }

@@ -5,93 +5,30 @@
 mod common;
 #[path = "common/process.rs"]
 mod process;
+#[path = "common/swtpm.rs"]
+mod swtpm;
 
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use common::*;
 use keys_service::problem::Word;
 use keys_service::secret::Key;
-use keys_service::tpm::commands::Carried;
-use keys_service::tpm::descriptor::Descriptor;
 use keys_service::tpm::{Tpm, TpmLock};
 use keys_service::whole::{ASIDE, FILE};
 use process::{Process, state_folder};
 use schema::keys_capnp::{Protection, keyring, signer};
-use tempfile::TempDir;
+use swtpm::{Machine, Running, can_run};
 use vat::Peer;
 use vat::door::{Resource, ResourceKind};
 
-/// A machine with a TPM: what the TPM remembers while it is off.
-struct Machine {
-    memory: TempDir,
-}
-
-/// Its TPM while it is on.
-struct Running {
-    child: Child,
-    connection: OwnedFd,
-}
-
-impl Machine {
-    fn new() -> Machine {
-        Machine { memory: tempfile::tempdir().unwrap() }
-    }
-
-    fn start(&self) -> Running {
-        Running::start(self.memory.path())
-    }
-
-    /// As somebody who clears the TPM: it remembers nothing, and makes itself new seeds.
-    fn clear(&self) {
-        for file in std::fs::read_dir(self.memory.path()).unwrap() {
-            std::fs::remove_file(file.unwrap().path()).unwrap();
-        }
-    }
-}
-
-impl Running {
-    fn start(memory: &Path) -> Running {
-        let (here, there) = UnixStream::pair().unwrap();
-        // It takes no standard stream for its connection; the shell becomes it.
-        let mut command = Command::new("sh");
-        command.args(["-c", r#"exec swtpm "$@" 3<&0 </dev/null"#, "sh"]);
-        command.args(["socket", "--tpm2", "--fd", "3", "--flags", "not-need-init,startup-clear", "--tpmstate"]);
-        command.arg(format!("dir={}", memory.display())).stdin(Stdio::from(OwnedFd::from(there)));
-        Running { child: command.spawn().unwrap(), connection: here.into() }
-    }
-
-    fn resource(&self) -> (Resource, OwnedFd) {
-        (Resource::new(ResourceKind::File, "tpm"), self.connection.try_clone().unwrap())
-    }
-
-    fn tpm(&self) -> Carried<Descriptor> {
-        Carried(Descriptor::new(self.connection.try_clone().unwrap()))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
 /// The keys service on that machine.
 fn service(folder: &Path, running: &Running) -> Process {
-    Process::start_with(folder, vec![running.resource()])
+    Process::start_with(folder, vec![resource(running)])
 }
 
-/// Whether this machine has what a test needs; says so by name where not.
-fn can_run(test: &str) -> bool {
-    let found = Command::new("swtpm").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let can = found.is_ok_and(|status| status.success());
-    if !can {
-        println!("skipped: {test}: this machine has no swtpm (Debian: apt-get install swtpm)");
-    }
-    can
+fn resource(running: &Running) -> (Resource, OwnedFd) {
+    (Resource::new(ResourceKind::File, "tpm"), running.connection().try_clone_to_owned().unwrap())
 }
 
 #[test]
@@ -161,7 +98,7 @@ fn another_tpm_or_a_cleared_one_is_said_and_the_right_one_opens_again() {
         process.stop();
     }
     let is_gone = |running: Option<&Running>| {
-        let resources = running.map(Running::resource).into_iter().collect();
+        let resources = running.map(resource).into_iter().collect();
         let mut process = Process::start_with(folder.path(), resources);
         vat::native::run(async {
             let keyring: keyring::Client = process.connect("keyring", Peer::Shell);

@@ -33,6 +33,8 @@ const CONFINED_TO: &[(&str, &[&str])] = &[
     ("sled", &["powerbox", "storage-service"]),
     ("tss-esapi", &["keys-service"]),
     ("wit-component", &["latch"]),
+    ("hpke", &["caps"]),
+    ("bao-tree", &["caps"]),
 ];
 
 /// What may not be reachable at all, from whom, not even through others.
