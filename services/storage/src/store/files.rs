@@ -49,6 +49,8 @@ pub trait StoreFile: Send + Sync {
     /// Begins to bring bytes to the disk that are in the system's memory only, and waits for none of them: who makes sure of
     /// the file waits for less. Nothing is promised.
     fn begin_sync(&self, _offset: u64, _length: u64) {}
+    /// Begins to fetch bytes that are likely to be read next, and waits for none of them.
+    fn begin_read(&self, _offset: u64, _length: u64) {}
 }
 
 /// A folder on the disk.
@@ -164,5 +166,9 @@ impl StoreFile for File {
         // Linux begins to write what is not written before it forgets it, and forgets nothing that is on its way. Unlike a sync
         // in another thread this takes no error away from who makes sure of the file.
         let _ = rustix::fs::fadvise(self, offset, NonZeroU64::new(length), Advice::DontNeed);
+    }
+
+    fn begin_read(&self, offset: u64, length: u64) {
+        let _ = rustix::fs::fadvise(self, offset, NonZeroU64::new(length), Advice::WillNeed);
     }
 }

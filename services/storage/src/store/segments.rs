@@ -32,6 +32,9 @@ pub(crate) struct Segments {
     open: Mutex<VecDeque<(u32, Arc<dyn StoreFile>)>>,
 }
 
+/// Who reads so much at once is likely to read on: eight sectors, half of what a stream asks for at a time.
+const STREAM_BYTES: usize = 128 << 10;
+
 impl Segments {
     pub(crate) fn new(files: Arc<dyn Files>, known: BTreeMap<u32, Segment>) -> Self {
         Self { files, known: RwLock::new(known), open: Mutex::default() }
@@ -108,6 +111,9 @@ impl Segments {
             file => file?,
         };
         let mut bytes = vec![0; length];
+        if length >= STREAM_BYTES {
+            file.begin_read(offset + length as u64, 2 * length as u64);
+        }
         let got = read(file.as_ref(), offset, &mut bytes)?;
         Ok((got == length).then_some(bytes))
     }

@@ -23,18 +23,51 @@ pub(crate) fn apply(
     note_segment(index, segment)?;
     // Accounts first, because what else is in the frame is charged by them.
     let (first, rest): (Vec<_>, Vec<_>) = items.iter().partition(|item| item.head.kind == ItemKind::Account);
+    let untouched = untouched(index, items, frame_sequence)?;
     for item in first.into_iter().chain(rest) {
         let offset = begin.checked_add(item.offset as u64).and_then(|offset| u32::try_from(offset).ok());
         let place = Place { segment, offset: offset.ok_or_else(row_damaged)?, length: item.head.whole_bytes() };
         let fresh = item.head.sequence == frame_sequence;
         if fresh {
             // Nothing has this sequence yet.
-            insert_one(index, &item.head, place, fresh)?;
+            let age = if untouched && item.head.kind == ItemKind::Sector { Age::First } else { Age::Newest };
+            insert_one(index, &item.head, place, age)?;
         } else {
             apply_one(index, &item.head, place, fresh)?;
         }
     }
     Ok(())
+}
+
+/// What is known of an item before its key is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    /// Nothing of its key is there.
+    First,
+    /// Nothing newer of its key is there.
+    Newest,
+    Unknown,
+}
+
+/// Whether the new sectors of a frame, as of a file that is being written for the first time, stand where no row is: one look
+/// instead of one for each.
+fn untouched(index: &Transaction<'_>, items: &[Item<'_>], frame_sequence: u64) -> Result<bool, IndexError> {
+    let mut sectors = items
+        .iter()
+        .map(|item| &item.head)
+        .filter(|head| head.kind == ItemKind::Sector && head.sequence == frame_sequence);
+    let Some(one) = sectors.next() else { return Ok(false) };
+    let first = one.numbers().0;
+    let mut last = first;
+    for head in sectors {
+        // Of two files, or of one sector twice: each is looked up.
+        let (number, _) = head.numbers();
+        if head.node != one.node || number <= last {
+            return Ok(false);
+        }
+        last = number;
+    }
+    index.has_none((&rows::sector_key(&one.node, first), &rows::sector_key(&one.node, last)))
 }
 
 /// Something of this segment was applied.
@@ -65,16 +98,16 @@ pub(crate) fn apply_one(
         let old = Row::decode(&old).ok_or_else(row_damaged)?;
         return if old.place == place { Ok(()) } else { relocate(index, &key, whole, &old, &Row::of(head, place)) };
     }
-    insert_one(index, head, place, fresh)
+    insert_one(index, head, place, if fresh { Age::Newest } else { Age::Unknown })
 }
 
-fn insert_one(index: &mut Transaction<'_>, head: &ItemHead, place: Place, fresh: bool) -> Result<(), IndexError> {
+fn insert_one(index: &mut Transaction<'_>, head: &ItemHead, place: Place, age: Age) -> Result<(), IndexError> {
     let key = rows::key_of(head);
     let row = Row::of(head, place);
     let counts = matches!(head.kind, ItemKind::Metadata | ItemKind::NodeRemoved);
     let before = if counts { index.newest(&key, u64::MAX)? } else { None };
-    let newer = if fresh { None } else { superseded_at(index, head, &key)? };
-    insert(index, head, &key, &row, newer)?;
+    let newer = if age == Age::Unknown { superseded_at(index, head, &key)? } else { None };
+    insert(index, head, &key, &row, (age, newer))?;
     match head.kind {
         ItemKind::Metadata => count_node(index, &head.node, before, &key)?,
         ItemKind::NodeRemoved => {
@@ -119,7 +152,7 @@ fn insert(
     head: &ItemHead,
     key: &[u8],
     row: &Row,
-    newer: Option<u64>,
+    (age, newer): (Age, Option<u64>),
 ) -> Result<(), IndexError> {
     let whole = rows::at(key, head.sequence);
     let needed = newer.is_none_or(|until| may_be_kept(key) && index.retention().needs(row.home, head.sequence, until));
@@ -135,7 +168,10 @@ fn insert(
         note_kept(index, row.home, until, &whole);
     }
     charge(index, row, 1)?;
-    let older = head.sequence.checked_sub(1).map_or(Ok(None), |below| index.newest(key, below))?;
+    let older = match head.sequence.checked_sub(1) {
+        Some(below) if age != Age::First => index.newest(key, below)?,
+        _ => None,
+    };
     index.set_absent(whole, Some(row.encode()));
     match older {
         Some((sequence, older)) => supersede(index, key, sequence, &older, head.sequence),

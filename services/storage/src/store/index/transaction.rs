@@ -82,6 +82,11 @@ impl<'a> Transaction<'a> {
         self.between(&rows::at(key, u64::MAX), &rows::at(key, above), true)
     }
 
+    /// Whether no row is of one of the keys from the first to the last.
+    pub(crate) fn has_none(&self, (first, last): (&[u8], &[u8])) -> Result<bool, IndexError> {
+        Ok(self.between(&rows::at(first, u64::MAX), &rows::at(last, 0), false)?.is_none())
+    }
+
     fn between(&self, from: &[u8], to: &[u8], last: bool) -> Result<Option<(u64, Row)>, IndexError> {
         let written = self.index.first_between((from, to), last, |key| self.changes.contains_key(key))?;
         let mut range = self.changes.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Included(to)));
