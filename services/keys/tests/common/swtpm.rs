@@ -17,27 +17,27 @@ const READY: [&str; 3] = ["--tpm2", "--flags", "not-need-init,startup-clear"];
 const PORT_TRIES: usize = 16;
 
 /// A machine with a TPM: what the TPM remembers while it is off.
-pub struct Machine {
+pub(crate) struct Machine {
     memory: TempDir,
 }
 
 impl Machine {
-    pub fn new() -> Machine {
+    pub(crate) fn new() -> Machine {
         Machine { memory: tempfile::tempdir().unwrap() }
     }
 
     /// With one connection, which it is given.
-    pub fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         Running::start(self.memory.path())
     }
 
     /// With two ports, as who connects by itself needs it.
-    pub fn serve(&self) -> Served {
+    pub(crate) fn serve(&self) -> Served {
         (0..PORT_TRIES).find_map(|_| Served::start(self.memory.path())).expect("swtpm serves")
     }
 
     /// As somebody who clears the TPM: it remembers nothing, and makes itself new seeds.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for file in std::fs::read_dir(self.memory.path()).unwrap() {
             std::fs::remove_file(file.unwrap().path()).unwrap();
         }
@@ -49,7 +49,7 @@ fn remembered(memory: &Path) -> String {
 }
 
 /// Its TPM while it is on.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     connection: OwnedFd,
 }
@@ -64,11 +64,11 @@ impl Running {
         Running { child: command.spawn().unwrap(), connection: here.into() }
     }
 
-    pub fn connection(&self) -> BorrowedFd<'_> {
+    pub(crate) fn connection(&self) -> BorrowedFd<'_> {
         self.connection.as_fd()
     }
 
-    pub fn tpm(&self) -> Carried<Descriptor> {
+    pub(crate) fn tpm(&self) -> Carried<Descriptor> {
         Carried(Descriptor::new(self.connection.try_clone().unwrap()))
     }
 }
@@ -81,7 +81,7 @@ impl Drop for Running {
 }
 
 /// Its TPM while it is on, at ports of this machine's loopback.
-pub struct Served {
+pub(crate) struct Served {
     process: rustix::process::Pid,
     port: u16,
 }
@@ -105,7 +105,7 @@ impl Served {
     }
 
     /// Of its commands; that of its orders is the next.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 }
@@ -120,7 +120,7 @@ impl Drop for Served {
 }
 
 /// Whether this machine has what a test needs; says so by name where not.
-pub fn can_run(test: &str) -> bool {
+pub(crate) fn can_run(test: &str) -> bool {
     let found = Command::new("swtpm").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let can = found.is_ok_and(|status| status.success());
     if !can {
