@@ -43,7 +43,6 @@ fn verify(bytes: &[u8]) -> Result<package::Signed, Refusal> {
 
 /// Signs whatever bytes are given as the manifest, as a hostile author would.
 fn sign_raw(manifest: &[u8], component: &[u8]) -> Vec<u8> {
-    use ed25519_dalek::Signer;
     let mut header = package::Header {
         manifest_bytes: u32::try_from(manifest.len()).unwrap(),
         component_bytes: component.len() as u64,
