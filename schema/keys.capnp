@@ -13,7 +13,7 @@ interface Signer {
   # should two purposes have one key.
 
   publicKey @0 () -> (key :Data, generation :UInt32);
-  # 32 bytes. generation: how often the key was rotated.
+  # 32 bytes. generation: 1 for the first key, and 1 more after each rotation.
 
   sign @1 (message :Data) -> (signature :Data);
   # 64 bytes. The message has at most 64 KiB.

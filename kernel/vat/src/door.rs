@@ -6,6 +6,7 @@ pub mod packet;
 
 use crate::words::{EndReason, Method, Rights};
 
+pub use codec::ACCOUNTS_LIMIT;
 pub use packet::PACKET_LIMIT_BYTES;
 pub use schema::door_capnp::resource::Kind as ResourceKind;
 pub use schema::door_capnp::{Carries, Peer, Role};

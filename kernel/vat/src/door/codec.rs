@@ -16,7 +16,7 @@ const LAYERS_LIMIT: u32 = 32;
 /// At most so many methods in a badge: a packet holds about 2,000 more than that, and nobody picks so many.
 const METHODS_LIMIT: u32 = 1_024;
 /// At most so many accounts: a grant has one for each grant above it that has a quota, and delegation is not that deep.
-const ACCOUNTS_LIMIT: u32 = 64;
+pub const ACCOUNTS_LIMIT: u32 = 64;
 
 fn text(
     reader: capnp::Result<capnp::text::Reader<'_>>,

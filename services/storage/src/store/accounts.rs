@@ -31,8 +31,8 @@ pub struct Room {
 }
 
 /// Disk room that ordinary writes leave, so that removals, commits and compaction still go on a full disk. The largest
-/// of them is a commit with all that it can name (4 MiB) beside a batch that compaction copies (1 MiB); sled's
-/// index of the same changes takes less than twice as much again.
+/// of them is a commit with all that it can name (9 MiB, and as a rule a few kB) beside a batch that compaction copies (1 MiB); sled's
+/// index has none of what a commit names.
 pub const MARGIN_BYTES: u64 = 16 << 20;
 
 /// Room that was set aside. What was not used is given back when it is dropped.

@@ -1,4 +1,4 @@
-//! A store's life: opening, the root, closing, and a new index while it lives.
+//! A store's life: opening, closing, and a new index while it lives.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

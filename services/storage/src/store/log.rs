@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use vat::fault;
 
+use super::commit::TOUCHED_LIMIT;
 use super::error::{Outcome, StoreError};
 use super::files::StoreFile;
 use super::format::{
@@ -32,6 +33,16 @@ pub(crate) const DIRTY_FILES: usize = 16;
 /// At most so many changes are remembered for the summary of a segment: 3 MB as a list, and with those of the next commit
 /// below the limit of a frame.
 pub(crate) const KEPT_LIMIT: usize = 1 << 16;
+
+/// At most so many changes are remembered at all, where no commit can be made for long because the keys are locked. What is older
+/// is named by no commit then: where it is damaged, all that was written before counts as damaged.
+const TOUCHED_MOST: usize = KEPT_LIMIT + TOUCHED_LIMIT;
+/// Of one change in the list of a commit: sequence, node, entry, version.
+const TOUCHED_BYTES: usize = 8 + 16 + 16 + 8;
+/// Of one segment in that list, at 16,384 segments, which are 1 TiB.
+const SEGMENTS_BYTES: usize = 16_384 * (8 + 8 + 32 + 32);
+const _: () =
+    assert!(TOUCHED_MOST * TOUCHED_BYTES + SEGMENTS_BYTES < PAYLOAD_LIMIT_BYTES, "a commit fits into a frame");
 
 /// A frame in the making.
 pub(crate) struct Draft {
@@ -92,6 +103,15 @@ pub(crate) struct Touched {
     pub(crate) entry: [u8; 16],
     /// That the node has then; 0: as before.
     pub(crate) version: u64,
+}
+
+/// The list is complete from a frame on, and no longer than it may be.
+fn bound(touched: &mut VecDeque<(u64, Touched)>, listed_from: &mut u64) {
+    while touched.len() > TOUCHED_MOST
+        && let Some((_, touched)) = touched.pop_front()
+    {
+        *listed_from = touched.sequence + 1;
+    }
 }
 
 /// What a frame changed.
@@ -283,7 +303,13 @@ impl Log {
         if let Some(items) = items(draft.payload()) {
             let touched = touched_by(&items, draft.sequence);
             self.touched.extend(touched.into_iter().map(|touched| (self.written, touched)));
+            self.bound_touched();
         }
+    }
+
+    /// Forgets what is more than a commit can name.
+    pub(crate) fn bound_touched(&mut self) {
+        bound(&mut self.touched, &mut self.listed_from);
     }
 
     /// A frame was written, and its memory is free.
@@ -325,5 +351,34 @@ impl Log {
             self.listed_from = touched.sequence + 1;
             self.touched.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::commit::{Commit, Listed};
+    use super::super::index::Sum;
+    use super::*;
+
+    #[test]
+    fn whatever_was_written_while_no_commit_could_be_made_one_fits_into_a_frame() {
+        let change = |sequence| Touched { sequence, node: [1; 16], entry: [0; 16], version: sequence };
+        let (mut touched, mut from) = ((1..=300_000).map(|sequence| (0, change(sequence))).collect(), 1);
+        bound(&mut touched, &mut from);
+        assert_eq!(touched.front().map(|(_, one)| one.sequence), Some(from), "complete from there on");
+        assert_eq!(from, 300_001 - TOUCHED_MOST as u64);
+        let listed = |number| Listed { number, first_sequence: 1, start: [0; 32], end: [0; 32] };
+        let commit = Commit {
+            sequence: 300_000,
+            chain: [0; 32],
+            public_key: [0; 32],
+            signature: [0; 64],
+            versions: Sum::default(),
+            commits: 1,
+            listed_from: from,
+            touched: touched.into_iter().map(|(_, touched)| touched).collect(),
+            segments: Some((0..16_384).map(listed).collect()),
+        };
+        assert!(commit.encode().len() < PAYLOAD_LIMIT_BYTES);
     }
 }

@@ -12,7 +12,8 @@ use super::index::Place;
 /// How often a read that failed is tried again, for disks and cables have bad moments.
 const READ_RETRIES: usize = 2;
 /// Files of segments that are held open to read from, of 1,024 descriptors that a process commonly has: a disk of 1 TB has
-/// 16,384 segments. Those that may have bytes which are not on the disk are held by the log beside, one or two.
+/// 16,384 segments. Those that may have bytes which are not on the disk are held by the log beside, at most
+/// [`DIRTY_FILES`](super::log::DIRTY_FILES), and as many while a commit makes sure of them.
 pub(crate) const OPEN_FILES: usize = 64;
 
 /// One segment.
@@ -30,6 +31,19 @@ pub(crate) struct Segments {
     known: RwLock<BTreeMap<u32, Segment>>,
     /// Those used last are at the end.
     open: Mutex<VecDeque<(u32, Arc<dyn StoreFile>)>>,
+}
+
+/// Where the files of segments go that are of no use. A person may remove them.
+pub(crate) const LOST: &str = "lost";
+
+/// Moves a segment's file there.
+pub(crate) fn move_to_lost(files: &dyn Files, number: u32) -> io::Result<()> {
+    files.make_folder(LOST)?;
+    files.sync_folder("")?;
+    let name = file_name(number);
+    files.rename(&name, &name.replacen("segments/", "lost/", 1))?;
+    files.sync_folder(LOST)?;
+    files.sync_folder("segments")
 }
 
 /// Who reads so much at once is likely to read on: eight sectors, half of what a stream asks for at a time.

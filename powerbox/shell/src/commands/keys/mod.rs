@@ -43,7 +43,7 @@ enum Act {
         #[command(flatten)]
         from: PassphraseFile,
     },
-    /// Forgets every secret until they are opened again: the store and signing stand still meanwhile
+    /// Forgets every secret until they are opened again: nothing is signed meanwhile, so the store makes nothing durable
     Lock,
     /// Protects the same keys in another way from now on: with another passphrase, or by the TPM
     Protect(Protect),

@@ -188,6 +188,12 @@ impl Shared {
                 all_bad.push(Bad { segment: last, from: 0, until: 0, first, last: last_lost, why });
             }
             let mut bad: Vec<Bad> = Vec::new();
+            let there = self.segments.bytes_at(number, 0, SEGMENT_HEAD_BYTES)?;
+            if there.is_none_or(|bytes| bytes != head.encode()) {
+                let (first, last) = (start.sequence, Some(start.sequence.saturating_sub(1)));
+                let why = "the head of this segment was changed";
+                bad.push(Bad { segment: number, from: 0, until: SEGMENT_HEAD_BYTES as u64, first, last, why });
+            }
             let found = FoundSegment { number, length, head: Some(head) };
             let mut strange: Vec<(u64, &str)> = Vec::new();
             let mut frames = 0;

@@ -4,21 +4,18 @@
 use std::collections::BTreeSet;
 
 use super::super::error::Outcome;
-use super::super::format::{ItemHead, file_name};
+use super::super::format::ItemHead;
 use super::super::index::{ENTRY, HOLE, JOINED, NODE, ORPHAN, PARENT, Place, ROOT, Row, SECTOR, SNAPSHOT, row_damaged};
 use super::super::scan::Bad;
+use super::super::segments::move_to_lost;
 use super::super::shared::Shared;
 
 /// The rows that lead to items; that of the last commit is not needed, for another follows.
 const ITEM_LETTERS: [u8; 9] = [ROOT, PARENT, JOINED, SNAPSHOT, NODE, ENTRY, SECTOR, HOLE, ORPHAN];
 
-/// Where the files go. A person may remove them.
-const LOST: &str = "lost";
-
 impl Shared {
     /// Does without the segments in which something is bad. What of them does not open was replaced before.
     pub(super) fn set_aside(&self, bad: &[Bad]) -> Outcome<()> {
-        self.segments.files.make_folder(LOST)?;
         let numbers: BTreeSet<u32> = bad.iter().map(|bad| bad.segment).collect();
         for number in numbers {
             {
@@ -36,11 +33,7 @@ impl Shared {
                 log.list_dirty = true;
             }
             self.commit_segments()?;
-            let name = file_name(number);
-            let beside = name.replacen("segments/", "lost/", 1);
-            self.segments.files.rename(&name, &beside)?;
-            self.segments.files.sync_folder(LOST)?;
-            self.segments.files.sync_folder("segments")?;
+            move_to_lost(self.segments.files.as_ref(), number)?;
         }
         // What could not be copied, because a snapshot alone used it, is gone from the index then; and the next commit names
         // the versions that there are.

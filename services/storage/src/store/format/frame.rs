@@ -12,7 +12,7 @@ const CHECKED_BYTES: usize = 80;
 /// The same and the check, which is the beginning of the chain after this frame.
 pub(crate) const FRAME_HEAD_BYTES: usize = CHECKED_BYTES + 8;
 /// The longest payload. The largest operation is a write of 8 MiB: 513 sectors, each with 128 bytes around it, and
-/// the metadata: below 8.1 MiB. A commit's list is cut to fit.
+/// the metadata: below 8.1 MiB. A commit names no more than fits: see `log.rs`.
 pub(crate) const PAYLOAD_LIMIT_BYTES: usize = 12 << 20;
 /// The last sequence that a reader believes: at a million frames a second it is reached after 146,000 years. What is beyond
 /// would leave no room to count on.

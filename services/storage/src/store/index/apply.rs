@@ -10,8 +10,8 @@ use super::rows::{self, Place, Row};
 use super::table::{IndexError, row_damaged};
 use super::transaction::Transaction;
 
-/// Accounts lie in one another at most so deep. Grants are delegated by people; what is deeper is not followed.
-const ACCOUNT_DEPTH_LIMIT: usize = 16;
+/// Accounts lie in one another at most so deep: those that a badge can name, and the grant's own.
+const ACCOUNT_DEPTH_LIMIT: usize = vat::door::ACCOUNTS_LIMIT as usize + 1;
 
 /// Applies the items of one frame that was not applied before, whose payload begins at `begin`.
 pub(crate) fn apply(

@@ -13,13 +13,13 @@ use vat::fault;
 use super::commit::{SYNCED, read_note};
 use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
-use super::format::{Hash, Id, file_name};
+use super::format::{Hash, Id, SEGMENT_HEAD_BYTES, file_name};
 use super::index::Index;
 use super::log::{DIRTY_FILES, Log};
 use super::marker;
 use super::node::hex;
 use super::scan::{Bad, FoundSegment, find_segments};
-use super::segments::{Segment, read};
+use super::segments::{LOST, Segment, move_to_lost, read};
 use super::shared::Options;
 use build::{build, missing_segments};
 use fit::{catch_up, cut, misplaced, outrun};
@@ -59,7 +59,11 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     files.make_folder("segments")?;
     let note = match files.open(SYNCED) {
         Ok(note) => note,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => files.create(SYNCED)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let note = files.create(SYNCED)?;
+            files.sync_folder("")?;
+            note
+        }
         Err(error) => return Err(error.into()),
     };
     let mut bytes = [0; 16];
@@ -67,15 +71,13 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let noted = read_note(&bytes[..got]);
     let mut found = find_segments(files.as_ref())?;
     let mut opened = Opened::default();
-    // The store's id is what most segments say.
+    // The store's id is what the first segment says whose head is whole.
     let store_id = match found.iter().find_map(|segment| segment.head.as_ref()) {
         Some(head) => head.store,
         None if noted > 0 => return Err(StoreError::Damaged("all segments are gone".into())),
         None => {
             opened.created = true;
-            for segment in found.drain(..) {
-                files.remove(&file_name(segment.number))?;
-            }
+            opened.cut_off = give_up(files.as_ref(), &mut found)?;
             let mut id = Id::default();
             getrandom::fill(&mut id).map_err(super::seal::no_randomness)?;
             id
@@ -193,7 +195,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let broken = broken.map(|error| format!("the disk could not be made sure of: {error}"));
     let commits = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits);
     let committed = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
-    let log = Log {
+    let mut log = Log {
         store: store_id,
         segment_bytes: options.segment_bytes,
         active: segments.keys().last().copied().unwrap_or(0),
@@ -212,7 +214,30 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         commits,
         broken,
     };
+    log.bound_touched();
     Ok(Ready { store_id, log, segments, index, doubt, note, opened })
+}
+
+/// Nothing was ever made sure of, and no segment has a head that can be read: a store begins anew. What may be more than the torn
+/// beginning of one is kept for people to look at; says what.
+fn give_up(files: &dyn Files, found: &mut Vec<FoundSegment>) -> Outcome<Option<String>> {
+    let mut kept = Vec::new();
+    for segment in found.drain(..) {
+        let name = file_name(segment.number);
+        if segment.length <= SEGMENT_HEAD_BYTES as u64 {
+            files.remove(&name)?;
+        } else {
+            move_to_lost(files, segment.number)?;
+            kept.push(name);
+        }
+    }
+    let told = || {
+        format!(
+            "nothing of {} could be read: moved to the folder {LOST}, and an empty store was begun",
+            kept.join(", ")
+        )
+    };
+    Ok((!kept.is_empty()).then(told))
 }
 
 /// The first of what is bad after all that is sure: also a segment of which only the name did not come to the disk, whether a

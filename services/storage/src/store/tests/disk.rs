@@ -93,8 +93,8 @@ pub(crate) enum Fault {
     Sync,
     /// Every read, until it is told otherwise.
     Read,
-    /// One read.
-    OneRead,
+    /// So many reads.
+    Reads(u32),
 }
 
 /// A disk in use. What is done to it is seen at once by all who look, as the system's cache shows it.
@@ -269,10 +269,12 @@ impl StoreFile for OpenFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.disk.with(|inner| {
-            if matches!(inner.fault, Some(Fault::Read | Fault::OneRead)) {
-                if inner.fault == Some(Fault::OneRead) {
-                    inner.fault = None;
-                }
+            if let Some(fault @ (Fault::Read | Fault::Reads(_))) = inner.fault {
+                inner.fault = match fault {
+                    Fault::Reads(1) => None,
+                    Fault::Reads(more) => Some(Fault::Reads(more - 1)),
+                    fault => Some(fault),
+                };
                 return Err(rustix::io::Errno::IO.into());
             }
             let file = &inner.now.files[self.file];

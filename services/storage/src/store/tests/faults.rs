@@ -67,7 +67,7 @@ fn after_a_failed_sync_nothing_is_written_until_it_is_opened_anew() {
 }
 
 #[test]
-fn a_read_that_fails_once_is_tried_again() {
+fn a_read_that_fails_is_tried_twice_more() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::default();
     let (store, _) = open_on(&disk, &folder.path().join("index"));
@@ -75,9 +75,15 @@ fn a_read_that_fails_once_is_tried_again() {
     let file = store.create(&root, b"a", Kind::File, &[]).unwrap();
     store.write(&file, 0, b"there", &[]).unwrap();
     let mut read = [0; 5];
-    disk.fail(Some(Fault::OneRead));
-    assert_eq!(store.read(&file, 0, &mut read).unwrap(), 5);
-    assert_eq!((&read, disk.fault()), (b"there", None));
+    for failing in [1, 2] {
+        read.fill(0);
+        disk.fail(Some(Fault::Reads(failing)));
+        assert_eq!(store.read(&file, 0, &mut read).unwrap(), 5);
+        assert_eq!((&read, disk.fault()), (b"there", None));
+    }
+    disk.fail(Some(Fault::Reads(3)));
+    assert!(matches!(store.read(&file, 0, &mut read), Err(StoreError::Io(_))));
+    assert_eq!(disk.fault(), None, "three times, and no more");
     disk.fail(Some(Fault::Read));
     assert!(matches!(store.read(&file, 0, &mut read), Err(StoreError::Io(_))));
 }

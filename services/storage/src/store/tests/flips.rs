@@ -1,4 +1,4 @@
-//! Every byte of the store, changed: it is found, or changes nothing; never is anything else served than what was written.
+//! Bytes anywhere in the store, drawn at random, changed: it is found, or changes nothing; never is anything else served than what was written.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

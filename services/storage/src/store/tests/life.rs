@@ -174,6 +174,42 @@ fn a_check_finds_a_changed_byte_and_names_its_file() {
     store.remove(&root, b"bad").unwrap();
 }
 
+#[test]
+fn a_check_finds_a_changed_head_of_a_segment_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    file(&store, b"good", &[1; 20_000]);
+    store.sync().unwrap();
+    let segment = folder.path().join("segments/00000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let (summary, findings) = check(&store, false);
+    assert!(!summary.clean && findings.iter().any(|one| one.place == "segment 1 at 0"), "{findings:?}");
+    let (summary, findings) = check(&store, true);
+    assert!(summary.clean, "{summary:?} {findings:?}");
+    assert!(check(&store, false).0.clean);
+    assert_eq!(read(&store, &store.find(&store.root().unwrap(), b"good").unwrap()), [1; 20_000]);
+}
+
+#[test]
+fn segments_of_which_nothing_can_be_read_are_kept_for_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    file(&store, b"a", &[1; 20_000]);
+    drop(store);
+    let segment = folder.path().join("segments/00000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    std::fs::remove_file(folder.path().join("synced")).unwrap();
+    let (store, opened) = open(folder.path());
+    assert!(opened.created && opened.cut_off.is_some_and(|what| what.contains("lost")));
+    assert_eq!(std::fs::read(folder.path().join("lost/00000001.seg")).unwrap(), bytes);
+    file(&store, b"b", b"new");
+    store.sync().unwrap();
+}
+
 fn try_open(folder: &Path, keys: &Arc<TestKeys>) -> Result<Store, StoreError> {
     let files = Arc::new(OnDisk::new(folder).unwrap());
     Store::open(files, keys.clone(), Options::new(folder.join("index"))).map(|(store, _)| store)
