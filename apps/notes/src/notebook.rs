@@ -100,9 +100,16 @@ impl Notebook {
     /// Writes the whole content beside the note. What a run before left there is written over.
     async fn write_beside(&self, name: &str, content: &str) -> Result<(), Failure> {
         let beside = unfinished(name);
-        self.directory.write(&beside, content).await?;
-        self.directory.open_with(&beside, Rights::ALL).await?.sync().await?;
-        Ok(())
+        let written = async {
+            self.directory.write(&beside, content).await?;
+            self.directory.open_with(&beside, Rights::ALL).await?.sync().await
+        };
+        let written = written.await;
+        if written.is_err() {
+            // Where this fails too the next try writes over it.
+            let _ = self.directory.remove(&beside).await;
+        }
+        Ok(written?)
     }
 
     /// Has what was done last on the disk and in a version.

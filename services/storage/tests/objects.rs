@@ -32,6 +32,20 @@ fn the_directory_of_a_grant_is_made_when_it_is_first_used() {
 }
 
 #[test]
+fn who_only_looks_at_a_command_makes_nothing() {
+    vat::native::run(async {
+        let served = served();
+        let top: Client = served.link(&at("/", Rights::ALL));
+        let looking = Badge { peer: Peer::Shell, ..at("/mistyped", Rights::READ) };
+        let looking: Client = served.link(&looking);
+        let error = looking.root.list_request().send().promise.await.err().expect("it is not there");
+        assert!(error.extra.contains("notFound: "), "{error}");
+        assert_eq!(names(&top.root).await, [""; 0]);
+    })
+    .unwrap();
+}
+
+#[test]
 fn many_links_at_once_make_one_directory() {
     vat::native::run(async {
         let served = served();

@@ -7,7 +7,8 @@ use clap::Args;
 use landlock::{ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
 
 use super::{Context, up};
-use crate::failure::{EXIT_FAILED, Outcome};
+use crate::failure::{EXIT_FAILED, Failure, Outcome};
+use crate::keys;
 use crate::node::{self, Node};
 use crate::rows::Finding;
 use crate::state::State;
@@ -163,11 +164,30 @@ async fn node(state: &State) -> Vec<Finding> {
             None => Finding::bad("node", "is not running", "latch up"),
         }];
     }
-    let asked = async { Node::connect(state).await?.doctor().await };
+    let asked = async {
+        let node = Node::connect(state).await?;
+        let mut findings = node.doctor().await?;
+        // Where they do not answer, what their process is at is among the findings.
+        findings.extend(keys(&node).await.ok());
+        Ok::<_, Failure>(findings)
+    };
     match asked.await {
         Ok(findings) => std::iter::once(Finding::good("node", "answers")).chain(findings).collect(),
         Err(failure) => vec![Finding::bad("node", failure.sentence(), format!("read {}", state.log_file().display()))],
     }
+}
+
+async fn keys(node: &Node) -> Outcome<Finding> {
+    let status = keys::status(&keys::keyring(node).await?).await?;
+    Ok(match (status.protection, status.unlocked) {
+        ("none", _) if !status.trouble.is_empty() => Finding::bad("keys", status.trouble, "latch keys restore BACKUP"),
+        ("none", _) => Finding::good("keys", "there are none yet: `latch keys create`, before anything is stored"),
+        (_, true) => Finding::good("keys", "are open"),
+        (_, false) => {
+            let text = "are locked: nothing is signed, and of the store nothing is made durable or opened anew";
+            Finding::bad("keys", text, "latch keys unlock")
+        }
+    })
 }
 
 #[cfg(test)]

@@ -209,11 +209,13 @@ impl Drop for OpenQuestion<'_> {
 /// That a request waits.
 fn waiting(request: &Request) -> String {
     format!(
-        "latch: {} asks for a {}, {}, as \"{}\", and waits\n  next: latch approve {id} host:PATH   (or: latch deny {id})",
+        "latch: {} asks for a {}, {}, as \"{}\", and waits\n  next: latch approve {id} {}   (or: latch deny {id})",
         escape::line(&request.instance),
         escape::line(&request.interface_name),
         words::rights(request.rights),
         escape::line(&request.label),
+        // As `latch requests` lists what it can be; nothing may be there yet.
+        request.providers.first().map_or_else(|| "OFFER".to_owned(), |provider| escape::line(provider)),
         id = request.id,
     )
 }

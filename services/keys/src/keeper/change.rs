@@ -132,7 +132,7 @@ impl Keeper {
         }
         Err(Problem::bad_input(format!(
             "the store has not shown yet that it took up key {generation}, and a rotation would forget the one before: \
-             restart the storage service, then rotate"
+             use the store, or start the node anew (latch down, latch up), then rotate"
         )))
     }
 

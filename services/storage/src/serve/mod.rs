@@ -24,7 +24,7 @@ use files::path::RelativePath;
 use files::problem::{Problem, Word};
 use files::serve::{Directory, Shares};
 use schema::{filesystem_capnp, storage_capnp};
-use vat::{Badge, Exports, Peer};
+use vat::{Badge, Exports, Peer, Rights};
 
 pub use limits::STREAM_CHUNK_BYTES;
 pub use trouble::{Troubles, troubles};
@@ -66,7 +66,10 @@ impl Storage {
             filesystem_capnp::directory::Client::TYPE_ID | storage_capnp::stored_directory::Client::TYPE_ID => {
                 let (vault, disk) = (self.vault.clone(), link.disk().clone());
                 let reach = Reach { vault, accounts: Accounts::of(badge), disk };
-                let place = Place::at(path(&badge.object)?, reach);
+                // Who only looks, at a command, makes nothing: what is not there was mistyped. An app's folder is made, for a
+                // person granted it.
+                let makes = badge.peer != Peer::Shell || badge.rights.intersect(Rights::READ) != badge.rights;
+                let place = Place::at(path(&badge.object)?, makes, reach);
                 let root = Directory::new(place.into(), badge.rights, link);
                 Ok(Client::new(root.export().into_client_hook()))
             }

@@ -81,7 +81,7 @@ impl store::Server for Operator {
     async fn root(self: Rc<Self>, _: store::RootParams, mut results: store::RootResults) -> Result<(), Error> {
         // What an operator writes counts against nobody.
         let (vault, disk) = (self.vault.clone(), self.link.disk().clone());
-        let place = Place::at(None, Reach { vault, accounts: Accounts::none(), disk });
+        let place = Place::at(None, true, Reach { vault, accounts: Accounts::none(), disk });
         let root = Directory::new(Arc::new(place), self.rights, self.link.clone()).export();
         results.get().set_directory(root.cast_to());
         Ok(())

@@ -26,19 +26,21 @@ pub(super) struct Place {
     here: OnceLock<Held>,
     /// Where it is found at the first call that needs it; without one, at the top.
     path: Option<RelativePath>,
+    /// Whether it is made where it does not exist.
+    makes: bool,
     reach: Reach,
     _keeping: Option<Keeping>,
 }
 
 impl Place {
-    /// The directory with that path in the store, made by the first call where it does not exist: a person granted it.
-    pub(super) fn at(path: Option<RelativePath>, reach: Reach) -> Place {
-        Place { here: OnceLock::new(), path, reach, _keeping: None }
+    /// The directory with that path in the store; `makes`: the first call makes it where it does not exist.
+    pub(super) fn at(path: Option<RelativePath>, makes: bool, reach: Reach) -> Place {
+        Place { here: OnceLock::new(), path, makes, reach, _keeping: None }
     }
 
     fn opened(&self, store: Store, node: Node, keeping: &Keeping) -> Place {
         let here = OnceLock::from(Held::new(store, node, self.reach.disk.clone()));
-        Place { here, path: None, reach: self.reach.clone(), _keeping: Some(keeping.clone()) }
+        Place { here, path: None, makes: false, reach: self.reach.clone(), _keeping: Some(keeping.clone()) }
     }
 
     fn here(&self) -> Result<&Held, Problem> {
@@ -47,7 +49,12 @@ impl Place {
         }
         let Unlocked { store, root: mut node } = self.reach.vault.unlocked()?;
         for name in self.path.iter().flat_map(RelativePath::names) {
-            node = self.reach.did(find_or_make(&store, &node, name, self.reach.accounts.all()))?;
+            let found = if self.makes {
+                find_or_make(&store, &node, name, self.reach.accounts.all())
+            } else {
+                store.find(&node, name)
+            };
+            node = self.reach.did(found)?;
         }
         if node.kind() != Kind::Directory {
             return Err(Problem::new(Word::NotDirectory, "what has this name in the store is a file"));

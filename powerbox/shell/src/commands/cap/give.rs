@@ -49,7 +49,8 @@ pub(crate) struct Readers {
 /// Takes a reader from a file or folder of the store
 ///
 /// Its keys and those of all below it are exchanged: what is exported from now on cannot be read with what they have, and the
-/// other readers find the new key in it. What was exported before stays readable to them.
+/// other readers find the new key in it. What was exported before stays readable to them, and what is below it, where they
+/// were given a cap of its own for that: `latch cap readers` lists who has one for a place.
 #[derive(Debug, Args)]
 pub(crate) struct RevokeReader {
     /// Such as storage:/notes/a.txt
@@ -160,7 +161,7 @@ pub(super) async fn revoke_reader(context: &Context, node: &Node, command: Revok
     }
     let place = escape::word(&parse::shown(&path));
     let mut words = format!(
-        "{} reads nothing of {} that is exported from now on\n  next: latch cap export {} --out DIR, in the place of what is hosted",
+        "{} reads nothing that is exported from now on by the cap for {}; one for something below it is taken by itself\n  next: latch cap export {} --out DIR, in the place of what is hosted",
         hex(&reader),
         escape::line(&parse::shown(&path)),
         escape::line(&place),

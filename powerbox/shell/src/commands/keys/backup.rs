@@ -9,7 +9,7 @@ use clap::Args;
 use schema::keys_capnp::keyring;
 
 use super::{Context, Protect};
-use crate::failure::{Doing as _, Outcome};
+use crate::failure::{Doing as _, Failure, Outcome};
 use crate::terminal::passphrase;
 use crate::text::escape;
 use crate::{folder, keys};
@@ -68,6 +68,15 @@ pub(super) async fn backup(context: &Context, ring: &keyring::Client, command: B
 
 pub(super) async fn restore(context: &Context, ring: &keyring::Client, command: Restore) -> Outcome {
     let Restore { file, backup_passphrase_file, how } = command;
+    let status = keys::status(ring).await?;
+    // Keys that can be used are not replaced, but somebody may know their passphrase no more.
+    if status.protection != "none" && status.trouble.is_empty() {
+        let there = context.state.path().join("keys/keyring");
+        return Err(Failure::new("this node has keys already").next(format!(
+            "latch keys shows them; where their passphrase is forgotten: latch down, move {} away, latch up, and restore again",
+            there.display()
+        )));
+    }
     let reading = || format!("cannot read {}", file.display());
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(&file).doing(reading)?;

@@ -152,6 +152,16 @@ async fn create(context: &Context, ring: &keyring::Client, how: Protect) -> Outc
         return Err(Failure::new("this node has keys already")
             .next("latch keys shows them; latch keys rotate PURPOSE makes one anew"));
     }
+    // What is in the store was sealed with keys that this node had: new ones open none of it.
+    let segments = context.state.path().join("storage/segments");
+    if std::fs::read_dir(&segments).is_ok_and(|mut found| found.next().is_some()) {
+        return Err(Failure::new("this node's store was sealed with other keys, which new ones would not open").next(
+            format!(
+                "latch keys restore BACKUP; or, to begin with an empty store: latch down, move {} away, latch up",
+                context.state.path().join("storage").display()
+            ),
+        ));
+    }
     let (protection, passphrase) = how.protection("passphrase for this node's keys").await?;
     let mut request = ring.create_request();
     request.get().set_protection(protection);
@@ -176,5 +186,6 @@ async fn rotate(context: &Context, ring: &keyring::Client, purpose: Purpose) -> 
         }
         _ => "",
     };
-    context.done(&format!("the {} key is number {} now{words}", key.purpose, key.generation), &key)
+    let next = "\n  next: latch keys backup FILE: a backup of before lacks this key";
+    context.done(&format!("the {} key is number {} now{words}{next}", key.purpose, key.generation), &key)
 }

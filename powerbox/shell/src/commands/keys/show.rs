@@ -15,6 +15,9 @@ pub(super) async fn run(context: &Context, ring: &keyring::Client) -> Outcome {
         return json::print(&status);
     }
     let mut words = match (status.protection, status.unlocked) {
+        ("none", _) if !status.trouble.is_empty() => {
+            "this node's keys cannot be used\n  next: latch keys restore BACKUP, which puts them aside".to_owned()
+        }
         ("none", _) => "this node has no keys yet\n  next: latch keys create".to_owned(),
         (protection, true) => format!("protected by {}, and open", protected_by(protection)),
         (protection, false) => {

@@ -170,6 +170,8 @@ impl Shared {
         let done =
             if repair { "what is good in it was copied, and the file was moved to the folder `lost`" } else { "" };
         let mut all_bad: Vec<Bad> = Vec::new();
+        // Of commits that somebody else signed: how many, and where the first is.
+        let mut foreign: Option<(u64, String)> = None;
         let mut before: Option<(u32, Expected)> = None;
         for (number, segment) in self.segments.all() {
             if report.stopped {
@@ -205,10 +207,8 @@ impl Shared {
                     match Commit::decode(item.body) {
                         Some(commit) if commit.is_signed(&self.store_id) => {
                             if signers.as_ref().is_some_and(|signers| !signers.contains(&commit.public_key)) {
-                                strange.push((
-                                    frame.offset,
-                                    "this commit is signed with a key that is none of this node's",
-                                ));
+                                let place = || format!("segment {number} at {}", frame.offset);
+                                foreign.get_or_insert_with(|| (0, place())).0 += 1;
                             }
                         }
                         _ => strange.push((frame.offset, "the signature of this commit is not its key's")),
@@ -230,6 +230,13 @@ impl Shared {
             }
             all_bad.append(&mut bad);
             before = Some((number, end));
+        }
+        if let Some((count, first)) = foreign {
+            let what = format!(
+                "from here on {count} commits are signed with keys that are none of this node's: those of before, where an \
+                 older backup of the keys was restored; else somebody else wrote"
+            );
+            report.found(Severity::Lost, first, what, "");
         }
         Ok(all_bad)
     }
