@@ -88,7 +88,7 @@ impl Place {
 
     pub(super) fn snapshot(&self, label: &str) -> Result<Snapshot, Problem> {
         let here = self.here()?;
-        self.reach.did(here.store.snapshot(here.node(), label))
+        self.reach.did(here.store.snapshot_for(here.node(), label, self.reach.accounts.all()))
     }
 
     pub(super) fn snapshots(&self, before: u64, limit: usize) -> Result<Vec<Snapshot>, Problem> {

@@ -4,7 +4,7 @@ use super::accounts::{Account, innermost};
 use super::directory::need_current;
 use super::error::{Outcome, StoreError};
 use super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, part_of};
-use super::index::{HOLE, Row, SECTOR, key, row_damaged, sector_key, split};
+use super::index::{HOLE, Index, IndexError, Row, SECTOR, key, row_damaged, sector_key, split};
 use super::keys::content_key;
 use super::log::{Draft, Log};
 use super::metadata::Known;
@@ -28,6 +28,26 @@ const RUN_BYTES: usize = 1 << 20;
 enum Found {
     Stored(u64, Row),
     Zeros,
+}
+
+/// Sectors that were zeros as of a frame.
+pub(crate) struct Hole {
+    sectors: std::ops::Range<u64>,
+    sequence: u64,
+}
+
+fn holes_of(index: &Index, file: &Id, shows: u64) -> Result<Vec<Hole>, IndexError> {
+    let mut holes = Vec::new();
+    index.scan(&key(HOLE, &[file]), &[], |whole, value| {
+        let (_, sequence) = split(whole).ok_or_else(row_damaged)?;
+        let row = Row::decode(value).ok_or_else(row_damaged)?;
+        let (begin, length) = super::format::numbers(&row.extra);
+        if sequence <= shows {
+            holes.push(Hole { sectors: begin..begin.saturating_add(length), sequence });
+        }
+        Ok(true)
+    })?;
+    Ok(holes)
 }
 
 fn need_file(node: &Node) -> Outcome<()> {
@@ -58,7 +78,7 @@ impl Shared {
     fn sectors(&self, file: &Node, known: &Known, first: u64, count: u64) -> Outcome<Vec<Found>> {
         let (id, shows) = (file.id(), file.shows());
         let mut rows: Vec<Option<(u64, Row)>> = vec![None; usize::try_from(count).unwrap_or(0)];
-        let mut holes: Vec<(u64, u64, u64)> = Vec::new();
+        let mut holes = Vec::new();
         self.read_index(|index| {
             index.scan(&key(SECTOR, &[&id]), &sector_key(&id, first), |whole, value| {
                 let (key, sequence) = split(whole).ok_or_else(row_damaged)?;
@@ -71,20 +91,13 @@ impl Shared {
                 }
                 Ok(true)
             })?;
-            index.scan(&key(HOLE, &[&id]), &[], |whole, value| {
-                let (_, sequence) = split(whole).ok_or_else(row_damaged)?;
-                let row = Row::decode(value).ok_or_else(row_damaged)?;
-                let (begin, length) = super::format::numbers(&row.extra);
-                if sequence <= shows {
-                    holes.push((begin, begin.saturating_add(length), sequence));
-                }
-                Ok(true)
-            })
+            holes = holes_of(index, &id, shows)?;
+            Ok(())
         })?;
         let mut found = Vec::with_capacity(rows.len());
         for (sector, row) in (first..).zip(rows) {
             let written = row.as_ref().map(|(sequence, _)| *sequence);
-            let hole = holes.iter().filter(|(begin, end, _)| (*begin..*end).contains(&sector)).map(|hole| hole.2).max();
+            let hole = holes.iter().filter(|hole| hole.sectors.contains(&sector)).map(|hole| hole.sequence).max();
             found.push(match row {
                 Some((sequence, row)) if hole <= written => Found::Stored(sequence, row),
                 _ if hole.is_some() => Found::Zeros,
@@ -96,6 +109,34 @@ impl Shared {
             });
         }
         Ok(found)
+    }
+
+    /// The holes of a file.
+    pub(crate) fn holes(&self, file: &Node) -> Outcome<Vec<Hole>> {
+        self.read_index(|index| holes_of(index, &file.id(), file.shows()))
+    }
+
+    /// The first sector from one on that is not of a hole, which may be larger than any disk. One of which nothing is there
+    /// counts: it has to be looked at.
+    pub(crate) fn next_stored(&self, file: &Node, holes: &[Hole], mut sector: u64) -> Outcome<u64> {
+        let id = file.id();
+        while let Some(end) =
+            holes.iter().filter(|hole| hole.sectors.contains(&sector)).map(|hole| hole.sectors.end).max()
+        {
+            let mut until = end;
+            self.read_index(|index| {
+                index.scan(&key(SECTOR, &[&id]), &sector_key(&id, sector), |whole, _| {
+                    let number = whole.get(17..25).and_then(|bytes| bytes.try_into().ok()).ok_or_else(row_damaged)?;
+                    until = until.min(u64::from_be_bytes(number));
+                    Ok(false)
+                })
+            })?;
+            if until == sector {
+                break;
+            }
+            sector = until;
+        }
+        Ok(sector)
     }
 
     /// Copies the part of some sectors that lies between two offsets to where the first of them is wanted. Sectors that lie

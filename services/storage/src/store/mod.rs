@@ -197,12 +197,20 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps a directory and all below it as it is now. It is on disk when this returns.
+    /// Keeps a directory and all below it as it is now, on nobody's account. It is on disk when this returns.
     ///
     /// # Errors
     /// [`StoreError::TooManySnapshots`].
     pub fn snapshot(&self, directory: &Node, label: &str) -> Outcome<Snapshot> {
-        self.shared().with_sound_index(|| self.shared().snapshot(directory, label))
+        self.snapshot_for(directory, label, &[])
+    }
+
+    /// The same on somebody's account, from the innermost outwards: what it takes itself. What it keeps counts already.
+    ///
+    /// # Errors
+    /// [`StoreError::TooManySnapshots`], [`StoreError::Quota`].
+    pub fn snapshot_for(&self, directory: &Node, label: &str, accounts: &[Account]) -> Outcome<Snapshot> {
+        self.shared().with_sound_index(|| self.shared().snapshot(directory, label, accounts))
     }
 
     /// The snapshots of this very directory, the latest first: those older than `before`, or all if that is 0.

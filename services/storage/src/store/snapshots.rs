@@ -1,5 +1,6 @@
 //! Snapshots: a directory and everything below it, as it was when a frame was written.
 
+use super::accounts::{Account, innermost};
 use super::directory::{need_current, need_directory};
 use super::error::{Outcome, StoreError};
 use super::format::{Id, ItemHead, ItemKind, Take, part_of};
@@ -32,7 +33,7 @@ pub struct Snapshot {
 }
 
 impl Shared {
-    pub(crate) fn snapshot(&self, directory: &Node, label: &str) -> Outcome<Snapshot> {
+    pub(crate) fn snapshot(&self, directory: &Node, label: &str, accounts: &[Account]) -> Outcome<Snapshot> {
         need_directory(directory)?;
         need_current(directory)?;
         if label.len() > LABEL_LIMIT_BYTES {
@@ -54,9 +55,10 @@ impl Shared {
             let mut head = ItemHead::new(ItemKind::Snapshot, directory.id(), known.home, sequence);
             head = head.with_part(part_of(sequence, log.sequence));
             head.generation = keys.generation;
+            head.account = innermost(accounts);
             let plain = [&snapshot.at_ms.to_le_bytes()[..], label.as_bytes()];
             draft.seal(&Sealer::new(self.store_id, &metadata_key(&keys.key)), head, &plain)?;
-            self.admit(&log, &mut draft, &[])?;
+            self.admit(&log, &mut draft, accounts)?;
             self.write_frame(&mut log, draft)?;
             snapshot
         };

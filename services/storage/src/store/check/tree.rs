@@ -156,7 +156,10 @@ impl Shared {
         let mut buffer = vec![0; RUN_BYTES];
         let mut offset = 0;
         let mut whole = true;
+        let holes = self.holes(file)?;
         loop {
+            // A hole may be larger than any disk: nothing of it is there to be read.
+            offset = offset.max(self.next_stored(file, &holes, offset / SECTOR_BYTES)?.saturating_mul(SECTOR_BYTES));
             match self.as_it_is(|| self.read(file, offset, &mut buffer)) {
                 Ok(0) => break,
                 Ok(got) => {

@@ -193,6 +193,17 @@ fn a_check_finds_a_changed_head_of_a_segment_in_use() {
 }
 
 #[test]
+fn a_check_reads_nothing_of_a_hole_that_is_larger_than_any_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let huge = file(&store, b"huge", b"begin");
+    store.write(&huge, 1 << 40, b"middle", &[]).unwrap();
+    store.truncate(&huge, 1 << 62, &[]).unwrap();
+    let (summary, findings) = check(&store, false);
+    assert!(summary.clean && summary.files == 1, "{findings:?}");
+}
+
+#[test]
 fn segments_of_which_nothing_can_be_read_are_kept_for_people() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());

@@ -80,6 +80,25 @@ fn what_was_set_aside_is_there_for_who_asked() {
 }
 
 #[test]
+fn snapshots_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let mine = [Account { grant: 5, quota_bytes: 20_000 }];
+    let kept = store.create(&store.root().unwrap(), b"kept", Kind::Directory, &mine).unwrap();
+    let mut made = Vec::new();
+    let refused = loop {
+        match store.snapshot_for(&kept, &"label".repeat(40), &mine) {
+            Ok(snapshot) => made.push(snapshot.id),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, StoreError::Quota { grant: 5 }), "{refused}");
+    assert!((10..100).contains(&made.len()), "{}", made.len());
+    store.drop_snapshot(&kept, made[0]).unwrap();
+    store.snapshot_for(&kept, "again", &mine).unwrap();
+}
+
+#[test]
 fn compaction_gives_room_back_while_others_write() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
