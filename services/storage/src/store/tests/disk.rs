@@ -89,6 +89,8 @@ impl Content {
 pub(crate) enum Fault {
     /// A write, after half of it was written.
     Write(rustix::io::Errno),
+    /// The same, after so many others.
+    LaterWrite(u32, rustix::io::Errno),
     /// A sync.
     Sync,
     /// Every read, until it is told otherwise.
@@ -288,6 +290,10 @@ impl StoreFile for OpenFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
         self.disk.with(|inner| {
+            if let Some(Fault::LaterWrite(others, errno)) = inner.fault {
+                inner.fault =
+                    Some(others.checked_sub(1).map_or(Fault::Write(errno), |left| Fault::LaterWrite(left, errno)));
+            }
             if let Some(Fault::Write(errno)) = inner.fault {
                 inner.fault = None;
                 let bytes = bytes[..bytes.len() / 2].to_vec();

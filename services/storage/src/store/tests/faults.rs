@@ -2,9 +2,10 @@
 
 use rustix::io::Errno;
 
-use super::super::{Kind, StoreError};
+use super::super::{Kind, Node, Store, StoreError};
 use super::disk::{Disk, Fault};
 use super::draw::{Draw, seed};
+use super::life::check;
 use super::model::Model;
 use super::power::open_on;
 
@@ -42,6 +43,82 @@ fn what_could_not_be_written_leaves_everything_as_it_was() {
         }
     }
     assert!(failed > 20, "only {failed} writes failed");
+}
+
+/// Does something, and once more where it failed because the disk was full.
+fn patiently<T>(mut act: impl FnMut() -> Result<T, StoreError>) -> T {
+    match act() {
+        Err(StoreError::NoSpace) => act().unwrap(),
+        done => done.unwrap(),
+    }
+}
+
+/// Uses all that writes: files, directories, snapshots, removal, compaction, a check that repairs.
+fn use_all(store: &Store) {
+    let root = patiently(|| store.root());
+    let file = patiently(|| store.create(&root, b"a", Kind::File, &[]));
+    patiently(|| store.write(&file, 0, &[1; 40_000], &[]));
+    patiently(|| store.sync());
+    let directory = patiently(|| store.create(&root, b"d", Kind::Directory, &[]));
+    let other = patiently(|| store.create(&directory, b"b", Kind::File, &[]));
+    patiently(|| store.write(&other, 0, b"there", &[]));
+    patiently(|| store.snapshot(&directory, "then"));
+    patiently(|| store.write(&file, 10_000, &[2; 20_000], &[]));
+    patiently(|| store.truncate(&file, 35_000, &[]));
+    patiently(|| store.write(&other, 0, b"after", &[]));
+    let gone = patiently(|| store.create(&root, b"gone", Kind::File, &[]));
+    patiently(|| store.write(&gone, 0, &[3; 50_000], &[]));
+    patiently(|| store.remove(&root, b"gone"));
+    drop(gone);
+    patiently(|| store.sync());
+    patiently(|| store.compact());
+    let _ = check(store, true);
+    patiently(|| store.sync());
+}
+
+#[track_caller]
+fn holds_all(store: &Store) {
+    let root = store.root().unwrap();
+    let read = |directory: &Node, name: &[u8]| {
+        let mut bytes = vec![0; 50_000];
+        let length = store.read(&store.find(directory, name).unwrap(), 0, &mut bytes).unwrap();
+        bytes.truncate(length);
+        bytes
+    };
+    let expected = [vec![1; 10_000], vec![2; 20_000], vec![1; 5_000]].concat();
+    assert!(read(&root, b"a") == expected);
+    let directory = store.find(&root, b"d").unwrap();
+    assert_eq!(read(&directory, b"b"), b"after");
+    let snapshots = store.snapshots(&directory, 0, 0).unwrap();
+    let then = store.open_snapshot(&directory, snapshots[0].id).unwrap();
+    assert_eq!(read(&then, b"b"), b"there");
+    assert!(matches!(store.find(&root, b"gone"), Err(StoreError::NotFound)));
+    let (summary, findings) = check(store, false);
+    assert!(summary.clean, "{findings:?}");
+}
+
+#[test]
+fn whichever_write_finds_the_disk_full_nothing_is_lost_and_it_goes_on() {
+    let mut writes = 0;
+    loop {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
+        let (store, _) = open_on(&disk, &folder.path().join("index"));
+        disk.fail(Some(Fault::LaterWrite(writes, Errno::NOSPC)));
+        use_all(&store);
+        let done = disk.fault().is_some();
+        disk.fail(None);
+        holds_all(&store);
+        store.abandon();
+        let (store, opened) = open_on(&disk, &folder.path().join("index"));
+        assert!(opened.damage.is_empty() && opened.cut_off.is_none(), "after write {writes}: {opened:?}");
+        holds_all(&store);
+        if done {
+            break;
+        }
+        writes += 1;
+    }
+    assert!(writes > 20, "only {writes} writes");
 }
 
 #[test]
