@@ -73,3 +73,33 @@ impl Sealer {
 pub(crate) fn no_randomness(error: getrandom::Error) -> StoreError {
     StoreError::Io(std::io::Error::other(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::ItemKind;
+    use super::*;
+    use zeroize::Zeroizing;
+
+    #[test]
+    fn nothing_that_is_sealed_opens_under_another_key_or_in_another_place() {
+        let sealer = |store, key| Sealer::new([store; 16], &Zeroizing::new([key; 32]));
+        for kind in [ItemKind::Metadata, ItemKind::Entry, ItemKind::Sector, ItemKind::Snapshot] {
+            let mut head = ItemHead::new(kind, [1; 16], [2; 16], 3);
+            let mut item = Vec::new();
+            sealer(5, 6).seal(&mut head, &[b"what is ", b"sealed"], &mut item).unwrap();
+            let head = ItemHead::decode(&item).unwrap();
+            let opens =
+                |sealer: &Sealer, head: &ItemHead| sealer.open(head, &mut item[ITEM_HEAD_BYTES..].to_vec()).is_some();
+            assert!(opens(&sealer(5, 6), &head), "{kind:?}");
+            assert!(!opens(&sealer(5, 7), &head), "{kind:?}: another key");
+            assert!(!opens(&sealer(4, 6), &head), "{kind:?}: another store");
+            for at in 0..ITEM_HEAD_BYTES {
+                let mut other = item[..ITEM_HEAD_BYTES].to_vec();
+                other[at] ^= 1;
+                if let Some(other) = ItemHead::decode(&other) {
+                    assert!(!opens(&sealer(5, 6), &other), "{kind:?}: byte {at} of its head");
+                }
+            }
+        }
+    }
+}

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use super::super::{Kind, OnDisk, Opened, Options, Store, StoreError};
 use super::keys::TestKeys;
 
+/// Small, so that there are several.
+pub(super) const SEGMENT_BYTES: u64 = 256 << 10;
+
 pub(crate) fn open(folder: &Path) -> (Store, Opened) {
-    let options = Options { segment_bytes: 256 << 10, compacts: false, ..Options::new(folder.join("index")) };
+    let options = Options { segment_bytes: SEGMENT_BYTES, compacts: false, ..Options::new(folder.join("index")) };
     Store::open(Arc::new(OnDisk::new(folder).unwrap()), Arc::new(TestKeys::new()), options).unwrap()
 }
 

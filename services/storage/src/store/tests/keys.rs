@@ -34,6 +34,14 @@ impl TestKeys {
         }
     }
 
+    /// Keys of another node.
+    pub(crate) fn of_another_node() -> Self {
+        let keys = Self::new();
+        keys.sealing.lock().unwrap().present = [99; 32];
+        keys.forget_signers();
+        keys
+    }
+
     /// Another key seals from now on. Refused while the one before may still be needed.
     pub(crate) fn rotate_store(&self) -> Result<(), &'static str> {
         let mut sealing = self.sealing.lock().unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::super::{Account, Kind, Store, StoreError};
-use super::basic::open;
+use super::basic::{SEGMENT_BYTES, open};
 
 const OUTER: Account = Account { grant: 1, quota_bytes: 1_000_000 };
 const INNER: [Account; 2] = [Account { grant: 2, quota_bytes: 600_000 }, OUTER];
@@ -144,6 +144,41 @@ fn compaction_gives_room_back_while_others_write() {
         }
         store.abandon();
     }
+}
+
+#[test]
+fn compaction_takes_the_room_of_a_few_segments_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let root = store.root().unwrap();
+    let files: Vec<_> = (0..60u8).map(|at| store.create(&root, &[b'A' + at], Kind::File, &[]).unwrap()).collect();
+    for (at, file) in files.iter().enumerate() {
+        store.write(file, 0, &vec![at as u8; 30_000], &[]).unwrap();
+    }
+    // Every segment is half dead then.
+    for at in (0..60u8).step_by(2) {
+        store.remove(&root, &[b'A' + at]).unwrap();
+    }
+    drop(files);
+    store.sync().unwrap();
+    let before = store.status().bytes;
+    let done = AtomicBool::new(false);
+    let most = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut most = 0;
+            while !done.load(Ordering::Relaxed) {
+                most = most.max(store.status().bytes);
+            }
+            most
+        });
+        store.compact().unwrap();
+        done.store(true, Ordering::Relaxed);
+        watching.join().unwrap()
+    });
+    let after = store.status().bytes;
+    println!("{before} bytes before, at most {most} meanwhile, {after} after");
+    assert!(after < before * 2 / 3, "{before} bytes before, {after} after");
+    assert!(most < before + 4 * SEGMENT_BYTES, "{before} bytes before, {most} meanwhile");
 }
 
 #[test]

@@ -130,3 +130,17 @@ fn the_root_follows_the_key_that_seals_it_so_that_it_can_be_exchanged_again() {
     let store = open(folder.path(), &keys);
     store.find(&store.root().unwrap(), b"a").unwrap();
 }
+
+#[test]
+fn the_keys_of_another_node_open_nothing_and_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Arc::new(TestKeys::new());
+    let store = open(folder.path(), &keys);
+    store.create(&store.root().unwrap(), b"a", Kind::File, &[]).unwrap();
+    drop(store);
+    let store = open(folder.path(), &Arc::new(TestKeys::of_another_node()));
+    assert!(store.root().is_err());
+    drop(store);
+    let store = open(folder.path(), &keys);
+    store.find(&store.root().unwrap(), b"a").unwrap();
+}
