@@ -60,9 +60,11 @@ fn unlocked(node: &Node) -> bool {
 
 /// It says that the TPM is another one, and what to do; nothing is opened.
 fn is_refused(node: &Node) {
+    // The TPM is asked while the node is up already.
+    until("the keys do not say what is wrong with the TPM", || {
+        node.json(["keys"])["trouble"].as_str().is_some_and(|trouble| trouble.contains("TPM"))
+    });
     assert!(!unlocked(node));
-    let shown = node.json(["keys"]);
-    assert!(shown["trouble"].as_str().is_some_and(|trouble| trouble.contains("TPM")), "{shown}");
     let told = node.refused(["keys", "unlock"]);
     assert!(told.contains("TPM") && told.contains("next: latch keys restore"), "{told}");
     assert!(node.json(["status"])["warnings"].to_string().contains("keys cannot be used"), "people are told");

@@ -8,6 +8,7 @@ mod incoming;
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use caps::sealed_node::{self, Claim, ContentReader, Expected, METADATA_LIMIT_BYTES, NodeError, Verified};
@@ -27,6 +28,13 @@ const BUFFER_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Hosted {
     folder: PathBuf,
+}
+
+/// Opens what a host put there: a plain file, and nothing for which the opening would wait for somebody else.
+fn open_file(path: &Path) -> std::io::Result<File> {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is no plain file")) }
 }
 
 impl Hosted {
@@ -49,7 +57,7 @@ impl Hosted {
     /// Metadata as it lies here; nothing where the node is not here.
     pub(crate) fn metadata(&self, node: NodeId) -> Outcome<Option<Vec<u8>>> {
         let path = self.folder.join(format!("{node:?}{NODE_SUFFIX}"));
-        match File::open(&path) {
+        match open_file(&path) {
             Ok(file) => bounded(file, METADATA_LIMIT_BYTES, &path).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Failure::new(format!("cannot read {}", path.display())).because(error)),
@@ -116,7 +124,7 @@ impl Hosted {
         let mut plain = Vec::new();
         // What has no bytes need not be there.
         if verified.sealed_bytes() > 0 {
-            let mut file = File::open(&path).doing(reading)?;
+            let mut file = open_file(&path).doing(reading)?;
             let mut buffer = vec![0; BUFFER_BYTES];
             loop {
                 let read = file.read(&mut buffer).doing(reading)?;
