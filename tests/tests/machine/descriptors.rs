@@ -24,7 +24,8 @@ fn the_node_works_with_few_descriptors_and_keeps_none() {
     for _ in 0..8 {
         search_again(&node);
     }
-    assert!(open(kernel) <= before + 2, "{before} descriptors became {}", open(kernel));
+    // What the last of them left is cleared up after it has ended.
+    tests::until("the kernel keeps more descriptors than it had", || open(kernel) <= before + 2);
 }
 
 #[test]
@@ -55,5 +56,6 @@ fn beyond_its_descriptors_the_node_refuses_and_recovers() {
     }
     search_again(&node);
     node.json(["status"]);
-    assert!(open(kernel) <= before + 2, "{before} descriptors became {}", open(kernel));
+    // What the last of them left is cleared up after it has ended.
+    tests::until("the kernel keeps more descriptors than it had", || open(kernel) <= before + 2);
 }
