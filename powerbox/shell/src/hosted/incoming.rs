@@ -75,7 +75,7 @@ impl Incoming {
         // From here on metadata may need what was made.
         self.made.clear();
         for (node, _, metadata) in &self.nodes {
-            let written = File::create(&part_path).and_then(|mut file| {
+            let written = File::create_new(&part_path).and_then(|mut file| {
                 file.write_all(metadata)?;
                 file.sync_all()?;
                 fs::rename(&part_path, self.folder.join(format!("{node:?}{NODE_SUFFIX}")))
