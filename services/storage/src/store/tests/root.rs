@@ -14,6 +14,16 @@ fn open(folder: &Path, keys: &Arc<TestKeys>) -> Store {
     Store::open(Arc::new(OnDisk::new(folder).unwrap()), keys.clone(), options).unwrap().0
 }
 
+/// A store with one file, closed.
+fn made() -> (tempfile::TempDir, Arc<TestKeys>) {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Arc::new(TestKeys::new());
+    let store = open(folder.path(), &keys);
+    store.create(&store.root().unwrap(), b"a", Kind::File, &[]).unwrap();
+    drop(store);
+    (folder, keys)
+}
+
 fn segments(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> =
         std::fs::read_dir(folder.join("segments")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -113,11 +123,7 @@ fn no_changed_byte_of_its_item_makes_another_root_of_it() {
 
 #[test]
 fn the_root_follows_the_key_that_seals_it_so_that_it_can_be_exchanged_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = Arc::new(TestKeys::new());
-    let store = open(folder.path(), &keys);
-    store.create(&store.root().unwrap(), b"a", Kind::File, &[]).unwrap();
-    drop(store);
+    let (folder, keys) = made();
     for _ in 0..5 {
         keys.rotate_store().unwrap();
         assert!(keys.rotate_store().is_err(), "the key before is needed still");
@@ -133,11 +139,7 @@ fn the_root_follows_the_key_that_seals_it_so_that_it_can_be_exchanged_again() {
 
 #[test]
 fn the_keys_of_another_node_open_nothing_and_lose_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = Arc::new(TestKeys::new());
-    let store = open(folder.path(), &keys);
-    store.create(&store.root().unwrap(), b"a", Kind::File, &[]).unwrap();
-    drop(store);
+    let (folder, keys) = made();
     let store = open(folder.path(), &Arc::new(TestKeys::of_another_node()));
     assert!(store.root().is_err());
     drop(store);
