@@ -101,7 +101,12 @@ impl Core {
     pub(crate) fn reopen_soon(self: &Rc<Self>, grant: u64) {
         let now_us = self.now_ms() * 1_000;
         let mut live = self.live.borrow_mut();
-        if live.opening.contains(&grant) || live.paced.contains(&grant) {
+        if live.opening.contains(&grant) {
+            // The link on its way may have ended before the powerbox heard that it was made: then it is none.
+            live.asked_again.insert(grant);
+            return;
+        }
+        if live.paced.contains(&grant) {
             return;
         }
         live.paces.retain(|_, pace| !pace.is_fresh(now_us));

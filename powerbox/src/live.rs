@@ -204,7 +204,7 @@ pub(crate) struct Live {
     pub ending: HashSet<u64>,
     /// Grants whose server was restarted, to be linked again.
     pub relink: HashSet<u64>,
-    /// Grants that their holder asked for while they had a link.
+    /// Grants that their holder asked for while they had a link, or one was being made.
     pub asked_again: HashSet<u64>,
     /// How often links of a grant were asked for lately; those that were not are left out.
     pub paces: HashMap<u64, Pace>,

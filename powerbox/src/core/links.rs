@@ -87,7 +87,14 @@ impl Core {
             return Ok(());
         }
         let opened = self.open_now(grant).await;
-        self.live.borrow_mut().opening.remove(&grant);
+        let wanted_still = {
+            let mut live = self.live.borrow_mut();
+            live.opening.remove(&grant);
+            opened.is_ok() && !live.open.contains_key(&grant) && live.asked_again.remove(&grant)
+        };
+        if wanted_still {
+            self.reopen_soon(grant);
+        }
         opened
     }
 
@@ -263,6 +270,8 @@ impl Core {
             live.links.insert(link, Link::new(grant, carries, server, client));
             if grant != 0 {
                 live.open.insert(grant, link);
+                // Whoever asked until now gets this one.
+                live.asked_again.remove(&grant);
             }
         }
         let done = self

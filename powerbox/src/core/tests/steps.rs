@@ -238,6 +238,23 @@ fn more_of_a_budget_is_on_the_disk_before_it_is_told_and_is_given_once() {
 }
 
 #[test]
+fn a_link_that_ended_before_the_powerbox_heard_that_it_was_made_is_made_again_for_who_asks() {
+    run(async {
+        let node = limited(10).await;
+        let (link, server, opening) = open_to_link(&node).await;
+        node.kernel.link_ended(link, EndReason::Closed);
+        node.core.bells.links.until(|| (!node.core.live.borrow().open.contains_key(&1)).then_some(())).await;
+        node.core.reported(server, &[last(link, 10)]);
+        node.core.reopen_soon(1);
+        node.kernel.answer(Outcome::Ok);
+        opening.await.unwrap().unwrap();
+        let Command::Link { link: next, grant: 1, .. } = node.kernel.command().await else { panic!("no link") };
+        assert_ne!(next, link);
+        node.kernel.answer(Outcome::Ok);
+    });
+}
+
+#[test]
 fn an_app_that_opens_its_link_again_and_again_is_made_to_wait() {
     run(async {
         const TRIES: usize = 30;
