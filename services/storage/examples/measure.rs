@@ -115,7 +115,7 @@ fn random(store: &Store, file: &Node) {
 }
 
 fn metadata(store: &Store, files: usize) {
-    let root = store.root().unwrap();
+    let root = store.root();
     let begin = Instant::now();
     for directory in 0..files.div_ceil(PER_DIRECTORY) {
         let name = format!("d{directory}");
@@ -130,7 +130,7 @@ fn metadata(store: &Store, files: usize) {
 }
 
 fn find(store: &Store, files: usize) {
-    let root = store.root().unwrap();
+    let root = store.root();
     let begin = Instant::now();
     for file in 0..RANDOM.min(files) {
         let directory = store.find(&root, format!("d{}", file * 7 % files / PER_DIRECTORY).as_bytes()).unwrap();
@@ -154,7 +154,7 @@ fn main() {
     }
     arithmetic();
     let store = open(folder);
-    let file = store.create(&store.root().unwrap(), b"stream", Kind::File, &[]).unwrap();
+    let file = store.create(&store.root(), b"stream", Kind::File, &[]).unwrap();
     stream(&store, &file);
     if files == 0 {
         return;

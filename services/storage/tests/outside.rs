@@ -323,7 +323,7 @@ fn exports_have_no_entry_for_readers_whose_time_is_over() {
     let options = Options::new(folder.path().join("index"));
     let files = std::sync::Arc::new(OnDisk::new(folder.path()).unwrap());
     let (store, _) = Store::open(files, std::sync::Arc::new(keys::TestKeys::fresh()), options).unwrap();
-    let root = store.root().unwrap();
+    let root = store.root();
     store.create(&root, b"file", Kind::File, &[]).unwrap();
     let outside = Outside::new(store, root);
     let path: &[&[u8]] = &[b"file"];

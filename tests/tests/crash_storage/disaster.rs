@@ -27,7 +27,7 @@ pub(crate) const SEGMENTS: &[&str] = &["segment.made", "segment.begun"];
 pub(crate) const COMPACTING: &[&str] =
     &["compaction.copied", "compaction.committed", "compaction.listed", "compaction.remove", "compaction.removed"];
 /// Passed by a store that is stopped in order.
-pub(crate) const CLOSING: &[&str] = &["close.committed", "close.flushed", "close.marked"];
+pub(crate) const CLOSING: &[&str] = &["close.committed", "close.flushed", "file.beside"];
 /// Passed by one that is opened, where it finds a torn end, an index that is behind, or none.
 pub(crate) const OPENING: &[&str] = &["open.cut", "open.behind", "open.half_built"];
 

@@ -38,9 +38,10 @@ impl Caps {
         let path = RelativePath::or_here(path)?;
         let vault = self.vault.clone();
         let acted = self.link.disk().run(move || {
-            let unlocked = vault.unlocked()?;
+            let store = vault.unlocked()?;
             let names: Vec<&[u8]> = path.iter().flat_map(RelativePath::names).collect();
-            let outside = Outside::new(unlocked.store, unlocked.root);
+            let root = store.root();
+            let outside = Outside::new(store, root);
             act(&outside, &names).map_err(|error| refused(&vault, error))
         });
         Ok(acted.await?)

@@ -22,7 +22,7 @@ pub(super) async fn check(
     let (found, findings) = channel(FINDINGS);
     let vault = vault.clone();
     let checking = link.disk().run(move || {
-        let store = vault.unlocked()?.store;
+        let store = vault.unlocked()?;
         // Whoever is told has gone where nobody takes what is found. How far it is may be missed, and holds up nothing.
         let mut tell = |told| {
             let gone = match told {

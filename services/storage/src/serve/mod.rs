@@ -28,7 +28,7 @@ use vat::{Badge, Exports, Peer, Rights};
 
 pub use limits::STREAM_CHUNK_BYTES;
 pub use trouble::{Troubles, troubles};
-pub use vault::{Opening, Unlocked, Vault};
+pub use vault::{Opening, Vault};
 
 use accounts::Accounts;
 use held::Reach;

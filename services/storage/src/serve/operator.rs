@@ -37,19 +37,14 @@ impl store::Server for Operator {
     async fn status(self: Rc<Self>, _: store::StatusParams, mut results: store::StatusResults) -> Result<(), Error> {
         need(self.rights, Act::Read)?;
         let vault = self.vault.clone();
-        // That it cannot be used is an answer, and what can be seen of it all the same is another.
-        let look = move || {
-            let refusal = vault.unlocked().err();
-            Ok((refusal, vault.open().map(|store| store.status())))
-        };
-        let (refusal, now) = self.link.disk().run(look).await?;
+        // That it cannot be used is an answer.
+        let look = move || Ok(vault.unlocked().map(|store| store.status()));
+        let now: Result<Status, Problem> = self.link.disk().run(look).await?;
         let mut builder = results.get().init_status();
-        if let Some(now) = now {
-            write_status(&now, builder.reborrow());
-        }
-        builder.set_unlocked(refusal.as_ref().is_none_or(|problem| problem.word() != Word::Locked));
-        if let Some(refusal) = refusal {
-            builder.set_trouble(refusal.to_string());
+        builder.set_unlocked(now.as_ref().err().is_none_or(|refusal| refusal.word() != Word::Locked));
+        match now {
+            Ok(now) => write_status(&now, builder),
+            Err(refusal) => builder.set_trouble(refusal.to_string()),
         }
         Ok(())
     }
@@ -66,7 +61,7 @@ impl store::Server for Operator {
     async fn compact(self: Rc<Self>, _: store::CompactParams, mut results: store::CompactResults) -> Result<(), Error> {
         need(self.rights, Act::Write)?;
         let vault = self.vault.clone();
-        let compact = move || vault.unlocked()?.store.compact().map_err(|error| vault.failed(&error));
+        let compact = move || vault.unlocked()?.compact().map_err(|error| vault.failed(&error));
         let freed: Result<u64, Problem> = self.link.disk().run(compact).await;
         results.get().set_freed_bytes(freed?);
         Ok(())

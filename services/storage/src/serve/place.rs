@@ -18,7 +18,6 @@ use super::held::{Held, Reach};
 use super::limits::PAGE_ENTRIES;
 use super::open_file::OpenFile;
 use super::stored_directory::StoredDirectory;
-use super::vault::Unlocked;
 use crate::store::{Account, Kind, Node, Reservation, Room, Snapshot, Store, StoreError};
 
 /// An open directory.
@@ -47,7 +46,8 @@ impl Place {
         if let Some(here) = self.here.get() {
             return Ok(here);
         }
-        let Unlocked { store, root: mut node } = self.reach.vault.unlocked()?;
+        let store = self.reach.vault.unlocked()?;
+        let mut node = store.root();
         for name in self.path.iter().flat_map(RelativePath::names) {
             let found = if self.makes {
                 find_or_make(&store, &node, name, self.reach.accounts.all())

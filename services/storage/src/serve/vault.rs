@@ -1,7 +1,7 @@
 //! The store, as soon as it can be used: that takes its keys, which another process has and a person unlocks.
 //!
-//! The service starts without them. Whoever needs the store then has its root unlocked, so that it works once the keys are
-//! there, with nothing to restart.
+//! The service starts without them. Whoever needs the store then has it opened, so that it works once the keys are there, with
+//! nothing to restart.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::problem::problem;
 use super::trouble::Troubles;
-use crate::store::{Node, Opened, Store, StoreError};
+use crate::store::{Opened, Store, StoreError};
 
 /// Opens the store. It may wait for the disk.
 pub type Opening = Box<dyn Fn() -> Result<(Store, Opened), StoreError> + Send + Sync>;
@@ -19,27 +19,12 @@ pub type Opening = Box<dyn Fn() -> Result<(Store, Opened), StoreError> + Send + 
 #[derive(Clone)]
 pub struct Vault(Arc<Shared>);
 
-/// A store that can be used.
-#[derive(Clone)]
-pub struct Unlocked {
-    /// The store.
-    pub store: Store,
-    /// The directory that everything is in.
-    pub root: Node,
-}
-
 struct Shared {
     opening: Opening,
     troubles: Troubles,
-    state: Mutex<State>,
+    progress: Mutex<Progress>,
     tried: Condvar,
     refusing: Notify,
-}
-
-struct State {
-    /// It is open, which takes no keys.
-    store: Option<Store>,
-    progress: Progress,
 }
 
 enum Progress {
@@ -47,8 +32,7 @@ enum Progress {
     Failed(Problem),
     /// One thread tries. All others that come wait for what it finds.
     Trying,
-    /// With its root.
-    Usable(Node),
+    Open(Store),
     /// It was let go of, for good.
     Closed,
 }
@@ -58,70 +42,49 @@ impl Vault {
     #[must_use]
     pub fn new(opening: Opening, troubles: Troubles) -> Vault {
         let progress = Progress::Failed(Problem::new(Word::Locked, "nothing has needed the store yet"));
-        let state = Mutex::new(State { store: None, progress });
-        Vault(Arc::new(Shared { opening, troubles, state, tried: Condvar::new(), refusing: Notify::new() }))
+        let progress = Mutex::new(progress);
+        Vault(Arc::new(Shared { opening, troubles, progress, tried: Condvar::new(), refusing: Notify::new() }))
     }
 
-    /// The store. Opens and unlocks it where that was not done; it blocks.
+    /// The store. Opens it where that was not done; it blocks.
     ///
     /// # Errors
     /// It cannot be used now: `locked` where that is for want of keys.
-    pub fn unlocked(&self) -> Result<Unlocked, Problem> {
+    pub fn unlocked(&self) -> Result<Store, Problem> {
         let shared = &*self.0;
-        let mut state = shared.lock();
-        if matches!(state.progress, Progress::Trying) {
-            state = shared.tried(state);
+        let mut progress = shared.lock();
+        if matches!(*progress, Progress::Trying) {
+            progress = shared.tried(progress);
             // It was tried since this call came, so the answer is this call's too.
-            if let Progress::Failed(problem) = &state.progress {
+            if let Progress::Failed(problem) = &*progress {
                 return Err(problem.clone());
             }
         }
-        match (&state.store, &state.progress) {
-            (Some(store), Progress::Usable(root)) => {
-                return Ok(Unlocked { store: store.clone(), root: root.clone() });
-            }
-            (_, Progress::Closed) => return Err(Problem::new(Word::Io, "this service is stopping")),
-            _ => {}
+        match &*progress {
+            Progress::Open(store) => return Ok(store.clone()),
+            Progress::Closed => return Err(Problem::new(Word::Io, "this service is stopping")),
+            Progress::Failed(_) | Progress::Trying => {}
         }
-        state.progress = Progress::Trying;
-        let open = state.store.clone();
-        drop(state);
-        let mut tried = Tried { shared, open, now: None };
-        let result = self.attempt(&mut tried.open);
+        *progress = Progress::Trying;
+        drop(progress);
+        let mut tried = Tried { shared, now: None };
+        let result = (shared.opening)();
         tried.now = Some(match &result {
-            Ok(unlocked) => Progress::Usable(unlocked.root.clone()),
+            Ok((store, _)) => Progress::Open(store.clone()),
             Err(error) => Progress::Failed(problem(error)),
         });
         drop(tried);
-        result.map_err(|error| self.failed(&error))
-    }
-
-    fn attempt(&self, open: &mut Option<Store>) -> Result<Unlocked, StoreError> {
-        let store = match open {
-            Some(store) => store.clone(),
-            None => {
-                let (store, opened) = (self.0.opening)()?;
-                self.tell_opened(&opened);
-                open.insert(store).clone()
-            }
-        };
-        let root = store.root()?;
-        Ok(Unlocked { store, root })
-    }
-
-    /// The store as far as it is open, which takes no keys.
-    #[must_use]
-    pub fn open(&self) -> Option<Store> {
-        self.0.lock().store.clone()
+        let (store, opened) = result.map_err(|error| self.failed(&error))?;
+        self.tell_opened(&opened);
+        Ok(store)
     }
 
     /// Lets go of the store, in order where nobody else uses it. It blocks, and the keys should still answer.
     pub fn close(&self) {
-        let mut state = self.0.tried(self.0.lock());
-        state.progress = Progress::Closed;
-        let store = state.store.take();
-        drop(state);
-        drop(store);
+        let mut progress = self.0.tried(self.0.lock());
+        let before = std::mem::replace(&mut *progress, Progress::Closed);
+        drop(progress);
+        drop(before);
     }
 
     /// What an error of the store is for callers. People are told of what is theirs to act on.
@@ -160,14 +123,14 @@ impl Vault {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
         // It is whole whoever panicked.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the end of a try that is under way.
-    fn tried<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let waited = self.tried.wait_while(state, |state| matches!(state.progress, Progress::Trying));
+    fn tried<'a>(&self, progress: MutexGuard<'a, Progress>) -> MutexGuard<'a, Progress> {
+        let waited = self.tried.wait_while(progress, |progress| matches!(progress, Progress::Trying));
         waited.unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,7 +138,6 @@ impl Shared {
 /// Says what came of a try, also where that was a panic.
 struct Tried<'a> {
     shared: &'a Shared,
-    open: Option<Store>,
     now: Option<Progress>,
 }
 
@@ -183,9 +145,7 @@ impl Drop for Tried<'_> {
     fn drop(&mut self) {
         let fault =
             || Progress::Failed(Problem::new(Word::Io, "the store could not be opened by a fault of this service"));
-        let mut state = self.shared.lock();
-        state.store = self.open.take();
-        state.progress = self.now.take().unwrap_or_else(fault);
+        *self.shared.lock() = self.now.take().unwrap_or_else(fault);
         self.shared.tried.notify_all();
     }
 }

@@ -11,7 +11,7 @@ use super::error::{Outcome, StoreError};
 use super::format::{Hash, Id, ItemHead, ItemKind, Take};
 use super::index::{Index, Sum};
 use super::keys::SIGNATURE_CONTEXT;
-use super::log::{Draft, Touched};
+use super::log::{Broken, Draft, Touched};
 use super::shared::{Committing, Shared};
 
 /// The file that says how far the disk was made sure of.
@@ -238,7 +238,7 @@ impl Shared {
         if let Err(error) = made_sure {
             // What the cache holds after that need not be what the disk holds: nothing is built on it.
             let why = format!("the disk could not be made sure of: {error}");
-            self.lock_log().broken = Some(why.clone());
+            self.lock_log().broken = Some(Broken::Disk(why.clone()));
             return Err(StoreError::Refusing(why));
         }
         fault::point("commit.synced");

@@ -71,16 +71,24 @@ impl Shared {
         let start = Expected { sequence: segment.head.first_sequence, chain: segment.head.chain };
         let mut bad = Vec::new();
         let mut heads: Vec<(ItemHead, Place)> = Vec::new();
-        scan(self.segments.files.as_ref(), &found, SEGMENT_HEAD_BYTES as u64, start, &mut bad, |frame| {
-            let all = items(frame.payload).ok_or_else(|| StoreError::Index("a frame has no items".into()))?;
-            for item in all {
-                let offset = frame.offset + (FRAME_HEAD_BYTES + item.offset) as u64;
-                let offset = u32::try_from(offset).map_err(|_| StoreError::TooLarge)?;
-                let length = item.head.whole_bytes();
-                heads.push((item.head, Place { segment: number, offset, length }));
-            }
-            Ok(())
-        })?;
+        scan(
+            self.segments.files.as_ref(),
+            Some(&self.own),
+            &found,
+            SEGMENT_HEAD_BYTES as u64,
+            start,
+            &mut bad,
+            |frame| {
+                let all = items(frame.payload).ok_or_else(|| StoreError::Index("a frame has no items".into()))?;
+                for item in all {
+                    let offset = frame.offset + (FRAME_HEAD_BYTES + item.offset) as u64;
+                    let offset = u32::try_from(offset).map_err(|_| StoreError::TooLarge)?;
+                    let length = item.head.whole_bytes();
+                    heads.push((item.head, Place { segment: number, offset, length }));
+                }
+                Ok(())
+            },
+        )?;
         if !bad.is_empty() {
             return Ok(false);
         }

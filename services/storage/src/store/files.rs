@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Advice, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use vat::fault;
 
 /// A folder and its folders. Names are relative to it.
 pub trait Files: Send + Sync {
@@ -51,6 +52,22 @@ pub trait StoreFile: Send + Sync {
     fn begin_sync(&self, _offset: u64, _length: u64) {}
     /// Begins to fetch bytes that are likely to be read next, and waits for none of them.
     fn begin_read(&self, _offset: u64, _length: u64) {}
+}
+
+/// Puts a file in the place of the one of that name, wholly or not at all.
+pub(crate) fn replace(files: &dyn Files, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let beside = format!("{name}.new");
+    if let Err(error) = files.remove(&beside)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let file = files.create(&beside)?;
+    file.write_at(0, bytes)?;
+    file.sync()?;
+    fault::point("file.beside");
+    files.rename(&beside, name)?;
+    files.sync_folder("")
 }
 
 /// A folder on the disk.

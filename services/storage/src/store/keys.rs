@@ -30,6 +30,50 @@ const ENTRIES_CONTEXT: &str = "latchkey 2026 store entries v1";
 const CONTENT_CONTEXT: &str = "latchkey 2026 store content v1";
 const OUTSIDE_CONTEXT: &str = "latchkey 2026 store outside v1";
 const NAMES_CONTEXT: &str = "latchkey 2026 store names v1";
+const FRAME_CONTEXT: &str = "latchkey 2026 store frame tag v1";
+const ROW_CONTEXT: &str = "latchkey 2026 store index row v1";
+const POSITION_CONTEXT: &str = "latchkey 2026 store index position v1";
+const MARKER_CONTEXT: &str = "latchkey 2026 store index marker v1";
+
+/// How long the tag of a frame is. To guess one takes 2^128 tries, each of them an opening of the store.
+pub(crate) const TAG_BYTES: usize = 16;
+
+/// By these the store knows its own hand: nobody without them writes a frame, a row of the index or its marker that counts.
+/// They come from one secret, which is never exchanged.
+#[derive(Clone)]
+pub(crate) struct OwnKeys {
+    frame: Secret,
+    row: Secret,
+    /// Seals how far the index goes.
+    pub(crate) position: Secret,
+    /// Of the hash of all files of the index.
+    pub(crate) marker: Secret,
+}
+
+impl OwnKeys {
+    pub(crate) fn derive(secret: &Secret) -> Self {
+        Self {
+            frame: derive(FRAME_CONTEXT, secret),
+            row: derive(ROW_CONTEXT, secret),
+            position: derive(POSITION_CONTEXT, secret),
+            marker: derive(MARKER_CONTEXT, secret),
+        }
+    }
+
+    /// The tag of the frame after which the chain is this.
+    pub(crate) fn tag(&self, chain: &[u8; 32]) -> [u8; TAG_BYTES] {
+        let mut tag = [0; TAG_BYTES];
+        tag.copy_from_slice(&blake3::keyed_hash(&self.frame, chain).as_bytes()[..TAG_BYTES]);
+        tag
+    }
+
+    /// The hash of a row of the index.
+    pub(crate) fn row_hash(&self, key: &[u8], value: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.row);
+        hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
+        *hasher.finalize().as_bytes()
+    }
+}
 
 /// The secrets of a node as of one generation.
 #[derive(Clone)]

@@ -1,6 +1,5 @@
 //! A store's life: opening, closing, and a new index while it lives.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -8,13 +7,12 @@ use std::thread::JoinHandle;
 
 use vat::fault;
 
-use super::accounts::Account;
 use super::commit::TOUCHED_LIMIT;
 use super::error::{Outcome, StoreError};
 use super::files::Files;
 use super::index::{Index, Ready};
 use super::keys::Keys;
-use super::log::{Draft, Log};
+use super::log::{Broken, Log};
 use super::marker;
 use super::node::Node;
 use super::open::{self, Opened};
@@ -27,24 +25,27 @@ const LOCK: &str = "lock";
 /// What the clones of a store have in common, and what ends with the last.
 pub(crate) struct Open {
     pub(crate) shared: Arc<Shared>,
+    /// Kept open, because it is used most.
+    pub(crate) root: Node,
     compaction: Option<(SyncSender<()>, JoinHandle<()>)>,
 }
 
 pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, mut options: Options) -> Outcome<(Open, Opened)> {
     options.segment_bytes = options.segment_bytes.min(SEGMENT_BYTES);
     let lock = files.lock(LOCK)?.ok_or_else(|| StoreError::Held(format!("the file `{LOCK}`")))?;
-    let ready = open::open(&files, &options)?;
+    let ready = open::open(&files, keys.as_ref(), &options)?;
     let shared = Arc::new_cyclic(|me: &Weak<Shared>| Shared {
-        store_id: ready.store_id,
+        store_id: ready.root.store,
         options,
         keys,
         segments: Segments::new(files, ready.segments),
+        own: ready.log.keys.clone(),
+        root_item: Mutex::new(ready.root.item.clone()),
+        root: ready.root,
         log: Mutex::new(ready.log),
         index: RwLock::new(Some(ready.index)),
         doubt: RwLock::new(ready.doubt),
         nodes: Mutex::default(),
-        root: Mutex::new(None),
-        root_item: Mutex::new(None),
         rotations: AtomicU64::new(0),
         closed_nodes: Mutex::default(),
         reservations: Mutex::default(),
@@ -57,6 +58,12 @@ pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, mut options: Opti
         me: me.clone(),
         lock: Mutex::new(Some(lock)),
     });
+    if shared.lock_log().sequence == 0 {
+        shared.begin()?;
+    } else if !shared.root.current {
+        // What fails now is done at the next start.
+        let _ = shared.seal_root_anew();
+    }
     {
         let mut log = shared.lock_log();
         // A full disk or a failing one is no reason not to read what is there.
@@ -65,7 +72,8 @@ pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, mut options: Opti
     shared.clear_left();
     let _ = shared.release_below(&[super::index::KEPT]);
     let compaction = shared.options.compacts.then(|| start_compaction(&shared)).flatten();
-    Ok((Open { shared, compaction }, ready.opened))
+    let root = shared.root();
+    Ok((Open { shared, root, compaction }, ready.opened))
 }
 
 /// The thread that compacts when it is woken. It holds the store only while it works.
@@ -146,23 +154,6 @@ impl Shared {
         }
     }
 
-    pub(crate) fn set_executable(
-        &self,
-        log: &mut Log,
-        file: &Node,
-        executable: bool,
-        accounts: &[Account],
-    ) -> Outcome<()> {
-        super::directory::need_current(file)?;
-        let mut known = self.known(file)?;
-        known.executable = executable;
-        let mut draft = Draft::new(log.sequence + 1, 512);
-        let account = known.account;
-        self.push_metadata(&mut draft, &file.id(), &mut known, &file.keys(), account)?;
-        self.admit(log, &mut draft, accounts)?;
-        self.write_frame(log, draft)
-    }
-
     /// Exchanges the index without a frame: what it keeps for snapshots.
     pub(crate) fn commit_index(&self, ready: Ready) -> Outcome<()> {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -177,22 +168,20 @@ impl Shared {
         // Closed first, because two cannot have its folder.
         drop(index.take());
         let (built, doubt) = open::rebuild(&self.segments, &self.options, &log)?;
+        if matches!(log.broken, Some(Broken::Index(_))) {
+            log.broken = None;
+        }
         if built.position.sequence != log.sequence {
-            let why = "the end of the segments cannot be read".to_owned();
-            log.broken = Some(why.clone());
+            log.broken = Some(Broken::Disk("the end of the segments cannot be read".to_owned()));
         }
         *index = Some(built);
         drop(index);
         *self.doubt.write().unwrap_or_else(PoisonError::into_inner) = doubt;
-        if log.broken.as_ref().is_some_and(|why| why.starts_with("the index")) {
-            log.broken = None;
-        }
         Ok(())
     }
 
     /// Commits, and leaves the index so that it can be trusted.
     fn close(&self) {
-        *self.root.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if self.is_abandoned() {
             drop(self.index.write().unwrap_or_else(PoisonError::into_inner).take());
             return;
@@ -206,11 +195,10 @@ impl Shared {
         fault::point("close.flushed");
         if committed && flushed {
             // Without it the index is read through at the next start.
-            let _ = self.note.sync().and_then(|()| leave(self.segments.files.as_ref(), &self.options.index));
+            let _ = self
+                .note
+                .sync()
+                .and_then(|()| marker::leave(self.segments.files.as_ref(), &self.options.index, &self.own));
         }
     }
-}
-
-fn leave(files: &dyn Files, index: &Path) -> std::io::Result<()> {
-    marker::leave(files, index)
 }

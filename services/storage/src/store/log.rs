@@ -13,6 +13,7 @@ use super::format::{
     FRAME_HEAD_BYTES, FrameHead, Hash, Id, Item, ItemHead, ItemKind, PAYLOAD_LIMIT_BYTES, SEGMENT_HEAD_BYTES,
     SegmentHead, file_name, items, payload_hash,
 };
+use super::keys::OwnKeys;
 use super::seal::Sealer;
 use super::segments::{Segment, Segments};
 
@@ -144,6 +145,7 @@ pub(crate) fn touched_by(items: &[Item<'_>], sequence: u64) -> Vec<Touched> {
 /// The end of the log, at which one writes at a time.
 pub(crate) struct Log {
     pub(crate) store: Id,
+    pub(crate) keys: OwnKeys,
     pub(crate) segment_bytes: u64,
     /// The segment that is written to; 0: none yet.
     pub(crate) active: u32,
@@ -170,8 +172,23 @@ pub(crate) struct Log {
     /// The segments are others than the last commit says.
     pub(crate) list_dirty: bool,
     pub(crate) commits: u64,
-    /// Why nothing can be written any more.
-    pub(crate) broken: Option<String>,
+    pub(crate) broken: Option<Broken>,
+}
+
+/// Why nothing can be written any more.
+pub(crate) enum Broken {
+    /// Until the store is opened anew: what the disk has is to be looked at afresh.
+    Disk(String),
+    /// Until the index is built anew.
+    Index(String),
+}
+
+impl Broken {
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Self::Disk(why) | Self::Index(why) => why,
+        }
+    }
 }
 
 /// What was there before a frame, so that it can be taken back.
@@ -183,7 +200,7 @@ pub(crate) struct Undo {
 impl Log {
     /// Whether anything may be written.
     pub(crate) fn usable(&self) -> Outcome<()> {
-        self.broken.as_ref().map_or(Ok(()), |why| Err(StoreError::Refusing(why.clone())))
+        self.broken.as_ref().map_or(Ok(()), |broken| Err(StoreError::Refusing(broken.why().to_owned())))
     }
 
     /// Where a frame of so many bytes goes: the segment and the offset. Begins a new segment where it must.
@@ -206,7 +223,7 @@ impl Log {
         fault::point("segment.made");
         if let Err(error) = file.write_at(0, &head.encode()) {
             if segments.files.remove(&name).is_err() {
-                self.broken = Some(format!("{name} could neither be written nor removed"));
+                self.broken = Some(Broken::Disk(format!("{name} could neither be written nor removed")));
             }
             return Err(error.into());
         }
@@ -229,7 +246,7 @@ impl Log {
         {
             if let Err(error) = file.sync() {
                 let why = format!("the disk could not be made sure of: {}: {error}", file_name(number));
-                self.broken = Some(why.clone());
+                self.broken = Some(Broken::Disk(why.clone()));
                 return Err(StoreError::Refusing(why));
             }
         }
@@ -244,7 +261,8 @@ impl Log {
         }
         let length = u32::try_from(payload.len()).map_err(|_| StoreError::TooLarge)?;
         let payload = payload_hash(payload);
-        let (head, chain) = FrameHead { length, sequence: draft.sequence, before: self.chain, payload }.encode();
+        let (head, chain) =
+            FrameHead { length, sequence: draft.sequence, before: self.chain, payload }.encode(&self.keys);
         draft.bytes[..FRAME_HEAD_BYTES].copy_from_slice(&head);
         Ok(chain)
     }
@@ -278,7 +296,8 @@ impl Log {
         self.reach(segments, undo.segment, undo.length);
         let cut = self.file(segments, undo.segment).and_then(|file| file.set_length(undo.length));
         if cut.is_err() {
-            self.broken = Some(format!("{} could not be cut back after a failed write", file_name(undo.segment)));
+            let why = format!("{} could not be cut back after a failed write", file_name(undo.segment));
+            self.broken = Some(Broken::Disk(why));
         }
     }
 

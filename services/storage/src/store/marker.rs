@@ -1,19 +1,19 @@
-//! The marker that a clean close leaves: the hash of all files of the index. Where it fits, the index need not be read
-//! through.
+//! The marker that a clean close leaves: the keyed hash of all files of the index. Where it fits, the index need not be
+//! read through.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::files::Files;
+use super::files::{Files, replace};
 use super::format::Hash;
+use super::keys::OwnKeys;
 use super::segments::read;
 
 const MARKER: &str = "index.marker";
-const CONTEXT: &str = "latchkey 2026 store index marker v1";
 
 /// Takes the marker away, so that it is there for one opening only; whether it fits the index.
-pub(crate) fn take(files: &dyn Files, index: &Path) -> io::Result<bool> {
+pub(crate) fn take(files: &dyn Files, index: &Path, keys: &OwnKeys) -> io::Result<bool> {
     let file = match files.open(MARKER) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -24,28 +24,17 @@ pub(crate) fn take(files: &dyn Files, index: &Path) -> io::Result<bool> {
     files.remove(MARKER)?;
     files.sync_folder("")?;
     // An index that cannot be read is no reason not to open the store.
-    Ok(got == claimed.len() && digest(index).is_ok_and(|hash| hash == claimed))
+    Ok(got == claimed.len() && digest(index, keys).is_ok_and(|hash| hash == claimed))
 }
 
 /// Leaves the marker.
-pub(crate) fn leave(files: &dyn Files, index: &Path) -> io::Result<()> {
-    let beside = format!("{MARKER}.new");
-    if let Err(error) = files.remove(&beside)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let file = files.create(&beside)?;
-    file.write_at(0, &digest(index)?)?;
-    file.sync()?;
-    vat::fault::point("close.marked");
-    files.rename(&beside, MARKER)?;
-    files.sync_folder("")
+pub(crate) fn leave(files: &dyn Files, index: &Path, keys: &OwnKeys) -> io::Result<()> {
+    replace(files, MARKER, &digest(index, keys)?)
 }
 
 /// The hash of every file below a folder, by name.
-fn digest(folder: &Path) -> io::Result<Hash> {
-    let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
+fn digest(folder: &Path, keys: &OwnKeys) -> io::Result<Hash> {
+    let mut hasher = blake3::Hasher::new_keyed(&keys.marker);
     add_folder(folder, &mut hasher)?;
     Ok(*hasher.finalize().as_bytes())
 }

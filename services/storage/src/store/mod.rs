@@ -65,10 +65,10 @@ use shared::Shared;
 pub struct Store(Arc<life::Open>);
 
 impl Store {
-    /// Opens the store in a folder, or makes it there. The keys are not needed before its root is.
+    /// Opens the store in a folder, or makes it there.
     ///
     /// # Errors
-    /// [`StoreError::Held`] if it is open elsewhere, [`StoreError::Newer`], and what the disk does.
+    /// [`StoreError::Keys`] while the keys are locked, which changes nothing; [`StoreError::Held`] if it is open elsewhere, [`StoreError::Newer`], and what the disk does.
     pub fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, options: Options) -> Outcome<(Self, Opened)> {
         let (open, opened) = life::open(files, keys, options)?;
         Ok((Self(Arc::new(open)), opened))
@@ -78,12 +78,10 @@ impl Store {
         &self.0.shared
     }
 
-    /// The directory that everything is in. It is made when it is first asked for.
-    ///
-    /// # Errors
-    /// [`StoreError::Keys`] while the keys are locked; asking again after they were unlocked works.
-    pub fn root(&self) -> Outcome<Node> {
-        self.shared().with_sound_index(|| self.shared().root())
+    /// The directory that everything is in.
+    #[must_use]
+    pub fn root(&self) -> Node {
+        self.0.root.clone()
     }
 
     /// What a node is.
@@ -177,14 +175,6 @@ impl Store {
     /// As of [`write`](Self::write).
     pub fn truncate(&self, file: &Node, size: u64, accounts: &[Account]) -> Outcome<()> {
         self.shared().writing(|shared, log| shared.truncate(log, file, size, accounts))
-    }
-
-    /// Says whether a file may be run.
-    ///
-    /// # Errors
-    /// As of [`write`](Self::write).
-    pub fn set_executable(&self, file: &Node, executable: bool, accounts: &[Account]) -> Outcome<()> {
-        self.shared().writing(|shared, log| shared.set_executable(log, file, executable, accounts))
     }
 
     /// Returns when everything that was written before is signed and on the disk.

@@ -1,182 +1,207 @@
-//! The root: the directory that everything is in, whose key the keys service seals. Without that one item nothing of the store
-//! can be read, so it is there more than once: commits repeat it, as it is.
+//! The root: the directory that everything is in. Its keys, and the secret by which the store knows its own hand, are sealed by
+//! the keys service. Without them nothing of the store can be read, so they are there more than once: in a file of their own,
+//! and as an item in the log, which commits repeat as it is.
 
+use std::io;
 use std::sync::PoisonError;
 
 use super::error::{KeysError, Outcome, StoreError};
+use super::files::{Files, replace};
 use super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, SEGMENT_HEAD_BYTES, Take, items};
-use super::index::{ROOT, key};
-use super::keys::NodeKeys;
+use super::keys::{Keys, NodeKeys, OwnKeys, Secret, random_secret};
 use super::log::{Draft, Log};
 use super::node::{Kind, Node};
 use super::scan::{Expected, FoundSegment, scan};
 use super::seal::no_randomness;
+use super::segments::read;
 use super::shared::Shared;
 
-/// What binds the root's sealed key, with the store's id.
-const ROOT_CONTEXT: &[u8] = b"latchkey store root v1 ";
+/// The store's id and the root's item.
+const FILE: &str = "root";
+/// Longer than any: a head, and a secret of 116 bytes with what sealing adds.
+const FILE_LIMIT_BYTES: usize = 4 << 10;
+/// What binds the root's sealed keys, with the store's id.
+const CONTEXT: &[u8] = b"latchkey store root v1 ";
 /// After so many bytes a commit repeats the root's item: what a disk loses at once is mostly less, and the item with 300 bytes
 /// is a hundredth of it.
 const REPEAT_BYTES: u64 = 32 << 10;
 /// Different items of the root that are tried: one is written each time that the keys which seal it are exchanged.
 const TRIED_LIMIT: usize = 1_000;
 
-impl Shared {
-    pub(crate) fn root(&self) -> Outcome<Node> {
-        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(root) = &*root {
-            return Ok(root.clone());
-        }
-        let context = [ROOT_CONTEXT, &self.store_id].concat();
-        let node = if self.lock_log().sequence == 0 { self.make_root(&context)? } else { self.open_root(&context)? };
-        *root = Some(node.clone());
-        Ok(node)
+/// The root, opened.
+#[derive(Clone)]
+pub(crate) struct Root {
+    pub(crate) store: Id,
+    pub(crate) id: Id,
+    pub(crate) keys: NodeKeys,
+    own: Secret,
+    /// Its item, as it is on the disk.
+    pub(crate) item: Vec<u8>,
+    /// Whether the key that sealed it is the one that seals now.
+    pub(crate) current: bool,
+}
+
+impl Root {
+    /// A new one, for a store that is to be.
+    pub(crate) fn make(files: &dyn Files, keys: &dyn Keys) -> Outcome<Self> {
+        let (mut store, mut id) = (Id::default(), Id::default());
+        getrandom::fill(&mut store).map_err(no_randomness)?;
+        getrandom::fill(&mut id).map_err(no_randomness)?;
+        let own = random_secret().map_err(no_randomness)?;
+        let mut root =
+            Self { store, id, keys: NodeKeys::random().map_err(no_randomness)?, own, item: Vec::new(), current: true };
+        root.item = root.seal(keys, 1)?;
+        root.keep(files)?;
+        Ok(root)
     }
 
-    fn open_root(&self, context: &[u8]) -> Outcome<Node> {
-        let row = self.read_index(|index| index.newest(&key(ROOT, &[]), u64::MAX))?;
-        let item = match &row {
-            Some((sequence, row)) => {
-                // The keys service does not know the head, so that nothing but the index says whether it was changed.
-                let is_it = |head: &ItemHead| (head.sequence, head.node, head.home) == (*sequence, row.home, row.home);
-                self.segments.item(row.place)?.filter(|(head, _)| is_it(head)).map(|(_, bytes)| bytes)
-            }
-            None => None,
+    /// The root in its file; nothing where that has none that opens.
+    pub(crate) fn kept(files: &dyn Files, keys: &dyn Keys) -> Outcome<Option<Self>> {
+        let file = match files.open(FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
         };
-        let tried = match &item {
-            Some(item) => self.try_root(item, context),
-            None => Err(missing()),
-        };
-        let (node, current) = match tried {
-            Err(StoreError::Damaged(_) | StoreError::Keys(KeysError::Damaged)) => self.open_another_root(context)?,
-            tried => {
-                let (node, current) = tried?;
-                self.keep_root_item(item.unwrap_or_default());
-                (node, current)
-            }
-        };
-        if !current {
-            // What fails now is done at the next start.
-            let _ = self.seal_root_anew(&node, context);
-        }
-        Ok(node)
+        let mut bytes = vec![0; FILE_LIMIT_BYTES];
+        let got = read(file.as_ref(), 0, &mut bytes)?;
+        let Some((store, item)) = bytes[..got].split_first_chunk() else { return Ok(None) };
+        Self::open(keys, store, item)
     }
 
-    /// The root of an item; and whether the key that sealed it is the one that seals now.
-    fn try_root(&self, item: &[u8], context: &[u8]) -> Outcome<(Node, bool)> {
-        let head = ItemHead::decode(item).filter(|head| head.kind == ItemKind::Root).ok_or_else(missing)?;
-        let (secret, current) = self.keys.unseal_root(&item[ITEM_HEAD_BYTES..], context)?;
-        let keys = decode(&secret).ok_or_else(|| StoreError::Damaged("the key of the root is none".into()))?;
-        Ok((self.open_node((head.node, Kind::Directory, Id::default()), keys, None), current))
-    }
-
-    /// Looks for the root in all that is stored, the newest first, and has it repeated.
-    fn open_another_root(&self, context: &[u8]) -> Outcome<(Node, bool)> {
-        let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
-        for (number, segment) in self.segments.all() {
-            let start = Expected { sequence: segment.head.first_sequence, chain: segment.head.chain };
-            let segment = FoundSegment { number, length: segment.length, head: Some(segment.head) };
-            let files = self.segments.files.as_ref();
-            scan(files, &segment, SEGMENT_HEAD_BYTES as u64, start, &mut Vec::new(), |frame| {
+    /// Looks for it in all that is stored, the newest first, and puts it into its file.
+    pub(crate) fn search(
+        files: &dyn Files,
+        keys: &dyn Keys,
+        found: &[FoundSegment],
+        store: &Id,
+    ) -> Outcome<Option<Self>> {
+        let mut tried: Vec<(u64, Vec<u8>)> = Vec::new();
+        for segment in found {
+            let start = segment.head.as_ref();
+            let start = start.map_or((1, [0; 32]), |head| (head.first_sequence, head.chain));
+            let start = Expected { sequence: start.0, chain: start.1 };
+            scan(files, None, segment, SEGMENT_HEAD_BYTES as u64, start, &mut Vec::new(), |frame| {
                 for item in items(frame.payload).into_iter().flatten().filter(|item| item.head.kind == ItemKind::Root) {
                     let bytes = [&item.head.encode()[..], item.body].concat();
-                    if found.len() < TRIED_LIMIT && found.iter().all(|(_, known)| *known != bytes) {
-                        found.push((item.head.sequence, bytes));
+                    if tried.len() < TRIED_LIMIT && tried.iter().all(|(_, known)| *known != bytes) {
+                        tried.push((item.head.sequence, bytes));
                     }
                 }
                 Ok(())
             })?;
         }
-        found.sort_by_key(|(sequence, _)| std::cmp::Reverse(*sequence));
-        for (_, item) in found {
-            match self.try_root(&item, context) {
-                Err(StoreError::Damaged(_) | StoreError::Keys(KeysError::Damaged)) => {}
-                Err(error) => return Err(error),
-                Ok(opened) => {
-                    self.keep_root_item(item);
-                    // Best effort: the next commit does it.
-                    let _ = self.commit_segments();
-                    return Ok(opened);
-                }
+        tried.sort_by_key(|(sequence, _)| std::cmp::Reverse(*sequence));
+        for (_, item) in tried {
+            if let Some(root) = Self::open(keys, store, &item)? {
+                // Best effort: it is found here the next time, too.
+                let _ = root.keep(files);
+                return Ok(Some(root));
             }
         }
-        Err(missing())
+        Ok(None)
     }
 
-    fn make_root(&self, context: &[u8]) -> Outcome<Node> {
-        let mut id = Id::default();
-        getrandom::fill(&mut id).map_err(no_randomness)?;
-        let keys = NodeKeys::random().map_err(no_randomness)?;
-        let node = self.open_node((id, Kind::Directory, Id::default()), keys.clone(), None);
-        let item = {
+    /// The root of an item; nothing where it is none of these keys and this store.
+    fn open(keys: &dyn Keys, store: &Id, item: &[u8]) -> Outcome<Option<Self>> {
+        let Some(head) = ItemHead::decode(item).filter(|head| head.kind == ItemKind::Root) else { return Ok(None) };
+        let body = &item[ITEM_HEAD_BYTES..];
+        if body.len() != head.length as usize {
+            return Ok(None);
+        }
+        let (secret, current) = match keys.unseal_root(body, &context(store)) {
+            Err(KeysError::Damaged) => return Ok(None),
+            opened => opened?,
+        };
+        let parse = || {
+            let mut take = Take(&secret);
+            let (id, generation) = (take.array()?, take.u32()?);
+            let mut secret = || take.array().map(Secret::new);
+            let (key, names, own) = (secret()?, secret()?, secret()?);
+            take.end()?;
+            let keys = NodeKeys { generation, key, names };
+            let is_it = (head.node, head.home, head.generation) == (id, id, generation);
+            is_it.then(|| Self { store: *store, id, keys, own, item: item.to_vec(), current })
+        };
+        Ok(parse())
+    }
+
+    /// Its item, as of a frame.
+    fn seal(&self, keys: &dyn Keys, sequence: u64) -> Outcome<Vec<u8>> {
+        let mut secret = zeroize::Zeroizing::new(Vec::with_capacity(16 + 4 + 3 * 32));
+        secret.extend_from_slice(&self.id);
+        secret.extend_from_slice(&self.keys.generation.to_le_bytes());
+        secret.extend_from_slice(self.keys.key.as_slice());
+        secret.extend_from_slice(self.keys.names.as_slice());
+        secret.extend_from_slice(self.own.as_slice());
+        let sealed = keys.seal_root(&secret, &context(&self.store))?;
+        let mut head = ItemHead::new(ItemKind::Root, self.id, self.id, sequence);
+        head.generation = self.keys.generation;
+        head.length = u32::try_from(sealed.len()).map_err(|_| StoreError::TooLarge)?;
+        Ok([&head.encode()[..], &sealed].concat())
+    }
+
+    fn keep(&self, files: &dyn Files) -> io::Result<()> {
+        replace(files, FILE, &[&self.store[..], &self.item].concat())
+    }
+
+    /// By which the store knows its own hand.
+    pub(crate) fn own_keys(&self) -> OwnKeys {
+        OwnKeys::derive(&self.own)
+    }
+}
+
+fn context(store: &Id) -> Vec<u8> {
+    [CONTEXT, store].concat()
+}
+
+impl Shared {
+    pub(crate) fn root(&self) -> Node {
+        self.open_node((self.root.id, Kind::Directory, Id::default()), self.root.keys.clone(), None)
+    }
+
+    /// The first frame of the store.
+    pub(crate) fn begin(&self) -> Outcome<()> {
+        let root = &self.root;
+        {
             let mut log = self.lock_log();
             let mut draft = Draft::new(log.sequence + 1, 1_024);
-            self.push_root(&mut draft, &node, context)?;
-            let item = draft.payload().to_vec();
-            let mut known = Self::new_known(Kind::Directory, id, Id::default());
-            self.push_metadata(&mut draft, &id, &mut known, &keys, 0)?;
+            draft.push_whole(&root.item);
+            let mut known = Self::new_known(Kind::Directory, root.id, Id::default());
+            self.push_metadata(&mut draft, &root.id, &mut known, &root.keys, 0)?;
             self.write_frame(&mut log, draft)?;
-            item
-        };
-        self.keep_root_item(item);
-        self.sync()?;
-        Ok(node)
+        }
+        self.sync()
     }
 
     /// The keys service has another key now. Only when what that key sealed is on the disk, and was opened once, may it forget
     /// the key before.
-    fn seal_root_anew(&self, node: &Node, context: &[u8]) -> Outcome<()> {
-        let item = {
+    pub(crate) fn seal_root_anew(&self) -> Outcome<()> {
+        let root = {
             let mut log = self.lock_log();
             let mut draft = Draft::new(log.sequence + 1, 512);
-            self.push_root(&mut draft, node, context)?;
-            let item = draft.payload().to_vec();
+            let root = Root { item: self.root.seal(self.keys.as_ref(), draft.sequence)?, ..self.root.clone() };
+            draft.push_whole(&root.item);
             self.write_frame(&mut log, draft)?;
-            item
+            root
         };
-        self.keep_root_item(item.clone());
+        root.keep(self.segments.files.as_ref())?;
+        self.repeat_from_now_on(root.item.clone());
         self.sync()?;
-        self.keys.unseal_root(&item[ITEM_HEAD_BYTES..], context)?;
+        self.keys.unseal_root(&root.item[ITEM_HEAD_BYTES..], &context(&root.store))?;
         Ok(())
     }
 
-    fn push_root(&self, draft: &mut Draft, root: &Node, context: &[u8]) -> Outcome<()> {
-        let keys = root.keys();
-        let mut secret = zeroize::Zeroizing::new(Vec::with_capacity(68));
-        secret.extend_from_slice(&keys.generation.to_le_bytes());
-        secret.extend_from_slice(keys.key.as_slice());
-        secret.extend_from_slice(keys.names.as_slice());
-        let sealed = self.keys.seal_root(&secret, context)?;
-        let mut head = ItemHead::new(ItemKind::Root, root.id(), root.id(), draft.sequence);
-        head.generation = keys.generation;
-        draft.push(head, &sealed)
-    }
-
     /// This item was just sealed, or opened: it is good, and the next commit repeats it.
-    fn keep_root_item(&self, item: Vec<u8>) {
-        *self.root_item.lock().unwrap_or_else(PoisonError::into_inner) = Some(item);
+    fn repeat_from_now_on(&self, item: Vec<u8>) {
+        *self.root_item.lock().unwrap_or_else(PoisonError::into_inner) = item;
         self.lock_log().root_repeated_at = None;
     }
 
-    /// Adds the root's item to a commit, if it is time. Never one that was not seen to be good.
+    /// Adds the root's item to a commit, if it is time.
     pub(crate) fn repeat_root(&self, log: &mut Log, draft: &mut Draft) {
         if log.root_repeated_at.is_some_and(|at| log.written < at + REPEAT_BYTES) {
             return;
         }
-        if let Some(item) = &*self.root_item.lock().unwrap_or_else(PoisonError::into_inner) {
-            draft.push_whole(item);
-            log.root_repeated_at = Some(log.written);
-        }
+        draft.push_whole(&self.root_item.lock().unwrap_or_else(PoisonError::into_inner));
+        log.root_repeated_at = Some(log.written);
     }
-}
-
-fn missing() -> StoreError {
-    StoreError::Damaged("the key of the root is missing".into())
-}
-
-fn decode(secret: &[u8]) -> Option<NodeKeys> {
-    let mut take = Take(secret);
-    let (generation, key, names) = (take.u32()?, take.array()?, take.array()?);
-    take.end()?;
-    Some(NodeKeys { generation, key: zeroize::Zeroizing::new(key), names: zeroize::Zeroizing::new(names) })
 }

@@ -6,6 +6,7 @@ use super::format::{
     FRAME_HEAD_BYTES, FrameHead, Hash, PAYLOAD_LIMIT_BYTES, SEGMENT_HEAD_BYTES, SegmentFront, SegmentHead, file_name,
     number_of, payload_hash,
 };
+use super::keys::OwnKeys;
 use super::segments::read;
 use super::shared::SEGMENT_BYTES;
 use super::window::Window;
@@ -74,9 +75,10 @@ pub(crate) struct Expected {
 }
 
 /// Reads a segment from an offset on. `each` is given every good frame, in order; what lies between is added to `bad`.
-/// Returns what is expected after it.
+/// Without the store's keys nobody can say whether a frame is its own. Returns what is expected after it.
 pub(crate) fn scan(
     files: &dyn Files,
+    keys: Option<&OwnKeys>,
     segment: &FoundSegment,
     from: u64,
     mut expected: Expected,
@@ -92,7 +94,7 @@ pub(crate) fn scan(
         let follows = |(head, _): &(FrameHead, Hash)| {
             head.sequence == expected.sequence && head.before == expected.chain && fits(head, at, end)
         };
-        if let Some((head, chain)) = FrameHead::decode(window.at(at, FRAME_HEAD_BYTES)?).filter(follows) {
+        if let Some((head, chain)) = FrameHead::decode(window.at(at, FRAME_HEAD_BYTES)?, keys).filter(follows) {
             expected = Expected { sequence: head.sequence + 1, chain };
             let payload = window.at(at + FRAME_HEAD_BYTES as u64, head.length as usize)?;
             let until = end_of(&head, at);
@@ -106,10 +108,10 @@ pub(crate) fn scan(
             at = until;
             continue;
         }
-        let next = next_frame(&mut window, at + 1, end, expected.sequence)?;
+        let next = next_frame(&mut window, keys, at + 1, end, expected.sequence)?;
         let until = next.as_ref().map_or(segment.length, |(offset, _)| *offset);
         let last = next.as_ref().map(|(_, head)| head.sequence.saturating_sub(1));
-        let why = "this is no frame that follows the one before";
+        let why = "this is no frame of this store that follows the one before";
         bad.push(Bad { segment: number, from: at, until, first: expected.sequence, last, why });
         if let Some((_, head)) = next {
             expected = Expected { sequence: head.sequence, chain: head.before };
@@ -130,19 +132,25 @@ fn fits(head: &FrameHead, at: u64, end: u64) -> bool {
 
 /// The next frame whose head is whole and that comes later than the one expected. Each byte is looked at once or twice,
 /// whatever they are.
-fn next_frame(window: &mut Window<'_>, mut from: u64, end: u64, expected: u64) -> Outcome<Option<(u64, FrameHead)>> {
+fn next_frame(
+    window: &mut Window<'_>,
+    keys: Option<&OwnKeys>,
+    mut from: u64,
+    end: u64,
+    expected: u64,
+) -> Outcome<Option<(u64, FrameHead)>> {
     loop {
         let bytes = window.from(from, FRAME_HEAD_BYTES)?;
         if bytes.len() < FRAME_HEAD_BYTES {
             return Ok(None);
         }
-        let Some(candidate) = FrameHead::candidate(bytes, 0) else {
+        let Some(candidate) = FrameHead::candidate(bytes) else {
             // The last bytes may be the beginning of one.
             from += (bytes.len() + 1 - FRAME_HEAD_BYTES) as u64;
             continue;
         };
         from += candidate as u64;
-        if let Some((head, _)) = FrameHead::decode(window.at(from, FRAME_HEAD_BYTES)?)
+        if let Some((head, _)) = FrameHead::decode(window.at(from, FRAME_HEAD_BYTES)?, keys)
             && head.sequence >= expected
             && fits(&head, from, end)
         {

@@ -12,10 +12,11 @@ use super::error::{Outcome, StoreError};
 use super::files::StoreFile;
 use super::format::{FRAME_HEAD_BYTES, Id, ItemHead, items};
 use super::index::{Index, IndexError, Place, Transaction, apply};
-use super::keys::{Keys, NodeKeys};
-use super::log::{Draft, Log};
+use super::keys::{Keys, NodeKeys, OwnKeys};
+use super::log::{Broken, Draft, Log};
 use super::node::OpenNodes;
 use super::open::Doubt;
+use super::root::Root;
 use super::segments::Segments;
 
 /// How a store is opened.
@@ -63,9 +64,10 @@ pub(crate) struct Shared {
     pub(crate) index: RwLock<Option<Index>>,
     pub(crate) doubt: RwLock<Doubt>,
     pub(crate) nodes: Mutex<OpenNodes>,
-    pub(crate) root: Mutex<Option<super::node::Node>>,
-    /// The item of the root as it is on the disk, once it was opened. It is sealed.
-    pub(crate) root_item: Mutex<Option<Vec<u8>>>,
+    pub(crate) own: OwnKeys,
+    pub(crate) root: Root,
+    /// The item of the root that was sealed last.
+    pub(crate) root_item: Mutex<Vec<u8>>,
     /// Counts when the exchange of a node's key begins, and again when it is done: odd while it is under way.
     pub(crate) rotations: AtomicU64,
     pub(crate) closed_nodes: Mutex<Vec<(Id, Id)>>,
@@ -118,7 +120,7 @@ impl Shared {
             if let Err(error) = written {
                 log.take_back(&self.segments, &undo);
                 // What sled kept of it is found out when it is opened again.
-                log.broken.get_or_insert_with(|| format!("the index cannot be used: {error}"));
+                log.broken.get_or_insert_with(|| Broken::Index(format!("the index cannot be used: {error}")));
                 return Err(error.into());
             }
         }

@@ -57,7 +57,7 @@ impl Shared {
         {
             let log = self.lock_log();
             status.commits = log.commits;
-            status.trouble = log.broken.clone().unwrap_or_default();
+            status.trouble = log.broken.as_ref().map(|broken| broken.why().to_owned()).unwrap_or_default();
         }
         let doubt = self.doubt.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, why)) = &doubt.all_until {

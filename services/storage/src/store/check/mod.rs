@@ -137,7 +137,7 @@ impl Shared {
         report.tell_progress();
         let bad = self.check_segments(repair, &mut report)?;
         self.check_index(repair, &mut report)?;
-        let root = self.root()?;
+        let root = self.root();
         let mut doubt = self.doubt.read().unwrap_or_else(PoisonError::into_inner).clone();
         if repair {
             // From here on what is left is served, as it was before; the walk names each file of which that is so.
@@ -200,24 +200,26 @@ impl Shared {
             let mut strange: Vec<(u64, &str)> = Vec::new();
             let mut frames = 0;
             let mut looked_at = SEGMENT_HEAD_BYTES as u64;
-            let end = scan(self.segments.files.as_ref(), &found, looked_at, start, &mut bad, |frame| {
-                frames += 1;
-                for item in items(frame.payload).into_iter().flatten().filter(|item| item.head.kind == ItemKind::Commit)
-                {
-                    match Commit::decode(item.body) {
-                        Some(commit) if commit.is_signed(&self.store_id) => {
-                            if signers.as_ref().is_some_and(|signers| !signers.contains(&commit.public_key)) {
-                                let place = || format!("segment {number} at {}", frame.offset);
-                                foreign.get_or_insert_with(|| (0, place())).0 += 1;
+            let end =
+                scan(self.segments.files.as_ref(), Some(&self.own), &found, looked_at, start, &mut bad, |frame| {
+                    frames += 1;
+                    for item in
+                        items(frame.payload).into_iter().flatten().filter(|item| item.head.kind == ItemKind::Commit)
+                    {
+                        match Commit::decode(item.body) {
+                            Some(commit) if commit.is_signed(&self.store_id) => {
+                                if signers.as_ref().is_some_and(|signers| !signers.contains(&commit.public_key)) {
+                                    let place = || format!("segment {number} at {}", frame.offset);
+                                    foreign.get_or_insert_with(|| (0, place())).0 += 1;
+                                }
                             }
+                            _ => strange.push((frame.offset, "the signature of this commit is not its key's")),
                         }
-                        _ => strange.push((frame.offset, "the signature of this commit is not its key's")),
                     }
-                }
-                report.advance(frame.offset.saturating_sub(looked_at));
-                looked_at = frame.offset;
-                Ok(())
-            })?;
+                    report.advance(frame.offset.saturating_sub(looked_at));
+                    looked_at = frame.offset;
+                    Ok(())
+                })?;
             report.advance(length.saturating_sub(looked_at));
             report.summary.frames += frames;
             report.summary.bytes += length;

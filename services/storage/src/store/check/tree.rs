@@ -1,8 +1,12 @@
 //! The walk: everything below the root is opened, and with it every seal.
 
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
 use super::super::content::SECTOR_BYTES;
 use super::super::directory::Link;
 use super::super::error::{Outcome, StoreError};
+use super::super::format::Id;
 use super::super::node::{Kind, Node};
 use super::super::open::Doubt;
 use super::super::shared::Shared;
@@ -10,6 +14,19 @@ use super::{Report, Severity};
 
 /// What is read of a file at once: 1 MiB.
 const RUN_BYTES: usize = 64 * SECTOR_BYTES as usize;
+
+/// Entries of directories in snapshots that are kept in memory, opened: 16 MB with names of 100 bytes.
+const KEPT_LINKS: usize = 1 << 16;
+
+/// What was looked at already. A thousand snapshots mostly show the same: what is of a node since a frame is looked at once.
+#[derive(Default)]
+struct Seen {
+    /// Files that are whole, as of the frame of their metadata, which changes with all that is in them.
+    files: HashSet<(Id, u64)>,
+    /// Entries of directories, in the same way.
+    links: HashMap<(Id, u64), Rc<Vec<Link>>>,
+    kept_links: usize,
+}
 
 const SERVED_AS_BEFORE: &str = "what is left of it is served again, as it was before that change";
 
@@ -56,20 +73,23 @@ impl Shared {
         doubt: &mut Doubt,
         report: &mut Report<'_>,
     ) -> Outcome<()> {
+        let mut seen = Seen::default();
         let mut waiting = vec![(root.clone(), String::new())];
         while let Some((directory, path)) = waiting.pop() {
             if report.stopped {
                 return Ok(());
             }
-            report.summary.directories += u64::from(!directory.is_snapshot());
-            let shown = if path.is_empty() { "/" } else { &path };
-            if !directory.is_snapshot() {
-                if repair {
-                    self.name_doubt(&directory, shown, doubt, report)?;
-                    self.repair_directory(&directory, shown, report)?;
-                }
-                self.check_snapshots(&directory, &path, &mut waiting, report)?;
+            if directory.is_snapshot() {
+                self.check_snapshot(&directory, &path, &mut waiting, &mut seen, report)?;
+                continue;
             }
+            report.summary.directories += 1;
+            let shown = if path.is_empty() { "/" } else { &path };
+            if repair {
+                self.name_doubt(&directory, shown, doubt, report)?;
+                self.repair_directory(&directory, shown, report)?;
+            }
+            self.check_snapshots(&directory, &path, &mut waiting, report)?;
             let links = match self.as_it_is(|| self.links_of(&directory, true)) {
                 // It was removed meanwhile.
                 Err(StoreError::NotFound) => continue,
@@ -83,35 +103,91 @@ impl Shared {
                 if report.stopped {
                     return Ok(());
                 }
-                let repairs = repair && !directory.is_snapshot();
                 match link {
                     Ok(link) => {
                         let name = format!("{path}/{}", String::from_utf8_lossy(&link.name));
-                        if repairs && let Some(why) = doubt.nodes.remove(&(directory.id(), hash)) {
+                        if repair && let Some(why) = doubt.nodes.remove(&(directory.id(), hash)) {
                             report.found(Severity::Lost, name.clone(), why, SERVED_AS_BEFORE);
                         }
-                        if repairs && self.repair_child(&directory, &link, &name, report)? {
+                        if repair && self.repair_child(&directory, &link, &name, report)? {
                             continue;
                         }
                         let child = self.node_of(&directory, &link);
                         if link.kind == Kind::Directory {
                             waiting.push((child, name));
                         } else {
-                            if repairs {
+                            if repair {
                                 self.name_doubt(&child, &name, doubt, report)?;
                             }
-                            self.check_file(&child, &name, repairs, report)?;
+                            self.check_file(&child, &name, repair, &mut seen, report)?;
                         }
                     }
                     Err(StoreError::Damaged(why)) => {
-                        let done = if repairs { done(self.remove_entry(&directory, &hash))? } else { "" };
+                        let done = if repair { done(self.remove_entry(&directory, &hash))? } else { "" };
                         report.found(Severity::Lost, shown.to_owned(), why, done);
                     }
                     Err(error) => return Err(error),
                 }
             }
-            if repair && !directory.is_snapshot() {
+            if repair {
                 name_lost_entries(&directory, shown, doubt, report);
+            }
+        }
+        Ok(())
+    }
+
+    /// A directory in a snapshot, in which nothing is repaired.
+    fn check_snapshot(
+        &self,
+        directory: &Node,
+        path: &str,
+        waiting: &mut Vec<(Node, String)>,
+        seen: &mut Seen,
+        report: &mut Report<'_>,
+    ) -> Outcome<()> {
+        let state = match self.as_it_is(|| self.node_row(&directory.id(), directory.shows())) {
+            // It was dropped meanwhile.
+            Err(StoreError::NotFound) => return Ok(()),
+            state => (directory.id(), state?.0),
+        };
+        let links = match seen.links.get(&state) {
+            Some(links) => links.clone(),
+            None => {
+                let links = match self.as_it_is(|| self.links_of(directory, true)) {
+                    Err(StoreError::NotFound) => return Ok(()),
+                    Err(StoreError::Damaged(why)) => {
+                        report.found(Severity::Lost, path.to_owned(), why, "");
+                        return Ok(());
+                    }
+                    links => links?,
+                };
+                let (mut good, all) = (Vec::new(), links.len());
+                for (_, link) in links {
+                    match link {
+                        Ok(link) => good.push(link),
+                        Err(StoreError::Damaged(why)) => report.found(Severity::Lost, path.to_owned(), why, ""),
+                        Err(error) => return Err(error),
+                    }
+                }
+                let links = Rc::new(good);
+                // What is damaged is named in every snapshot that shows it.
+                if links.len() == all && seen.kept_links + all <= KEPT_LINKS {
+                    seen.kept_links += all;
+                    seen.links.insert(state, links.clone());
+                }
+                links
+            }
+        };
+        for link in links.iter() {
+            if report.stopped {
+                break;
+            }
+            let child = self.node_of(directory, link);
+            let name = format!("{path}/{}", String::from_utf8_lossy(&link.name));
+            if link.kind == Kind::Directory {
+                waiting.push((child, name));
+            } else {
+                self.check_file(&child, &name, false, seen, report)?;
             }
         }
         Ok(())
@@ -152,7 +228,20 @@ impl Shared {
         Ok(())
     }
 
-    fn check_file(&self, file: &Node, name: &str, repair: bool, report: &mut Report<'_>) -> Outcome<()> {
+    fn check_file(
+        &self,
+        file: &Node,
+        name: &str,
+        repair: bool,
+        seen: &mut Seen,
+        report: &mut Report<'_>,
+    ) -> Outcome<()> {
+        // Where there is none, to read it says what that means.
+        let state_of = || self.node_row(&file.id(), file.shows()).ok().map(|(sequence, _)| (file.id(), sequence));
+        let state = state_of();
+        if file.is_snapshot() && state.is_some_and(|state| seen.files.contains(&state)) {
+            return Ok(());
+        }
         let mut buffer = vec![0; RUN_BYTES];
         let mut offset = 0;
         let mut whole = true;
@@ -184,6 +273,8 @@ impl Shared {
             }
         }
         report.summary.files += u64::from(whole && !file.is_snapshot());
+        // Not what was written to meanwhile.
+        seen.files.extend(state.filter(|_| whole && state_of() == state));
         Ok(())
     }
 

@@ -7,8 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use chacha20poly1305::aead::Aead;
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+
 use super::super::error::StoreError;
 use super::super::format::{Hash, Take};
+use super::super::keys::OwnKeys;
 use super::kept::Retention;
 use super::rows::{self, Row};
 use super::transaction::Changes;
@@ -21,6 +25,9 @@ const FLUSH_EVERY_MS: u64 = 2_000;
 
 /// How often opening is tried while sled ends: 2 s in all, where it takes milliseconds.
 const OPEN_TRIES: usize = 200;
+
+/// Of a sealed position: by chance, as of all that is sealed.
+const NONCE_BYTES: usize = 24;
 
 /// A row: its key and what it says.
 pub(crate) type Pair = (Vec<u8>, Vec<u8>);
@@ -58,14 +65,14 @@ pub(crate) struct Position {
     pub(crate) chain: Hash,
     /// How many rows there are.
     pub(crate) rows: u64,
-    /// The sum of the hashes of all rows.
+    /// The sum of the keyed hashes of all rows.
     pub(crate) sum: Sum,
     /// The sum of the hashes of all nodes with their versions.
     pub(crate) versions: Sum,
 }
 
-/// A sum of hashes, as four numbers that wrap. It tells whether a multiset is the same; it is no defence against somebody
-/// who can choose the rows, which has no need to be: what a row leads to proves itself.
+/// A sum of hashes, as four numbers that wrap. It tells whether a multiset is the same. It is a defence against somebody who
+/// chooses what is in it only where the hashes are keyed and nobody sees the sum, as that of the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum(pub(crate) [u64; 4]);
 
@@ -74,6 +81,10 @@ impl Sum {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
         Self::from_bytes(hasher.finalize().as_bytes())
+    }
+
+    pub(super) fn of_row(keys: &OwnKeys, key: &[u8], value: &[u8]) -> Self {
+        Self::from_bytes(&keys.row_hash(key, value))
     }
 
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {
@@ -99,7 +110,8 @@ impl Sum {
 }
 
 impl Position {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// Sealed: who cannot open it can neither make one nor see the sum.
+    fn seal(&self, keys: &OwnKeys) -> Result<Vec<u8>, IndexError> {
         let mut bytes = Vec::with_capacity(160);
         bytes.extend_from_slice(&self.segment.to_le_bytes());
         bytes.extend_from_slice(&self.offset.to_le_bytes());
@@ -108,13 +120,15 @@ impl Position {
         bytes.extend_from_slice(&self.rows.to_le_bytes());
         bytes.extend_from_slice(&self.sum.to_bytes());
         bytes.extend_from_slice(&self.versions.to_bytes());
-        let check = blake3::hash(&bytes);
-        bytes.extend_from_slice(&check.as_bytes()[..8]);
-        bytes
+        let nonce = random_nonce()?;
+        let sealed = cipher(keys).encrypt(&XNonce::from(nonce), &bytes[..]);
+        Ok([&nonce[..], &sealed.map_err(|_| IndexError("its position is too long".into()))?].concat())
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut take = Take(bytes);
+    fn open(sealed: &[u8], keys: &OwnKeys) -> Option<Self> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+        let bytes = cipher(keys).decrypt(&XNonce::from(*nonce), sealed).ok()?;
+        let mut take = Take(&bytes);
         let position = Self {
             segment: take.u32()?,
             offset: take.u64()?,
@@ -124,14 +138,15 @@ impl Position {
             sum: Sum::from_bytes(&take.array()?),
             versions: Sum::from_bytes(&take.array()?),
         };
-        let fits = take.array::<8>()? == blake3::hash(&bytes[..bytes.len() - 8]).as_bytes()[..8];
-        fits.then_some(position)
+        take.end()?;
+        Some(position)
     }
 }
 
 /// The open index.
 pub(crate) struct Index {
     database: sled::Db,
+    pub(super) keys: OwnKeys,
     pub(crate) position: Position,
     pub(crate) retention: Arc<Retention>,
     /// There may be something left to take away.
@@ -140,16 +155,18 @@ pub(crate) struct Index {
 
 impl Index {
     /// Opens what is there, or makes it.
-    pub(crate) fn open(path: &Path) -> Result<Self, IndexError> {
+    pub(crate) fn open(path: &Path, keys: &OwnKeys) -> Result<Self, IndexError> {
         guarded(|| {
             let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
             let database = open_patiently(&config.flush_every_ms(Some(FLUSH_EVERY_MS)))?;
             let position = match database.get(rows::POSITION)? {
-                Some(bytes) => Position::decode(&bytes).ok_or_else(|| IndexError("its position is damaged".into()))?,
+                Some(bytes) => {
+                    Position::open(&bytes, keys).ok_or_else(|| IndexError("its position is damaged".into()))?
+                }
                 None if database.is_empty() => Position::default(),
                 None => return Err(IndexError("it has no position".into())),
             };
-            let mut index = Self { database, position, retention: Arc::default(), has_left: true };
+            let mut index = Self { database, keys: keys.clone(), position, retention: Arc::default(), has_left: true };
             index.retention = Arc::new(Retention::load(&index)?);
             Ok(index)
         })
@@ -169,7 +186,7 @@ impl Index {
                 let (key, value) = row?;
                 if *key != *rows::POSITION {
                     count += 1;
-                    sum.add(Sum::of(&key, &value));
+                    sum.add(Sum::of_row(&self.keys, &key, &value));
                 }
             }
             let fits = count == self.position.rows && sum == self.position.sum;
@@ -237,7 +254,7 @@ impl Index {
                 None => batch.remove(key),
             }
         }
-        batch.insert(rows::POSITION, position.encode());
+        batch.insert(rows::POSITION, position.seal(&self.keys)?);
         guarded(|| Ok(self.database.apply_batch(batch)?))?;
         self.position = position;
         Ok(())
@@ -260,6 +277,16 @@ pub(super) fn parsed_number(value: &[u8]) -> Result<u64, IndexError> {
 
 pub(crate) fn row_damaged() -> IndexError {
     IndexError("one of its rows is damaged".into())
+}
+
+fn cipher(keys: &OwnKeys) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(&chacha20poly1305::Key::from(*keys.position))
+}
+
+fn random_nonce() -> Result<[u8; NONCE_BYTES], IndexError> {
+    let mut nonce = [0; NONCE_BYTES];
+    getrandom::fill(&mut nonce).map_err(|error| IndexError(error.to_string()))?;
+    Ok(nonce)
 }
 
 /// A database that was closed a moment ago may still be held by a thread of sled's that ends. Nobody else can have it:

@@ -44,7 +44,7 @@ impl<'a> Transaction<'a> {
     /// Sets a row, or takes it away.
     pub(crate) fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), IndexError> {
         if let Some(old) = self.get(&key)? {
-            self.position.sum.subtract(Sum::of(&key, &old));
+            self.position.sum.subtract(Sum::of_row(&self.index.keys, &key, &old));
             self.position.rows = self.position.rows.wrapping_sub(1);
         }
         self.set_absent(key, value);
@@ -54,7 +54,7 @@ impl<'a> Transaction<'a> {
     /// The same where it is known that there is no such row.
     pub(crate) fn set_absent(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
         if let Some(new) = &value {
-            self.position.sum.add(Sum::of(&key, new));
+            self.position.sum.add(Sum::of_row(&self.index.keys, &key, new));
             self.position.rows = self.position.rows.wrapping_add(1);
         }
         self.changes.insert(key, value);

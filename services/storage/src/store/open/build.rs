@@ -1,4 +1,4 @@
-//! Building the index anew from the segments, without a key.
+//! Building the index anew from the segments.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,6 +9,7 @@ use super::super::error::{Outcome, StoreError};
 use super::super::files::Files;
 use super::super::format::{FRAME_HEAD_BYTES, Hash, Id, ItemHead, file_name, items};
 use super::super::index::{self, Index, Transaction, apply, apply_one, comes_first};
+use super::super::keys::OwnKeys;
 use super::super::log::Log;
 use super::super::scan::{Bad, Expected, FoundFrame, FoundSegment};
 use super::super::segments::Segments;
@@ -28,7 +29,7 @@ pub(super) fn build(
     files: &dyn Files,
     options: &Options,
     found: &mut Vec<FoundSegment>,
-    store: &Id,
+    (store, keys): (&Id, &OwnKeys),
     seen: &mut Survey,
     sure: (u64, u64),
     tidy: bool,
@@ -38,10 +39,10 @@ pub(super) fn build(
         _ => Ok(()),
     }));
     wiped.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))?;
-    let mut index = Index::open(&options.index)?;
+    let mut index = Index::open(&options.index, keys)?;
     let mut extra_bad = missing_segments(files, found, seen, tidy)?;
     // First what everything else is judged by.
-    let _ = survey(files, found, 0, store, Vec::new(), |segment, frame| {
+    let _ = survey(files, found, 0, (store, keys), Vec::new(), |segment, frame| {
         let first: Vec<_> =
             items(frame.payload).into_iter().flatten().filter(|item| comes_first(item.head.kind)).collect();
         if first.is_empty() {
@@ -61,7 +62,7 @@ pub(super) fn build(
     // What the reading itself does not show has to be known before the commits are read that name it.
     extra_bad.extend(seen.bad.iter().filter(|bad| bad.from == bad.until).cloned());
     let mut gathered = Gathered::default();
-    let (again, ends, end) = survey(files, found, 0, store, extra_bad, |segment, frame| {
+    let (again, ends, end) = survey(files, found, 0, (store, keys), extra_bad, |segment, frame| {
         if Some(frame.head.sequence) == last_commit {
             gathered.flush(&mut index)?;
             versions = Some(index.position.versions);
@@ -101,8 +102,9 @@ pub(crate) fn rebuild(segments: &Segments, options: &Options, log: &Log) -> Outc
             head: (segment.head.first_sequence > 0).then_some(segment.head),
         })
         .collect();
-    let (mut seen, _, _) = survey(files, &found, 0, &log.store, Vec::new(), |_, _| Ok(()))?;
-    let (index, doubt, ..) = build(files, options, &mut found, &log.store, &mut seen, (log.sequence, 0), false)?;
+    let (mut seen, _, _) = survey(files, &found, 0, (&log.store, &log.keys), Vec::new(), |_, _| Ok(()))?;
+    let (index, doubt, ..) =
+        build(files, options, &mut found, (&log.store, &log.keys), &mut seen, (log.sequence, 0), false)?;
     Ok((index, doubt))
 }
 

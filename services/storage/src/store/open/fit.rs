@@ -5,6 +5,7 @@ use super::super::error::Outcome;
 use super::super::files::Files;
 use super::super::format::{FRAME_HEAD_BYTES, FrameHead, Id, SEGMENT_HEAD_BYTES, Take, file_name, items};
 use super::super::index::{self, Index, IndexError, Transaction, apply};
+use super::super::keys::OwnKeys;
 use super::super::scan::{Bad, FoundFrame, FoundSegment};
 use super::super::segments::read;
 use super::survey::survey;
@@ -22,7 +23,7 @@ pub(super) fn misplaced(files: &dyn Files, index: &Index, found: &[FoundSegment]
     let mut bytes = [0; FRAME_HEAD_BYTES];
     let file = files.open(&file_name(segment.number))?;
     let got = read(file.as_ref(), position.offset, &mut bytes)?;
-    let fits = FrameHead::decode(&bytes[..got])
+    let fits = FrameHead::decode(&bytes[..got], None)
         .is_some_and(|(head, chain)| head.sequence == position.sequence && chain == position.chain);
     Ok((!fits).then(|| "it ends in a frame that is not there".to_owned()))
 }
@@ -64,10 +65,15 @@ pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad) 
 }
 
 /// Applies the frames that the index does not have.
-pub(super) fn catch_up(files: &dyn Files, index: &mut Index, found: &[FoundSegment], store: &Id) -> Outcome<u64> {
+pub(super) fn catch_up(
+    files: &dyn Files,
+    index: &mut Index,
+    found: &[FoundSegment],
+    by: (&Id, &OwnKeys),
+) -> Outcome<u64> {
     let (from, last) = (index.position.segment, index.position.sequence);
     let mut replayed = 0;
-    survey(files, found, from, store, Vec::new(), |segment, frame| {
+    survey(files, found, from, by, Vec::new(), |segment, frame| {
         if frame.head.sequence <= last {
             return Ok(());
         }

@@ -13,11 +13,13 @@ use vat::fault;
 use super::commit::{SYNCED, read_note};
 use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
-use super::format::{Hash, Id, SEGMENT_HEAD_BYTES, file_name};
+use super::format::{Hash, SEGMENT_HEAD_BYTES, file_name};
 use super::index::Index;
-use super::log::{DIRTY_FILES, Log};
+use super::keys::Keys;
+use super::log::{Broken, DIRTY_FILES, Log};
 use super::marker;
 use super::node::hex;
+use super::root::Root;
 use super::scan::{Bad, FoundSegment, find_segments};
 use super::segments::{LOST, Segment, move_to_lost, read};
 use super::shared::Options;
@@ -45,7 +47,7 @@ pub struct Opened {
 
 /// What an opened store begins with.
 pub(crate) struct Ready {
-    pub(crate) store_id: Id,
+    pub(crate) root: Root,
     pub(crate) log: Log,
     pub(crate) segments: BTreeMap<u32, Segment>,
     pub(crate) index: Index,
@@ -55,7 +57,7 @@ pub(crate) struct Ready {
 }
 
 /// Opens what is in the folder.
-pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> {
+pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -> Outcome<Ready> {
     files.make_folder("segments")?;
     let note = match files.open(SYNCED) {
         Ok(note) => note,
@@ -71,31 +73,30 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let noted = read_note(&bytes[..got]);
     let mut found = find_segments(files.as_ref())?;
     let mut opened = Opened::default();
-    // The store's id is what the first segment says whose head is whole.
-    let store_id = match found.iter().find_map(|segment| segment.head.as_ref()) {
-        Some(head) => head.store,
-        None if noted > 0 => return Err(StoreError::Damaged("all segments are gone".into())),
-        None => {
-            opened.created = true;
-            opened.cut_off = give_up(files.as_ref(), &mut found)?;
-            let mut id = Id::default();
-            getrandom::fill(&mut id).map_err(super::seal::no_randomness)?;
-            id
-        }
-    };
+    let root = open_root(files.as_ref(), keys, &found, noted)?;
     for segment in &mut found {
-        if segment.head.as_ref().is_some_and(|head| head.store != store_id) {
-            segment.head = None;
-        }
+        segment.head.take_if(|head| head.store != root.store);
     }
-    let trusted = marker::take(files.as_ref(), &options.index)?;
-    let (mut index, mut why) = match Index::open(&options.index) {
+    if found.iter().all(|segment| segment.head.is_none()) {
+        if noted > 0 {
+            return Err(StoreError::Damaged("all segments are gone".into()));
+        }
+        opened.created = true;
+        opened.cut_off = give_up(files.as_ref(), &mut found)?;
+    }
+    let own = root.own_keys();
+    let by = (&root.store, &own);
+    let trusted = marker::take(files.as_ref(), &options.index, &own)?;
+    let (mut index, mut why) = match Index::open(&options.index, &own) {
         Ok(index) => match if trusted { Ok(()) } else { index.verify() } {
             Ok(()) => (Some(index), None),
             Err(error) => (None, Some(error.0)),
         },
         Err(error) => (None, Some(error.0)),
     };
+    // After a clean close all was on the disk that the index has.
+    let noted =
+        index.as_ref().filter(|_| trusted && !opened.created).map_or(noted, |index| noted.max(index.position.sequence));
     if let Some(there) = &index
         && let Some(error) = misplaced(files.as_ref(), there, &found)?
     {
@@ -112,7 +113,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let sure = found.iter().rev().find(|one| one.head.as_ref().is_some_and(|head| head.first_sequence <= noted));
     let sure = sure.map_or(0, |segment| segment.number);
     let from = if noted == 0 || !doubtless { 0 } else { sure.min(position.segment) };
-    let (mut seen, mut ends, mut end) = survey(files.as_ref(), &found, from, &store_id, Vec::new(), |_, _| Ok(()))?;
+    let (mut seen, mut ends, mut end) = survey(files.as_ref(), &found, from, by, Vec::new(), |_, _| Ok(()))?;
     let synced = seen.synced(noted);
     // What is bad and was never made sure of is a torn end.
     let torn = first_torn(&seen, missing_segments(files.as_ref(), &mut found, &seen, false)?, synced);
@@ -120,7 +121,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         opened.cut_off = Some(described(&torn));
         fault::point("open.cut");
         cut(files.as_ref(), &mut found, &torn)?;
-        (seen, ends, end) = survey(files.as_ref(), &found, from, &store_id, Vec::new(), |_, _| Ok(()))?;
+        (seen, ends, end) = survey(files.as_ref(), &found, from, by, Vec::new(), |_, _| Ok(()))?;
     }
     if synced >= end.sequence {
         let segment = found.last().map_or(0, |segment| segment.number);
@@ -140,7 +141,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     let mut index = match index {
         Some(mut index) => {
             fault::point("open.behind");
-            opened.replayed_frames = catch_up(files.as_ref(), &mut index, &found, &store_id)?;
+            opened.replayed_frames = catch_up(files.as_ref(), &mut index, &found, by)?;
             doubt = Doubt::load(&index)?;
             index
         }
@@ -148,7 +149,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
             if !opened.created {
                 opened.rebuilt = why;
             }
-            let built = build(files.as_ref(), options, &mut found, &store_id, &mut seen, (synced, noted), true)?;
+            let built = build(files.as_ref(), options, &mut found, by, &mut seen, (synced, noted), true)?;
             (doubt.nodes, doubt.all_until) = (built.1.nodes, built.1.all_until);
             end = built.2;
             ends = built.3;
@@ -168,7 +169,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     for one in &found {
         // One whose head is damaged keeps its place, so that what is in it can be read.
         let head = one.head.clone().unwrap_or(super::format::SegmentHead {
-            store: store_id,
+            store: root.store,
             number: one.number,
             first_sequence: 0,
             chain: [0; 32],
@@ -192,11 +193,12 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
     // The next commit says of this one that it is on the disk.
     let unsure = seen.last_commit.as_ref().is_some_and(|(sequence, _)| *sequence > noted);
     let broken = unsure.then(|| make_sure(files.as_ref(), &dirty).err()).flatten();
-    let broken = broken.map(|error| format!("the disk could not be made sure of: {error}"));
+    let broken = broken.map(|error| Broken::Disk(format!("the disk could not be made sure of: {error}")));
     let commits = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits);
     let committed = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
     let mut log = Log {
-        store: store_id,
+        store: root.store,
+        keys: own,
         segment_bytes: options.segment_bytes,
         active: segments.keys().last().copied().unwrap_or(0),
         sequence: end.sequence - 1,
@@ -215,7 +217,30 @@ pub(crate) fn open(files: &Arc<dyn Files>, options: &Options) -> Outcome<Ready> 
         broken,
     };
     log.bound_touched();
-    Ok(Ready { store_id, log, segments, index, doubt, note, opened })
+    Ok(Ready { root, log, segments, index, doubt, note, opened })
+}
+
+/// What the store is opened with. A new one, where there is no store.
+fn open_root(files: &dyn Files, keys: &dyn Keys, found: &[FoundSegment], noted: u64) -> Outcome<Root> {
+    if let Some(root) = Root::kept(files, keys)? {
+        return Ok(root);
+    }
+    // The store's id is what the first segment says whose head is whole.
+    let store = found.iter().find_map(|segment| segment.head.as_ref()).map(|head| head.store);
+    if let Some(store) = store
+        && let Some(root) = Root::search(files, keys, found, &store)?
+    {
+        return Ok(root);
+    }
+    let is_empty = found.iter().all(|segment| segment.length <= SEGMENT_HEAD_BYTES as u64);
+    match store {
+        None if noted > 0 => Err(StoreError::Damaged("all segments are gone".into())),
+        Some(_) if noted > 0 || !is_empty => Err(StoreError::Damaged(
+            "no key of its root opens with the node's keys. Restore the backup of the keys that it was made with"
+                .into(),
+        )),
+        _ => Root::make(files, keys),
+    }
 }
 
 /// Nothing was ever made sure of, and no segment has a head that can be read: a store begins anew. What may be more than the torn

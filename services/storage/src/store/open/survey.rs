@@ -6,6 +6,7 @@ use super::super::commit::{Commit, Listed, TOUCHED_LIMIT};
 use super::super::error::Outcome;
 use super::super::files::Files;
 use super::super::format::{Hash, Id, ItemKind, SEGMENT_HEAD_BYTES, items};
+use super::super::keys::OwnKeys;
 use super::super::log::{KEPT_LIMIT, Touched, touched_by};
 use super::super::scan::{Bad, Expected, FoundFrame, FoundSegment, scan};
 
@@ -143,7 +144,7 @@ pub(super) fn survey(
     files: &dyn Files,
     found: &[FoundSegment],
     from: u32,
-    store: &Id,
+    (store, keys): (&Id, &OwnKeys),
     known_bad: Vec<Bad>,
     mut each: impl FnMut(&FoundSegment, &FoundFrame<'_>) -> Outcome<()>,
 ) -> Outcome<(Survey, BTreeMap<u32, Hash>, Expected)> {
@@ -199,14 +200,14 @@ pub(super) fn survey(
             }
         };
         let mut bad = Vec::new();
-        let after = scan(files, segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |frame| {
+        let after = scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |frame| {
             survey.frame(store, &frame)?;
             each(segment, &frame)
         })?;
         if !bad.is_empty() {
             survey.bad.append(&mut bad);
             // What is bad has to be known when the commit that names it is read: that may have been here.
-            scan(files, segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |frame| {
+            scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |frame| {
                 for item in items(frame.payload).into_iter().flatten() {
                     if item.head.kind == ItemKind::Commit
                         && let Some(commit) = Commit::decode(item.body).filter(|commit| commit.is_signed(store))

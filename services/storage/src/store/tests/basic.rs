@@ -19,7 +19,7 @@ fn what_is_written_is_read_again_also_after_a_new_start() {
     let folder = tempfile::tempdir().unwrap();
     let (store, opened) = open(folder.path());
     assert!(opened.created);
-    let root = store.root().unwrap();
+    let root = store.root();
     let notes = store.create(&root, b"notes", Kind::Directory, &[]).unwrap();
     let file = store.create(&notes, b"a", Kind::File, &[]).unwrap();
     let bytes: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
@@ -30,7 +30,7 @@ fn what_is_written_is_read_again_also_after_a_new_start() {
     drop((file, notes, root, store));
     let (store, opened) = open(folder.path());
     assert!(opened.rebuilt.is_none() && opened.damage.is_empty(), "{opened:?}");
-    let notes = store.find(&store.root().unwrap(), b"notes").unwrap();
+    let notes = store.find(&store.root(), b"notes").unwrap();
     let file = store.find(&notes, b"a").unwrap();
     assert_eq!(store.stat(&file).unwrap().size, 3_000_008);
     let mut read = vec![1; 4_000_000];

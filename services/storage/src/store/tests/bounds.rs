@@ -10,6 +10,7 @@ use super::super::log::DIRTY_FILES;
 use super::super::segments::OPEN_FILES;
 use super::super::{Files, Kind, Node, OnDisk, Opened, Options, Store, StoreFile};
 use super::keys::TestKeys;
+use super::life::check;
 
 /// A folder on the disk, and what is asked of it.
 struct Watched {
@@ -22,6 +23,7 @@ struct Seen {
     open: AtomicUsize,
     most_open: AtomicUsize,
     largest_read: AtomicUsize,
+    read: AtomicUsize,
 }
 
 struct WatchedFile(Arc<dyn StoreFile>, Arc<Seen>);
@@ -86,7 +88,9 @@ impl StoreFile for WatchedFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.1.largest_read.fetch_max(buffer.len(), Ordering::Relaxed);
-        self.0.read_at(offset, buffer)
+        let got = self.0.read_at(offset, buffer)?;
+        self.1.read.fetch_add(got, Ordering::Relaxed);
+        Ok(got)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -111,14 +115,14 @@ fn open(folder: &Path, segment_bytes: u64) -> (Store, Opened, Arc<Seen>) {
 }
 
 fn write(store: &Store, name: &str, bytes: &[u8]) -> Node {
-    let file = store.create(&store.root().unwrap(), name.as_bytes(), Kind::File, &[]).unwrap();
+    let file = store.create(&store.root(), name.as_bytes(), Kind::File, &[]).unwrap();
     store.write(&file, 0, bytes, &[]).unwrap();
     file
 }
 
 fn holds(store: &Store, name: &str, bytes: &[u8]) -> bool {
     let mut read = vec![0; bytes.len() + 1];
-    let file = store.find(&store.root().unwrap(), name.as_bytes()).unwrap();
+    let file = store.find(&store.root(), name.as_bytes()).unwrap();
     store.read(&file, 0, &mut read).unwrap() == bytes.len() && read[..bytes.len()] == *bytes
 }
 
@@ -194,4 +198,46 @@ fn what_is_longer_than_any_segment_is_not_read_to_its_end() {
     assert_eq!(opened.damage.len(), 1, "{:?}", opened.damage);
     assert!((0..10u8).all(|at| holds(&store, &at.to_string(), &vec![at; 60_000])), "no frame was lost by it");
     assert!(seen.largest_read.load(Ordering::Relaxed) <= 1 << 20);
+}
+
+#[test]
+fn a_check_reads_once_what_many_snapshots_show() {
+    const SNAPSHOTS: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _, seen) = open(folder.path(), 64 << 20);
+    let directory = store.create(&store.root(), b"d", Kind::Directory, &[]).unwrap();
+    for name in [b"a", b"b"] {
+        let file = store.create(&directory, name, Kind::File, &[]).unwrap();
+        store.write(&file, 0, &vec![1; 1 << 20], &[]).unwrap();
+    }
+    let changes = store.create(&directory, b"c", Kind::File, &[]).unwrap();
+    for at in 0..SNAPSHOTS {
+        store.write(&changes, 0, &[at as u8; 100], &[]).unwrap();
+        store.snapshot(&directory, "as it was").unwrap();
+    }
+    seen.read.store(0, Ordering::Relaxed);
+    let (summary, findings) = check(&store, false);
+    assert!(summary.clean && summary.snapshots == SNAPSHOTS as u64, "{summary:?} {findings:?}");
+    let read = seen.read.load(Ordering::Relaxed);
+    // The segments, twice all that is stored, and little for each snapshot.
+    assert!(read < 3 * usize::try_from(summary.bytes).unwrap() + SNAPSHOTS * 2_000, "{read} of {}", summary.bytes);
+    // And what only one of them shows is looked at.
+    let row = {
+        let index = store.shared().index.read().unwrap();
+        let mut places = Vec::new();
+        let sectors = super::super::index::key(super::super::index::SECTOR, &[&changes.id()]);
+        let mut add = |_: &[u8], value: &[u8]| {
+            places.push(super::super::index::Row::decode(value).unwrap().place);
+            Ok(true)
+        };
+        index.as_ref().unwrap().scan(&sectors, &[], &mut add).unwrap();
+        assert_eq!(places.len(), SNAPSHOTS);
+        places[SNAPSHOTS / 2]
+    };
+    let segment = folder.path().join("segments/00000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[(row.offset + row.length - 1) as usize] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let (summary, findings) = check(&store, false);
+    assert!(!summary.clean && findings.iter().any(|one| one.place.starts_with("/d@")), "{findings:?}");
 }

@@ -15,7 +15,7 @@ fn what_could_not_be_written_leaves_everything_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::default();
     let (mut store, _) = open_on(&disk, &folder.path().join("index"));
-    store.root().unwrap();
+
     let mut model = Model::new();
     let mut failed = 0;
     for _ in 0..400 {
@@ -55,7 +55,7 @@ fn patiently<T>(mut act: impl FnMut() -> Result<T, StoreError>) -> T {
 
 /// Uses all that writes: files, directories, snapshots, removal, compaction, a check that repairs.
 fn use_all(store: &Store) {
-    let root = patiently(|| store.root());
+    let root = store.root();
     let file = patiently(|| store.create(&root, b"a", Kind::File, &[]));
     patiently(|| store.write(&file, 0, &[1; 40_000], &[]));
     patiently(|| store.sync());
@@ -78,7 +78,7 @@ fn use_all(store: &Store) {
 
 #[track_caller]
 fn holds_all(store: &Store) {
-    let root = store.root().unwrap();
+    let root = store.root();
     let read = |directory: &Node, name: &[u8]| {
         let mut bytes = vec![0; 50_000];
         let length = store.read(&store.find(directory, name).unwrap(), 0, &mut bytes).unwrap();
@@ -126,7 +126,7 @@ fn after_a_failed_sync_nothing_is_written_until_it_is_opened_anew() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::default();
     let (store, _) = open_on(&disk, &folder.path().join("index"));
-    let root = store.root().unwrap();
+    let root = store.root();
     let file = store.create(&root, b"a", Kind::File, &[]).unwrap();
     store.write(&file, 0, b"before", &[]).unwrap();
     disk.fail(Some(Fault::Sync));
@@ -138,7 +138,7 @@ fn after_a_failed_sync_nothing_is_written_until_it_is_opened_anew() {
     assert_eq!(store.read(&file, 0, &mut read).unwrap(), 6);
     drop((file, root, store));
     let (store, _) = open_on(&disk, &folder.path().join("index"));
-    let file = store.find(&store.root().unwrap(), b"a").unwrap();
+    let file = store.find(&store.root(), b"a").unwrap();
     store.write(&file, 0, b"after", &[]).unwrap();
     store.sync().unwrap();
 }
@@ -148,7 +148,7 @@ fn a_read_that_fails_is_tried_twice_more() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::default();
     let (store, _) = open_on(&disk, &folder.path().join("index"));
-    let root = store.root().unwrap();
+    let root = store.root();
     let file = store.create(&root, b"a", Kind::File, &[]).unwrap();
     store.write(&file, 0, b"there", &[]).unwrap();
     let mut read = [0; 5];

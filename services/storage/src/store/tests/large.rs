@@ -35,7 +35,7 @@ fn used(store: &Store) -> u64 {
 /// A store with one large file of threes.
 fn with_large_file(folder: &Path) -> Store {
     let (store, _) = open(folder);
-    let file = store.create(&store.root().unwrap(), b"large", Kind::File, &ACCOUNT).unwrap();
+    let file = store.create(&store.root(), b"large", Kind::File, &ACCOUNT).unwrap();
     for chunk in 0..BYTES / (1 << 20) + 1 {
         let begin = chunk << 20;
         let length = (1 << 20).min(BYTES - begin);
@@ -58,7 +58,7 @@ fn a_large_file_is_removed_in_pieces_also_across_a_kill() {
     for way in 0..2 {
         let folder = tempfile::tempdir().unwrap();
         let store = with_large_file(folder.path());
-        let root = store.root().unwrap();
+        let root = store.root();
         {
             let mut log = store.shared().lock_log();
             store.shared().remove(&mut log, &root, b"large").unwrap();
@@ -82,11 +82,11 @@ fn what_was_cut_never_comes_back_while_pieces_of_it_are_left() {
     for way in 0..2 {
         let folder = tempfile::tempdir().unwrap();
         let store = with_large_file(folder.path());
-        let root = store.root().unwrap();
+        let root = store.root();
         let file = store.find(&root, b"large").unwrap();
         let snapshot = store.snapshot(&root, "before").unwrap();
         let zeros_after = |store: &Store, from: usize| {
-            let file = store.find(&store.root().unwrap(), b"large").unwrap();
+            let file = store.find(&store.root(), b"large").unwrap();
             let mut read = vec![1; BYTES];
             assert_eq!(store.read(&file, 0, &mut read).unwrap(), BYTES);
             assert!(read[..from].iter().all(|byte| *byte == 3) && read[from..].iter().all(|byte| *byte == 0));
@@ -105,7 +105,7 @@ fn what_was_cut_never_comes_back_while_pieces_of_it_are_left() {
         assert!(opened.damage.is_empty(), "{opened:?}");
         assert_eq!(rows(&store, LEFT), 0);
         zeros_after(&store, 100_000);
-        let root = store.root().unwrap();
+        let root = store.root();
         let then = store.open_snapshot(&root, snapshot.id).unwrap();
         let mut read = vec![0; BYTES];
         assert_eq!(store.read(&store.find(&then, b"large").unwrap(), 0, &mut read).unwrap(), BYTES);
@@ -115,5 +115,35 @@ fn what_was_cut_never_comes_back_while_pieces_of_it_are_left() {
         assert_eq!(rows(&store, SECTOR), 7);
         assert!(rows(&store, HOLE) <= 2 && used(&store) < 130_000);
         zeros_after(&store, 100_000);
+    }
+}
+
+#[test]
+fn whoever_cuts_and_extends_a_file_again_and_again_does_not_make_it_slow() {
+    const SECTOR: u64 = 16_384;
+    const TIMES: u64 = 3_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let file = store.create(&store.root(), b"a", Kind::File, &ACCOUNT).unwrap();
+    for at in 1..TIMES {
+        store.truncate(&file, at * SECTOR, &ACCOUNT).unwrap();
+    }
+    assert_eq!(rows(&store, HOLE), 1, "to extend it makes no hole twice");
+    for at in 1..TIMES {
+        store.write(&file, (at + TIMES) * SECTOR, b"x", &ACCOUNT).unwrap();
+        store.truncate(&file, (at + TIMES) * SECTOR, &ACCOUNT).unwrap();
+    }
+    assert!((500..1_100).contains(&rows(&store, HOLE)), "{} holes", rows(&store, HOLE));
+    for way in 0..2 {
+        let (size, last) = ((2 * TIMES - 1) * SECTOR, (2 * TIMES - 2) * SECTOR);
+        if way == 1 {
+            store.shared().rebuild_index().unwrap();
+        }
+        assert_eq!(store.stat(&file).unwrap().size, size);
+        store.truncate(&file, size + 2 * SECTOR, &ACCOUNT).unwrap();
+        let mut read = vec![1; 4 * SECTOR as usize];
+        assert_eq!(store.read(&file, last, &mut read).unwrap(), 3 * SECTOR as usize);
+        assert!(read[..3 * SECTOR as usize].iter().all(|byte| *byte == 0), "what was cut off comes back");
+        store.truncate(&file, size, &ACCOUNT).unwrap();
     }
 }

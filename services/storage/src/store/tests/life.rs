@@ -16,7 +16,7 @@ fn read(store: &Store, file: &Node) -> Vec<u8> {
 }
 
 fn file(store: &Store, name: &[u8], bytes: &[u8]) -> Node {
-    let file = store.create(&store.root().unwrap(), name, Kind::File, &[]).unwrap();
+    let file = store.create(&store.root(), name, Kind::File, &[]).unwrap();
     store.write(&file, 0, bytes, &[]).unwrap();
     file
 }
@@ -43,7 +43,7 @@ pub(super) fn check(store: &Store, repair: bool) -> (super::super::Summary, Vec<
 fn a_removed_file_is_there_while_it_is_open_and_gone_after() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let root = store.root().unwrap();
+    let root = store.root();
     let open_file = file(&store, b"a", b"still here");
     let clone = open_file.clone();
     store.remove(&root, b"a").unwrap();
@@ -63,7 +63,7 @@ fn a_removed_file_is_there_while_it_is_open_and_gone_after() {
 fn nothing_is_made_in_or_moved_to_a_directory_that_was_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let root = store.root().unwrap();
+    let root = store.root();
     let gone = store.create(&root, b"d", Kind::Directory, &[]).unwrap();
     file(&store, b"a", b"x");
     store.remove(&root, b"d").unwrap();
@@ -80,7 +80,7 @@ fn what_was_open_without_a_name_is_gone_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
     let kept = file(&store, b"a", b"x");
-    store.remove(&store.root().unwrap(), b"a").unwrap();
+    store.remove(&store.root(), b"a").unwrap();
     store.abandon();
     drop(kept);
     let (store, _) = open(folder.path());
@@ -91,7 +91,7 @@ fn what_was_open_without_a_name_is_gone_after_a_kill() {
 fn a_snapshot_outlives_changes_and_can_only_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let root = store.root().unwrap();
+    let root = store.root();
     let directory = store.create(&root, b"d", Kind::Directory, &[]).unwrap();
     let kept = store.create(&directory, b"a", Kind::File, &[]).unwrap();
     store.write(&kept, 0, b"one", &[]).unwrap();
@@ -119,7 +119,7 @@ fn a_snapshot_outlives_changes_and_can_only_be_read() {
 fn the_key_of_before_opens_nothing_that_is_written_after_an_exchange() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let root = store.root().unwrap();
+    let root = store.root();
     let directory = store.create(&root, b"d", Kind::Directory, &[]).unwrap();
     let inner = store.create(&directory, b"a", Kind::File, &[]).unwrap();
     store.write(&inner, 0, &[1; 40_000], &[]).unwrap();
@@ -142,7 +142,7 @@ fn the_key_of_before_opens_nothing_that_is_written_after_an_exchange() {
     assert!(matches!(link, Err(StoreError::Damaged(_))));
     drop((inner, directory, root, store));
     let (store, _) = open(folder.path());
-    let directory = store.find(&store.root().unwrap(), b"d").unwrap();
+    let directory = store.find(&store.root(), b"d").unwrap();
     let inner = store.find(&directory, b"a").unwrap();
     assert_eq!(read(&store, &inner), [vec![2; 20_000], vec![1; 20_000]].concat());
     assert!(check(&store, false).0.clean);
@@ -169,7 +169,7 @@ fn a_check_finds_a_changed_byte_and_names_its_file() {
     assert!(!summary.clean && summary.files == 1, "{summary:?} {findings:?}");
     assert!(findings.iter().any(|one| one.severity == Severity::Lost && one.place == "/bad"), "{findings:?}");
     assert!(findings.iter().any(|one| one.place.starts_with("segment 1 at")), "{findings:?}");
-    let root = store.root().unwrap();
+    let root = store.root();
     assert_eq!(read(&store, &store.find(&root, b"good").unwrap()), [1; 20_000]);
     store.remove(&root, b"bad").unwrap();
 }
@@ -189,7 +189,7 @@ fn a_check_finds_a_changed_head_of_a_segment_in_use() {
     let (summary, findings) = check(&store, true);
     assert!(summary.clean, "{summary:?} {findings:?}");
     assert!(check(&store, false).0.clean);
-    assert_eq!(read(&store, &store.find(&store.root().unwrap(), b"good").unwrap()), [1; 20_000]);
+    assert_eq!(read(&store, &store.find(&store.root(), b"good").unwrap()), [1; 20_000]);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_second_opener_is_refused() {
 fn a_newer_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let keys = Arc::new(TestKeys::new());
-    try_open(folder.path(), &keys).unwrap().root().unwrap();
+    drop(try_open(folder.path(), &keys).unwrap());
     let segment = folder.path().join("segments/00000001.seg");
     let mut bytes = std::fs::read(&segment).unwrap();
     bytes[8] = 2;
@@ -252,15 +252,18 @@ fn a_newer_format_is_refused() {
 }
 
 #[test]
-fn a_store_opens_with_locked_keys_and_works_when_they_are_unlocked() {
+fn locked_keys_open_nothing_and_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let keys = Arc::new(TestKeys::new());
     file(&try_open(folder.path(), &keys).unwrap(), b"a", b"x");
     keys.locked.store(true, Ordering::Relaxed);
-    let store = try_open(folder.path(), &keys).unwrap();
-    assert!(matches!(store.root(), Err(StoreError::Keys(super::super::KeysError::Locked))));
+    let before = super::flips::all_bytes(folder.path());
+    let refused = try_open(folder.path(), &keys).map(drop);
+    assert!(matches!(refused, Err(StoreError::Keys(super::super::KeysError::Locked))));
+    assert!(super::flips::all_bytes(folder.path()) == before);
     keys.locked.store(false, Ordering::Relaxed);
-    let a = store.find(&store.root().unwrap(), b"a").unwrap();
+    let store = try_open(folder.path(), &keys).unwrap();
+    let a = store.find(&store.root(), b"a").unwrap();
     assert_eq!(read(&store, &a), b"x");
 }
 
@@ -276,7 +279,7 @@ fn a_segment_that_is_taken_away_is_noticed() {
     std::fs::remove_file(folder.path().join("segments/00000003.seg")).unwrap();
     let (store, opened) = open(folder.path());
     assert!(opened.damage.iter().any(|what| what.contains("segment 3")), "{opened:?}");
-    let root = store.root().unwrap();
+    let root = store.root();
     let (mut good, mut lost) = (0, 0);
     for name in 0..20u8 {
         let mut bytes = vec![0; 60_000];

@@ -6,6 +6,7 @@ mod disk;
 mod draw;
 mod faults;
 mod flips;
+mod forged;
 mod keys;
 mod large;
 mod life;

@@ -51,7 +51,7 @@ impl Tree {
 }
 
 pub(crate) fn node_at(store: &Store, path: &[Vec<u8>]) -> Outcome<Node> {
-    path.iter().try_fold(store.root()?, |node, name| store.find(&node, name))
+    path.iter().try_fold(store.root(), |node, name| store.find(&node, name))
 }
 
 /// All that the store has below a node.
@@ -183,7 +183,7 @@ impl Model {
     }
 
     pub(crate) fn compare(&self, store: &Store) {
-        assert!(read_all(store, &store.root().unwrap()).unwrap() == self.tree, "the store is not as the model");
+        assert!(read_all(store, &store.root()).unwrap() == self.tree, "the store is not as the model");
         for (path, id, tree) in &self.snapshots {
             let Ok(directory) = node_at(store, path) else { continue };
             let Ok(opened) = store.open_snapshot(&directory, *id) else { continue };

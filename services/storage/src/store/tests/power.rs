@@ -30,7 +30,7 @@ struct Life {
 fn live(disk: &Disk, index: &Path, draw: &mut Draw, before: Option<(&Life, usize)>, what: &str) -> Life {
     let (store, opened) = open_on(disk, index);
     assert!(opened.damage.is_empty(), "{what}: {opened:?}");
-    let found = read_all(&store, &store.root().unwrap()).unwrap();
+    let found = read_all(&store, &store.root()).unwrap();
     if let Some((life, failed_after)) = before {
         let promised = life.synced.iter().rev().find(|(at, _)| *at <= failed_after).map_or(0, |(_, states)| *states);
         let allowed = &life.states[promised.saturating_sub(1)..];
@@ -101,7 +101,7 @@ fn a_commit_that_a_kill_kept_from_the_disk_is_not_taken_for_one_that_is_there() 
         folder.path().join(number.to_string())
     };
     let (store, _) = open_on(&disk, &index());
-    let file = store.create(&store.root().unwrap(), b"file", super::super::Kind::File, &[]).unwrap();
+    let file = store.create(&store.root(), b"file", super::super::Kind::File, &[]).unwrap();
     store.write(&file, 0, &OLD, &[]).unwrap();
     store.sync().unwrap();
     let begun = disk.operations();
@@ -112,7 +112,7 @@ fn a_commit_that_a_kill_kept_from_the_disk_is_not_taken_for_one_that_is_there() 
     for killed in begun..=disk.operations() {
         let next = disk.without_process_after(killed);
         let (store, _) = open_on(&next, &index());
-        store.create(&store.root().unwrap(), b"other", super::super::Kind::File, &[]).unwrap();
+        store.create(&store.root(), b"other", super::super::Kind::File, &[]).unwrap();
         store.sync().unwrap();
         store.abandon();
         for lost in killed..=next.operations() {
@@ -122,7 +122,7 @@ fn a_commit_that_a_kill_kept_from_the_disk_is_not_taken_for_one_that_is_there() 
                 let what = format!("killed after {killed} of {begun}.., power lost after {lost}: {opened:?}");
                 assert!(opened.damage.is_empty(), "{what}");
                 let mut content = [0; OLD.len()];
-                let file = store.find(&store.root().unwrap(), b"file").unwrap();
+                let file = store.find(&store.root(), b"file").unwrap();
                 assert_eq!(store.read(&file, 0, &mut content).unwrap(), content.len(), "{what}");
                 assert!(content == OLD || content == NEW, "{what}");
             }

@@ -19,7 +19,7 @@ fn open(folder: &Path, keys: &Arc<TestKeys>) -> (Store, Opened) {
 /// What every file holds, by path.
 fn make(store: &Store) -> BTreeMap<String, Vec<u8>> {
     let mut written = BTreeMap::new();
-    let root = store.root().unwrap();
+    let root = store.root();
     for at in 0..4u8 {
         let name = format!("d{at}");
         let directory = store.create(&root, name.as_bytes(), Kind::Directory, &[]).unwrap();
@@ -44,8 +44,7 @@ fn make(store: &Store) -> BTreeMap<String, Vec<u8>> {
 
 fn content(store: &Store, path: &str) -> Option<Vec<u8>> {
     let names = path.split('/').filter(|name| !name.is_empty());
-    let found =
-        names.into_iter().try_fold(store.root().unwrap(), |node: Node, name| store.find(&node, name.as_bytes()));
+    let found = names.into_iter().try_fold(store.root(), |node: Node, name| store.find(&node, name.as_bytes()));
     let file = match found {
         Ok(file) => file,
         Err(StoreError::NotFound) => return None,
@@ -103,7 +102,7 @@ fn after_a_repair_every_loss_was_named_and_the_store_is_clean() {
         assert!(summary.clean && findings.is_empty(), "{what}: {findings:#?}");
         let now: Vec<_> = written.keys().map(|path| content(&store, path)).collect();
         // Also what is built anew of it, and it can be written to.
-        store.create(&store.root().unwrap(), b"new", Kind::File, &[]).unwrap();
+        store.create(&store.root(), b"new", Kind::File, &[]).unwrap();
         drop(store);
         if draw.below(2) == 0 {
             std::fs::remove_dir_all(folder.path().join("index")).unwrap();
@@ -134,6 +133,6 @@ fn a_commit_that_this_node_did_not_sign_is_found() {
 }
 
 fn make_one(store: &Store) {
-    store.create(&store.root().unwrap(), b"one", Kind::File, &[]).unwrap();
+    store.create(&store.root(), b"one", Kind::File, &[]).unwrap();
     store.sync().unwrap();
 }

@@ -18,7 +18,7 @@ fn used(store: &Store, grant: u64) -> u64 {
 fn a_quota_holds_and_what_is_removed_counts_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let root = store.root().unwrap();
+    let root = store.root();
     let a = store.create(&root, b"a", Kind::File, &INNER).unwrap();
     store.write(&a, 0, &[1; 500_000], &INNER).unwrap();
     assert!(matches!(store.write(&a, 500_000, &[1; 200_000], &INNER), Err(StoreError::Quota { grant: 2 })));
@@ -41,7 +41,7 @@ fn a_quota_holds_and_what_is_removed_counts_no_more() {
 fn no_two_writers_are_promised_the_same_byte() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let root = store.root().unwrap();
+    let root = store.root();
     let written = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for thread in 0..4u8 {
@@ -64,7 +64,7 @@ fn no_two_writers_are_promised_the_same_byte() {
 fn what_was_set_aside_is_there_for_who_asked() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let root = store.root().unwrap();
+    let root = store.root();
     let (a, b) = (
         store.create(&root, b"a", Kind::File, &INNER).unwrap(),
         store.create(&root, b"b", Kind::File, &OTHER).unwrap(),
@@ -84,7 +84,7 @@ fn snapshots_count() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
     let mine = [Account { grant: 5, quota_bytes: 20_000 }];
-    let kept = store.create(&store.root().unwrap(), b"kept", Kind::Directory, &mine).unwrap();
+    let kept = store.create(&store.root(), b"kept", Kind::Directory, &mine).unwrap();
     let mut made = Vec::new();
     let refused = loop {
         match store.snapshot_for(&kept, &"label".repeat(40), &mine) {
@@ -102,7 +102,7 @@ fn snapshots_count() {
 fn compaction_gives_room_back_while_others_write() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let root = store.root().unwrap();
+    let root = store.root();
     let names: Vec<[u8; 1]> = (0..10u8).map(|at| [b'a' + at]).collect();
     for name in &names {
         store.create(&root, name, Kind::File, &[]).unwrap();
@@ -136,7 +136,7 @@ fn compaction_gives_room_back_while_others_write() {
         }
         let (store, opened) = open(folder.path());
         assert!(opened.damage.is_empty() && opened.cut_off.is_none(), "{opened:?}");
-        let root = store.root().unwrap();
+        let root = store.root();
         for (at, name) in names.iter().enumerate() {
             let mut bytes = vec![0; 40_000];
             let length = store.read(&store.find(&root, name).unwrap(), 0, &mut bytes).unwrap();
@@ -150,7 +150,7 @@ fn compaction_gives_room_back_while_others_write() {
 fn compaction_takes_the_room_of_a_few_segments_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let root = store.root().unwrap();
+    let root = store.root();
     let files: Vec<_> = (0..60u8).map(|at| store.create(&root, &[b'A' + at], Kind::File, &[]).unwrap()).collect();
     for (at, file) in files.iter().enumerate() {
         store.write(file, 0, &vec![at as u8; 30_000], &[]).unwrap();
@@ -185,7 +185,7 @@ fn compaction_takes_the_room_of_a_few_segments_meanwhile() {
 fn many_threads_share_commits() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    let root = store.root().unwrap();
+    let root = store.root();
     let before = store.status().commits;
     // All have written before the first asks: one commit is enough for each round.
     let written = std::sync::Barrier::new(8);

@@ -6,12 +6,17 @@ use std::sync::Arc;
 use super::super::format::{FRAME_HEAD_BYTES, FrameHead, SEGMENT_HEAD_BYTES};
 use super::super::index::ROOT;
 use super::super::{Kind, OnDisk, Options, Store, StoreError};
+use super::flips::all_bytes;
 use super::keys::TestKeys;
 use super::model::copy_folder;
 
 fn open(folder: &Path, keys: &Arc<TestKeys>) -> Store {
+    try_open(folder, keys).unwrap()
+}
+
+fn try_open(folder: &Path, keys: &Arc<TestKeys>) -> Result<Store, StoreError> {
     let options = Options { segment_bytes: 64 << 10, compacts: false, ..Options::new(folder.join("index")) };
-    Store::open(Arc::new(OnDisk::new(folder).unwrap()), keys.clone(), options).unwrap().0
+    Ok(Store::open(Arc::new(OnDisk::new(folder).unwrap()), keys.clone(), options)?.0)
 }
 
 /// A store with one file, closed.
@@ -19,7 +24,7 @@ fn made() -> (tempfile::TempDir, Arc<TestKeys>) {
     let folder = tempfile::tempdir().unwrap();
     let keys = Arc::new(TestKeys::new());
     let store = open(folder.path(), &keys);
-    store.create(&store.root().unwrap(), b"a", Kind::File, &[]).unwrap();
+    store.create(&store.root(), b"a", Kind::File, &[]).unwrap();
     drop(store);
     (folder, keys)
 }
@@ -38,7 +43,7 @@ fn frames(folder: &Path) -> Vec<(usize, usize, usize)> {
         let bytes = std::fs::read(path).unwrap();
         let mut at = SEGMENT_HEAD_BYTES;
         while at < bytes.len() {
-            let (head, _) = FrameHead::decode(&bytes[at..]).unwrap();
+            let (head, _) = FrameHead::decode(&bytes[at..], None).unwrap();
             let end = at + FRAME_HEAD_BYTES + head.length as usize;
             found.push((number, at, end));
             at = end;
@@ -52,7 +57,7 @@ fn no_one_lost_frame_costs_the_root() {
     let made = tempfile::tempdir().unwrap();
     let keys = Arc::new(TestKeys::new());
     let store = open(made.path(), &keys);
-    let root = store.root().unwrap();
+    let root = store.root();
     for at in 0..12u8 {
         let file = store.create(&root, &[b'a' + at], Kind::File, &[]).unwrap();
         store.write(&file, 0, &[at; 12_000], &[]).unwrap();
@@ -73,6 +78,7 @@ fn no_one_lost_frame_costs_the_root() {
             copy_folder(made.path(), copy.path());
             if !with_index {
                 std::fs::remove_dir_all(copy.path().join("index")).unwrap();
+                std::fs::remove_file(copy.path().join("root")).unwrap();
             }
             let path = &segments(copy.path())[number];
             let mut bytes = std::fs::read(path).unwrap();
@@ -80,7 +86,7 @@ fn no_one_lost_frame_costs_the_root() {
             std::fs::write(path, bytes).unwrap();
             let what = format!("{path:?} {begin}..{end}, index: {with_index}");
             let store = open(copy.path(), &keys);
-            let root = store.root().unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            let root = store.root();
             let good = (6..12u8).filter(|at| match store.find(&root, &[b'a' + at]) {
                 Ok(file) => {
                     let mut read = vec![0; 12_001];
@@ -106,18 +112,26 @@ fn no_changed_byte_of_its_item_makes_another_root_of_it() {
     let made = tempfile::tempdir().unwrap();
     let keys = Arc::new(TestKeys::new());
     let store = open(made.path(), &keys);
-    store.create(&store.root().unwrap(), b"a", Kind::File, &[]).unwrap();
+    store.create(&store.root(), b"a", Kind::File, &[]).unwrap();
     let place = store.shared().read_index(|index| index.newest(&[ROOT], u64::MAX)).unwrap().unwrap().1.place;
     drop(store);
     for at in (0..place.length as usize).step_by(3) {
-        let copy = tempfile::tempdir().unwrap();
-        copy_folder(made.path(), copy.path());
-        let path = &segments(copy.path())[place.segment as usize - 1];
-        let mut bytes = std::fs::read(path).unwrap();
-        bytes[place.offset as usize + at] ^= 1;
-        std::fs::write(path, bytes).unwrap();
-        let store = open(copy.path(), &keys);
-        store.find(&store.root().unwrap(), b"a").unwrap_or_else(|error| panic!("byte {at}: {error:?}"));
+        for in_log in [true, false] {
+            let copy = tempfile::tempdir().unwrap();
+            copy_folder(made.path(), copy.path());
+            let file = copy.path().join("root");
+            let (path, at) = if in_log {
+                std::fs::remove_file(&file).unwrap();
+                (segments(copy.path())[place.segment as usize - 1].clone(), place.offset as usize + at)
+            } else {
+                (file, at)
+            };
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            let store = open(copy.path(), &keys);
+            store.find(&store.root(), b"a").unwrap_or_else(|error| panic!("{path:?} at {at}: {error:?}"));
+        }
     }
 }
 
@@ -128,21 +142,24 @@ fn the_root_follows_the_key_that_seals_it_so_that_it_can_be_exchanged_again() {
         keys.rotate_store().unwrap();
         assert!(keys.rotate_store().is_err(), "the key before is needed still");
         let store = open(folder.path(), &keys);
-        store.find(&store.root().unwrap(), b"a").unwrap();
+        store.find(&store.root(), b"a").unwrap();
         // Whatever happens then, the new key opens what is on the disk.
         store.abandon();
     }
     std::fs::remove_dir_all(folder.path().join("index")).unwrap();
     let store = open(folder.path(), &keys);
-    store.find(&store.root().unwrap(), b"a").unwrap();
+    store.find(&store.root(), b"a").unwrap();
 }
 
 #[test]
 fn the_keys_of_another_node_open_nothing_and_lose_nothing() {
     let (folder, keys) = made();
-    let store = open(folder.path(), &Arc::new(TestKeys::of_another_node()));
-    assert!(store.root().is_err());
-    drop(store);
+    let before = all_bytes(folder.path());
+    let others = Arc::new(TestKeys::of_another_node());
+    assert!(
+        matches!(try_open(folder.path(), &others).map(drop), Err(StoreError::Damaged(why)) if why.contains("backup"))
+    );
+    assert!(all_bytes(folder.path()) == before);
     let store = open(folder.path(), &keys);
-    store.find(&store.root().unwrap(), b"a").unwrap();
+    store.find(&store.root(), b"a").unwrap();
 }

@@ -38,7 +38,7 @@ fn an_exchange_that_was_stopped_leaves_all_readable_and_is_gone_on_with_when_ask
     for stopped_after in 0..=NODES.len() {
         let folder = tempfile::tempdir().unwrap();
         let store = make(folder.path());
-        let before = read_all(&store, &store.root().unwrap()).unwrap();
+        let before = read_all(&store, &store.root()).unwrap();
         for node in &NODES[..stopped_after] {
             let (parent, name) = node.rsplit_once('/').unwrap_or(("", node));
             store.shared().rotate_one(&node_at(&store, &path(parent)).unwrap(), name.as_bytes()).unwrap();
@@ -46,13 +46,13 @@ fn an_exchange_that_was_stopped_leaves_all_readable_and_is_gone_on_with_when_ask
         store.abandon();
         let (store, opened) = open(folder.path());
         assert!(opened.damage.is_empty(), "{opened:?}");
-        assert!(read_all(&store, &store.root().unwrap()).unwrap() == before, "stopped after {stopped_after}");
+        assert!(read_all(&store, &store.root()).unwrap() == before, "stopped after {stopped_after}");
         assert!(check(&store, false).0.clean);
         let (half, old) = (generations(&store), NODES.map(|node| node_at(&store, &path(node)).unwrap().keys()));
         assert_eq!(half.iter().filter(|generation| **generation == 1).count(), stopped_after);
-        store.rotate(&store.root().unwrap(), b"d").unwrap();
+        store.rotate(&store.root(), b"d").unwrap();
         assert!(generations(&store).iter().zip(&half).all(|(now, half)| now > half));
-        assert!(read_all(&store, &store.root().unwrap()).unwrap() == before);
+        assert!(read_all(&store, &store.root()).unwrap() == before);
         // No key of before opens what is written now.
         for (node, old) in NODES.iter().zip(old) {
             let node = node_at(&store, &path(node)).unwrap();
@@ -66,7 +66,7 @@ fn an_exchange_that_was_stopped_leaves_all_readable_and_is_gone_on_with_when_ask
         }
         store.abandon();
         let (store, _) = open(folder.path());
-        assert!(read_all(&store, &store.root().unwrap()).unwrap() == before);
+        assert!(read_all(&store, &store.root()).unwrap() == before);
     }
 }
 
@@ -74,7 +74,7 @@ fn an_exchange_that_was_stopped_leaves_all_readable_and_is_gone_on_with_when_ask
 fn nobody_who_reads_meanwhile_finds_anything_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let store = make(folder.path());
-    let before = read_all(&store, &store.root().unwrap()).unwrap();
+    let before = read_all(&store, &store.root()).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -83,12 +83,12 @@ fn nobody_who_reads_meanwhile_finds_anything_damaged() {
                 while !done.load(Ordering::Relaxed) {
                     let mut bytes = [0; 5];
                     assert_eq!(store.read(&kept, 0, &mut bytes).unwrap(), 5);
-                    assert!(read_all(&store, &store.root().unwrap()).unwrap() == before);
+                    assert!(read_all(&store, &store.root()).unwrap() == before);
                 }
             });
         }
         for _ in 0..100 {
-            store.rotate(&store.root().unwrap(), b"d").unwrap();
+            store.rotate(&store.root(), b"d").unwrap();
         }
         done.store(true, Ordering::Relaxed);
     });
