@@ -9,6 +9,7 @@ pub mod person;
 pub mod processes;
 pub mod seed;
 pub mod terminal;
+mod watchdog;
 
 use std::path::{Path, PathBuf};
 

@@ -76,6 +76,7 @@ impl Node {
     /// # Panics
     /// Where it does not come up.
     pub fn up(&self) {
+        crate::watchdog::watch(&self.state);
         self.expect(&self.up);
     }
 
