@@ -116,12 +116,19 @@ interface Export {
 
 struct Piece {
   # For each node first its sealed content, in any number of pieces, then its metadata; directories come before what is in them.
+  # What is left out is told before its directory's content.
 
   union {
     content @0 :Data;          # at most 1 MiB
     metadata @1 :Data;         # of the node whose content has come, signed
     end @2 :Void;              # there are no more nodes
+    leftOut @3 :LeftOut;       # something that the directory which comes next does not have, though it is in it
   }
+}
+
+struct LeftOut {
+  path @0 :Data;               # names with / between them, from what is exported on
+  why @1 :Text;                # for people
 }
 
 interface Reporter {

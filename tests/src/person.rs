@@ -4,7 +4,19 @@
 
 use crate::node::Node;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Writes a file that only its owner may read, as a secret has to be.
+///
+/// # Errors
+/// Of the disk.
+pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
 
 impl Node {
     /// A file with a passphrase, beside the state.
@@ -15,7 +27,7 @@ impl Node {
     pub fn passphrase(&self, words: &str) -> PathBuf {
         let name: String = words.chars().filter(char::is_ascii_alphanumeric).collect();
         let file = self.scratch().join(format!("passphrase-{name}"));
-        std::fs::write(&file, format!("{words}\n")).expect("room for a file");
+        write_private(&file, &format!("{words}\n")).expect("room for a file");
         file
     }
 

@@ -59,13 +59,23 @@ pub(crate) fn load_or_make(path: &Path, kind: &Kind) -> Outcome<Secret> {
     }
 }
 
-fn read(file: File, path: &Path, kind: &Kind) -> Outcome<Zeroizing<[u8; SECRET_BYTES]>> {
-    let reading = || format!("cannot read {}", path.display());
-    if file.metadata().doing(reading)?.mode() & OTHERS != 0 {
+/// A secret that lies in a file is for its owner only. A pipe is nobody else's.
+///
+/// # Errors
+/// Others may read it, or write it.
+pub(crate) fn need_private(file: &File, path: &Path, danger: &str) -> Outcome {
+    let metadata = file.metadata().doing(|| format!("cannot read {}", path.display()))?;
+    if metadata.is_file() && metadata.mode() & OTHERS != 0 {
         return Err(Failure::new(format!("others may read {}", path.display()))
-            .because(kind.danger)
+            .because(danger)
             .next(format!("chmod 600 {}", path.display())));
     }
+    Ok(())
+}
+
+fn read(file: File, path: &Path, kind: &Kind) -> Outcome<Zeroizing<[u8; SECRET_BYTES]>> {
+    let reading = || format!("cannot read {}", path.display());
+    need_private(&file, path, kind.danger)?;
     let whole_bytes = kind.mark.len() + SECRET_BYTES;
     // Of one more than there should be none is left elsewhere in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(whole_bytes + 1));

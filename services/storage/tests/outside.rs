@@ -80,6 +80,7 @@ impl Operator {
                     let id = NodeId(node.metadata[37..53].try_into().unwrap());
                     assert!(host.0.insert(id, node).is_none(), "a node comes once");
                 }
+                piece::Which::LeftOut(_) => panic!("something is left out"),
                 piece::Which::End(()) => return Ok(host),
             }
         }
@@ -341,4 +342,47 @@ fn exports_have_no_entry_for_readers_whose_time_is_over() {
     };
     assert_eq!((entries(999), entries(1_000)), (2, 1));
     assert_eq!(outside.readers(path).unwrap().len(), 2, "both are listed");
+}
+
+#[test]
+fn who_fills_a_folder_does_not_keep_what_is_around_it_from_being_exported() {
+    use caps::PATH_LIMIT_NODES;
+    use storage_service::outside::{Outside, Piece};
+    use storage_service::store::{Kind, OnDisk, Options, Store};
+
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::new(folder.path().join("index"));
+    let files = std::sync::Arc::new(OnDisk::new(folder.path()).unwrap());
+    let (store, _) = Store::open(files, std::sync::Arc::new(keys::TestKeys::fresh()), options).unwrap();
+    let root = store.root();
+    let mut deep = root.clone();
+    for _ in 0..PATH_LIMIT_NODES + 6 {
+        deep = store.create(&deep, b"d", Kind::Directory, &[]).unwrap();
+    }
+    for (name, size) in [(b"mostly-hole", 1 << 40), (b"little-hole", 1 << 20)] {
+        let file = store.create(&root, name, Kind::File, &[]).unwrap();
+        store.write(&file, 0, b"begin", &[]).unwrap();
+        store.truncate(&file, size, &[]).unwrap();
+    }
+    let whole = store.create(&root, b"whole", Kind::File, &[]).unwrap();
+    store.write(&whole, (64 << 20) - 8, &[1; 8], &[]).unwrap();
+    for chunk in 0..9 {
+        store.write(&whole, chunk << 20, &[1; 1 << 20], &[]).unwrap();
+    }
+    let outside = Outside::new(store, root);
+    let (mut nodes, mut left_out) = (0, Vec::new());
+    let mut export = outside.export(&[], 1).unwrap();
+    loop {
+        match export.next_piece().unwrap() {
+            Piece::Content(_) => {}
+            Piece::Metadata(_) => nodes += 1,
+            Piece::LeftOut { path, .. } => left_out.push(String::from_utf8(path).unwrap()),
+            Piece::End => break,
+        }
+    }
+    left_out.sort();
+    // The root and 63 below it are a path; the file with little of a hole and the one that is an eighth there are exported.
+    let too_deep = vec!["d"; PATH_LIMIT_NODES].join("/");
+    assert_eq!(left_out, [too_deep, "mostly-hole".to_owned()]);
+    assert_eq!(nodes, PATH_LIMIT_NODES + 2);
 }

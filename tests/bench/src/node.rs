@@ -3,6 +3,9 @@
 use rustix::process::Pid;
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,7 +29,9 @@ impl Node {
     /// Gives it keys, without which its store cannot be used.
     pub(crate) fn make_keys(&self) -> Result<(), String> {
         let file = self.beside("passphrase");
-        std::fs::write(&file, "a passphrase that is no secret\n").map_err(|error| format!("no passphrase: {error}"))?;
+        let private = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file);
+        let written = private.and_then(|mut file| file.write_all(b"a passphrase that is no secret\n"));
+        written.map_err(|error| format!("no passphrase: {error}"))?;
         self.run([OsStr::new("keys"), OsStr::new("create"), OsStr::new("--passphrase-file"), file.as_os_str()])?;
         Ok(())
     }

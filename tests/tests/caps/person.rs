@@ -9,9 +9,7 @@ use tests::node::Node;
 /// A node whose keys are open.
 pub(crate) fn node() -> Node {
     let node = Node::start();
-    let passphrase = node.scratch().join("passphrase");
-    std::fs::write(&passphrase, "a passphrase for tests\n").unwrap();
-    node.expect(["keys", "create", "--passphrase-file", passphrase.to_str().unwrap()]);
+    node.create_keys("a passphrase for tests");
     node
 }
 

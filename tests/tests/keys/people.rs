@@ -65,6 +65,11 @@ fn a_log_verifies_over_rotations() {
     }
     let verified = node.json(["log", "--verify"]);
     assert!(verified["ok"] == true && verified["checkpoints"].as_u64() >= Some(2), "{verified}");
+    let warned = |node: &Node| String::from_utf8(node.run(["log", "--verify"]).stderr).unwrap().contains("locked");
+    assert!(!warned(&node));
+    node.expect(["keys", "lock"]);
+    assert!(warned(&node), "the file of locked keys proves nothing");
+    node.unlock_keys(RIGHT);
     // The store goes on after its keys were exchanged, also with what it stored before.
     node.store("storage:/", "before", b"before");
     for purpose in ["commits", "store"] {

@@ -140,10 +140,7 @@ fn a_log_that_is_signed_by_other_keys_than_the_nodes_does_not_verify() {
     let node = Node::start();
     furnish(&node);
     search(&node);
-    let file = node.scratch().join("passphrase");
-    std::fs::write(&file, "open sesame\n").expect("room for a file");
-    let create = ["keys".as_ref(), "create".as_ref(), "--passphrase-file".as_ref(), file.as_os_str()];
-    node.expect(create);
+    node.create_keys("open sesame");
     node.expect(["down"]);
     node.up();
     assert!(node.json(["log", "--verify"])["checkpoints"].as_u64() > Some(0), "it is signed when the node stops");
@@ -168,6 +165,6 @@ fn a_log_that_is_signed_by_other_keys_than_the_nodes_does_not_verify() {
     node.expect(["down"]);
     std::fs::remove_dir_all(&keys).expect("it is there");
     node.up();
-    node.expect(create);
+    node.create_keys("open sesame");
     is_refused("other keys");
 }

@@ -2,6 +2,9 @@
 //! was acknowledged is still there.
 
 use super::stage::Stage;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Command, Stdio};
 
 /// What the first note says.
@@ -47,7 +50,9 @@ pub(crate) fn killed_in_mid_write(stage: &Stage) -> Result<(), String> {
 /// The passphrase's file; the teller has no terminal.
 fn passphrase(stage: &Stage) -> Result<String, String> {
     let file = stage.scratch().join("passphrase");
-    std::fs::write(&file, "correct horse battery staple\n").map_err(|error| format!("the passphrase: {error}"))?;
+    let private = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file);
+    let written = private.and_then(|mut file| file.write_all(b"correct horse battery staple\n"));
+    written.map_err(|error| format!("the passphrase: {error}"))?;
     Ok(file.display().to_string())
 }
 

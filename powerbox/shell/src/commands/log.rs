@@ -7,7 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::{Record, Verification};
 use crate::text::{escape, time, words};
-use crate::{json, output};
+use crate::{json, keys, output};
 
 /// Shows the record of everything that was decided, or proves that it is whole
 ///
@@ -89,11 +89,25 @@ async fn verify(context: &Context, node: &Node) -> Outcome {
     } else {
         output::text(&describe(&verification))?;
     }
+    if verification.checkpoints > 0 && !keys_are_open(node).await {
+        // On the error stream: what was asked for is as it is.
+        output::error(
+            "the keys are locked, so that which keys the log was signed with comes from a file that whoever has the disk \
+             can change: `latch keys unlock`, then verify again",
+        );
+    }
     match (verification.ok, verification.problem) {
         (true, _) => Ok(()),
         (false, problem) => Err(Failure::new("the log is not whole")
             .because(problem.unwrap_or_else(|| "no reason was given".to_owned()))
             .next("compare it with a copy or a head that you kept elsewhere")),
+    }
+}
+
+async fn keys_are_open(node: &Node) -> bool {
+    match keys::keyring(node).await {
+        Ok(ring) => keys::status(&ring).await.is_ok_and(|status| status.unlocked),
+        Err(_) => false,
     }
 }
 

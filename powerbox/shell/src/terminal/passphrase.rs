@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::tty::Tty;
 use crate::failure::{Doing as _, Failure, Outcome};
+use crate::secret_file::need_private;
 
 /// The longest passphrase that keys take, see `keys.capnp`.
 const PASSPHRASE_LIMIT_BYTES: usize = 1_024;
@@ -63,7 +64,9 @@ fn read(file: &Path) -> Outcome<Passphrase> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(PASSPHRASE_LIMIT_BYTES + 2));
     // One byte more than may be, and an end of line: what is longer is seen to be.
     let limit = PASSPHRASE_LIMIT_BYTES as u64 + 2;
-    File::open(file).doing(reading)?.take(limit).read_to_end(&mut bytes).doing(reading)?;
+    let opened = File::open(file).doing(reading)?;
+    need_private(&opened, file, "whoever has the passphrase and the state's files has the keys")?;
+    opened.take(limit).read_to_end(&mut bytes).doing(reading)?;
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     bytes.truncate(end);
     if bytes.last() == Some(&b'\r') {
@@ -85,6 +88,7 @@ fn checked(passphrase: Passphrase, what: &str) -> Outcome<Passphrase> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_passphrase_is_the_first_line() {
@@ -95,6 +99,7 @@ mod tests {
             [("open\n", "open"), ("open", "open"), ("two words\r\nnext", "two words"), (" x ", " x ")]
         {
             std::fs::write(&file, content).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
             assert_eq!(read(&file).unwrap().as_slice(), expected.as_bytes(), "{content:?}");
         }
         for bad in [String::new(), "\nx".to_owned(), "x".repeat(PASSPHRASE_LIMIT_BYTES + 1)] {
@@ -102,6 +107,9 @@ mod tests {
             assert!(read(&file).is_err());
         }
         assert!(read(&folder.join("none")).is_err());
+        std::fs::write(&file, "open").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(read(&file).is_err(), "others may read it");
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -154,7 +154,18 @@ impl Keeper {
             Protection::Passphrase(passphrase) => {
                 Lock::Passphrase(PassphraseLock::make(passphrase, self.cost, &file_key)?)
             }
-            Protection::Tpm => Lock::Tpm(means.tpm.seal(&file_key)?),
+            Protection::Tpm => {
+                let lock = means.tpm.seal(&file_key)?;
+                // Before anything is replaced: what a TPM cannot open again is lost with it.
+                let opened = means.tpm.open(&lock)?;
+                if opened.as_bytes() != file_key.as_bytes() {
+                    return Err(Problem::new(
+                        Word::Io,
+                        "the TPM opens something else than it sealed: use a passphrase",
+                    ));
+                }
+                Lock::Tpm(lock)
+            }
         };
         Ok((lock, Unlocked { keyring, file_key }))
     }

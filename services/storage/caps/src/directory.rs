@@ -7,6 +7,7 @@ use crate::node::{Kind, NodeId, NodeKey, Readable};
 use crate::readcap::decode_generation;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use std::collections::HashSet;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -96,7 +97,7 @@ pub struct Entry {
 pub enum DirectoryError {
     /// This entry, in the order given, has a name that none may have, or one that another has.
     BadName(usize),
-    /// This entry, in the order given, names no node or no generation.
+    /// This entry, in the order given, names no node, one that another names, or no generation.
     BadNode(usize),
     /// More than [`ENTRY_LIMIT`].
     TooMany,
@@ -106,7 +107,7 @@ impl fmt::Display for DirectoryError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DirectoryError::BadName(at) => write!(formatter, "entry {at} has a name that it cannot have"),
-            DirectoryError::BadNode(at) => write!(formatter, "entry {at} has no node"),
+            DirectoryError::BadNode(at) => write!(formatter, "entry {at} has no node of its own"),
             DirectoryError::TooMany => write!(formatter, "a directory has at most {ENTRY_LIMIT} entries"),
         }
     }
@@ -138,7 +139,11 @@ pub fn encode(entries: &[Entry]) -> Result<Vec<u8>, DirectoryError> {
         bytes.extend(entry.key.sealed);
         before = &entry.name;
     }
-    Ok(bytes)
+    let mut seen = HashSet::new();
+    match entries.iter().position(|entry| !seen.insert(entry.key.node)) {
+        Some(twice) => Err(DirectoryError::BadNode(twice)),
+        None => Ok(bytes),
+    }
 }
 
 /// The entries, in the order of their names' bytes. Reads what [`encode`] wrote, and nothing else.
@@ -157,6 +162,12 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
         entries.push(entry);
     }
     decoder.end()?;
+    // Whoever goes down a tree would go to each of them twice, and at the next level four times.
+    let mut nodes: Vec<NodeId> = entries.iter().map(|entry| entry.key.node).collect();
+    nodes.sort_unstable();
+    if nodes.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(DecodeError::BadValue("node"));
+    }
     Ok(entries)
 }
 

@@ -151,7 +151,7 @@ fn a_wrapped_key_is_of_use_at_its_place_only() {
 #[test]
 fn names_that_are_none_are_in_no_directory() {
     let home = readable("home", 1);
-    let named = |name: &[u8]| Entry { name: name.to_vec(), ..child(&home, "x", 1).1 };
+    let named = |name: &[u8]| Entry { name: name.to_vec(), ..child(&home, &format!("{name:?}"), 1).1 };
     for bad in [b"".as_slice(), b".", b"..", b"a/b", b"a\0b", &[b'x'; 256]] {
         assert!(directory::encode(&[named(b"good"), named(bad)]).is_err(), "{bad:?}");
     }
@@ -161,7 +161,10 @@ fn names_that_are_none_are_in_no_directory() {
     );
     let mut nowhere = named(b"a");
     nowhere.key.node = NodeId::NONE;
-    assert_eq!(directory::encode(&[named(b"b"), nowhere]).unwrap_err().to_string(), "entry 1 has no node");
+    assert_eq!(directory::encode(&[named(b"b"), nowhere]).unwrap_err().to_string(), "entry 1 has no node of its own");
+    let twice = Entry { name: b"b".to_vec(), ..named(b"a") };
+    let refused = directory::encode(&[named(b"a"), twice]).unwrap_err();
+    assert_eq!(refused.to_string(), "entry 1 has no node of its own");
     // by hand: names that cannot be, out of order, twice, and too many to be there
     let good = directory::encode(&[named(b"a"), named(b"b")]).unwrap();
     assert_eq!(directory::decode(&good).unwrap().len(), 2);
@@ -171,6 +174,11 @@ fn names_that_are_none_are_in_no_directory() {
         bytes[at_name(from)] = to;
         assert_eq!(directory::decode(&bytes), Err(DecodeError::BadValue("name")), "{from} to {to}");
     }
+    // One node under two names.
+    let mut bytes = good.clone();
+    let (one, other) = (at_name(b'a') + 2, at_name(b'b') + 2);
+    bytes.copy_within(one..one + 16, other);
+    assert_eq!(directory::decode(&bytes), Err(DecodeError::BadValue("node")));
     let mut many = good.clone();
     many[5..9].copy_from_slice(&u32::MAX.to_le_bytes());
     assert_eq!(directory::decode(&many), Err(DecodeError::BadValue("entries")));

@@ -15,6 +15,10 @@ use crate::store::{Kind, Node, Store};
 
 /// What is sealed at once: well below the 1 MiB that a piece may have, and enough that asking for it costs little beside sealing it.
 const PIECE_PLAIN_BYTES: usize = 32 * SECTOR_PLAIN_BYTES;
+const TOO_DEEP: &str = "a path in an export has at most 64 nodes";
+const _: () = assert!(caps::PATH_LIMIT_NODES == 64, "as people are told");
+const MOSTLY_HOLE: &str =
+    "it is mostly a hole, which an export would write out as zeros: export it by itself, if that is wanted";
 /// What a snapshot is called that an export shows, should the process end before it is dropped.
 const LABEL: &str = "an export under way";
 
@@ -25,6 +29,13 @@ pub enum Piece {
     Content(Vec<u8>),
     /// Its metadata: it is whole.
     Metadata(Vec<u8>),
+    /// Something that is in the directory which comes next, and not in what is exported of it.
+    LeftOut {
+        /// Its names, with `/` between them, from what is exported on.
+        path: Vec<u8>,
+        /// For people.
+        why: &'static str,
+    },
     /// There are no more nodes.
     End,
 }
@@ -39,6 +50,7 @@ pub struct Export {
     /// What is still to come.
     waiting: Vec<Below>,
     current: Option<Sealing>,
+    left_out: VecDeque<(Vec<u8>, &'static str)>,
     failed: bool,
 }
 
@@ -46,6 +58,8 @@ pub struct Export {
 struct Below {
     directory: Node,
     path: Path,
+    /// Its names, with a `/` after each.
+    shown: Vec<u8>,
     names: VecDeque<Vec<u8>>,
 }
 
@@ -130,9 +144,10 @@ impl Export {
             _snapshot: snapshot,
             waiting: vec![],
             current: None,
+            left_out: VecDeque::new(),
             failed: false,
         };
-        export.start(node, top.path)?;
+        export.start(node, top.path, Vec::new())?;
         Ok(export)
     }
 
@@ -150,6 +165,9 @@ impl Export {
     }
 
     fn step(&mut self) -> Result<Piece, OutsideError> {
+        if let Some((path, why)) = self.left_out.pop_front() {
+            return Ok(Piece::LeftOut { path, why });
+        }
         let Some(sealing) = self.current.take() else {
             return match self.start_next()? {
                 true => self.step(),
@@ -216,14 +234,15 @@ impl Export {
             };
             let node = self.store.find(&below.directory, &name)?;
             let path = below.path.child(id(&node))?;
-            self.start(node, path)?;
+            let shown = [&below.shown[..], &name, b"/"].concat();
+            self.start(node, path, shown)?;
             return Ok(true);
         }
         Ok(false)
     }
 
     /// Makes a node the one that is on its way.
-    fn start(&mut self, node: Node, path: Path) -> Result<(), OutsideError> {
+    fn start(&mut self, node: Node, path: Path, shown: Vec<u8>) -> Result<(), OutsideError> {
         let metadata = self.store.stat(&node)?;
         let note = Note::decode(&self.store.note(&node)?)?;
         let readers = note.readers.iter().filter(|reader| reader.reads(self.now_ms));
@@ -237,8 +256,8 @@ impl Export {
         let source = match node.kind() {
             Kind::File => Source::File(node),
             Kind::Directory => {
-                let (bytes, names) = self.directory(&node, &draft.readable)?;
-                self.waiting.push(Below { directory: node, path, names });
+                let (bytes, names) = self.directory(&node, &draft.readable, &shown)?;
+                self.waiting.push(Below { directory: node, path, shown, names });
                 Source::Bytes(bytes)
             }
         };
@@ -247,13 +266,17 @@ impl Export {
         Ok(())
     }
 
-    fn directory(&self, directory: &Node, readable: &Readable) -> Result<Listed, OutsideError> {
+    fn directory(&mut self, directory: &Node, readable: &Readable, shown: &[u8]) -> Result<Listed, OutsideError> {
         let mut entries = Vec::new();
         let mut cursor = 0;
         loop {
             let page = self.store.list(directory, cursor, 0)?;
             for entry in page.entries {
-                entries.push(self.entry(directory, readable, entry.name)?);
+                let child = self.store.find(directory, &entry.name)?;
+                match self.hindrance(&child, readable)? {
+                    Some(why) => self.left_out.push_back(([shown, &entry.name].concat(), why)),
+                    None => entries.push(Self::entry(&child, readable, entry.name)?),
+                }
             }
             if page.end {
                 break;
@@ -264,11 +287,21 @@ impl Export {
         Ok((bytes, entries.into_iter().map(|entry| entry.name).collect()))
     }
 
-    fn entry(&self, directory: &Node, readable: &Readable, name: Vec<u8>) -> Result<directory::Entry, OutsideError> {
-        let child = self.store.find(directory, &name)?;
+    /// Why something in a directory is left out: who fills a folder is not to keep what is around it from being exported.
+    fn hindrance(&self, child: &Node, directory: &Readable) -> Result<Option<&'static str>, OutsideError> {
+        Ok(if directory.path.child(id(child)).is_err() {
+            Some(TOO_DEEP)
+        } else if child.kind() == Kind::File && self.store.is_mostly_hole(child)? {
+            Some(MOSTLY_HOLE)
+        } else {
+            None
+        })
+    }
+
+    fn entry(child: &Node, readable: &Readable, name: Vec<u8>) -> Result<directory::Entry, OutsideError> {
         let outside = child.outside_key()?;
         let key = caps::NodeKey::from_bytes(*outside.key);
-        let key = WrappedKey::wrap(readable, id(&child), outside.generation, &key, &mut SystemEntropy)?;
+        let key = WrappedKey::wrap(readable, id(child), outside.generation, &key, &mut SystemEntropy)?;
         Ok(directory::Entry { name, kind: kind(child.kind()), key })
     }
 

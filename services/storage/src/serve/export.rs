@@ -36,6 +36,11 @@ impl export::Server for Export {
         match piece {
             Piece::Content(sealed) => builder.set_content(&sealed),
             Piece::Metadata(metadata) => builder.set_metadata(&metadata),
+            Piece::LeftOut { path, why } => {
+                let mut left_out = builder.init_left_out();
+                left_out.set_path(&path);
+                left_out.set_why(why);
+            }
             Piece::End => builder.set_end(()),
         }
         Ok(())

@@ -29,6 +29,8 @@ const RUN_BYTES: usize = 1 << 20;
 const HOLES: usize = 1_024;
 /// Sectors that are emptied at once instead of making a hole: 64 KiB, less than many a write.
 const EMPTIED: usize = 512;
+/// A file from which on it matters how much of it is there: to write out 64 MiB of zeros is felt by nobody.
+const LARGE_BYTES: u64 = 64 << 20;
 
 /// What a sector is.
 enum Found {
@@ -155,6 +157,27 @@ impl Shared {
             })
         })?;
         Ok((stored.len() <= EMPTIED).then_some(stored))
+    }
+
+    /// Whether a file is large, and of its sectors fewer than one in eight is stored.
+    pub(crate) fn is_mostly_hole(&self, file: &Node) -> Outcome<bool> {
+        need_file(file)?;
+        let size = self.known(file)?.size;
+        if size < LARGE_BYTES {
+            return Ok(false);
+        }
+        let (wanted, mut stored, mut last) = (size / SECTOR_BYTES / 8, 0, None);
+        self.read_index(|index| {
+            index.scan(&key(SECTOR, &[&file.id()]), &[], |whole, _| {
+                let (key, sequence) = split(whole).ok_or_else(row_damaged)?;
+                if sequence <= file.shows() && last.as_deref() != Some(key) {
+                    last = Some(key.to_vec());
+                    stored += 1;
+                }
+                Ok(stored < wanted)
+            })
+        })?;
+        Ok(stored < wanted)
     }
 
     /// The holes of a file.

@@ -153,6 +153,14 @@ impl Store {
         self.shared().with_sound_index(|| self.shared().read(file, offset, buffer))
     }
 
+    /// Whether a file is large, and of its bytes more than seven in eight were never written.
+    ///
+    /// # Errors
+    /// [`StoreError::IsDirectory`].
+    pub fn is_mostly_hole(&self, file: &Node) -> Outcome<bool> {
+        self.shared().with_sound_index(|| self.shared().is_mostly_hole(file))
+    }
+
     /// Writes all of these bytes or, if it fails, none. A gap reads as zeros.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use schema::storage_capnp::{export, piece};
+use serde::Serialize;
 
 use super::give::{Outside, about};
 use super::{Context, parse};
@@ -11,6 +12,7 @@ use crate::commands::files::progress::Progress;
 use crate::failure::Outcome;
 use crate::hosted::Incoming;
 use crate::node::Node;
+use crate::output;
 use crate::signals::unless_told_to_end;
 use crate::store;
 use crate::text::{escape, time, words};
@@ -39,8 +41,11 @@ pub(super) async fn run(context: &Context, node: &Node, command: Export) -> Outc
     let mut incoming = Incoming::into(&out)?;
     // What has come of it is removed, where nobody wants it any more.
     let taken = unless_told_to_end(take(&export, &mut incoming, &path)).await;
-    let root = taken.map_err(|failure| about("export", &path, failure))?;
+    let Taken { root, left_out } = taken.map_err(|failure| about("export", &path, failure))?;
     let kept = incoming.keep()?;
+    for one in &left_out {
+        output::error(&format!("left out: {}: {}", escape::line(&one.path), escape::line(&one.why)));
+    }
     let words = format!(
         "wrote {}, {}, into {}\n  store: {root}\n  next: latch cap verify {} --root {root}",
         words::count(kept.nodes as u64, "node"),
@@ -54,15 +59,29 @@ pub(super) async fn run(context: &Context, node: &Node, command: Export) -> Outc
         "root": root,
         "nodes": kept.nodes,
         "bytes": kept.bytes,
+        "leftOut": left_out,
     });
     context.done(&words, &value)
 }
 
-/// Takes all of it; the root principal.
-async fn take(export: &export::Client, incoming: &mut Incoming, name: &str) -> Outcome<String> {
+/// What came of it.
+struct Taken {
+    root: String,
+    left_out: Vec<LeftOut>,
+}
+
+/// Something that is not in the export.
+#[derive(Serialize)]
+struct LeftOut {
+    path: String,
+    why: String,
+}
+
+/// Takes all of it.
+async fn take(export: &export::Client, incoming: &mut Incoming, name: &str) -> Outcome<Taken> {
     let mut progress = Progress::new(&parse::shown(name), None);
     let mut taken_bytes = 0;
-    let mut root = String::new();
+    let (mut root, mut left_out) = (String::new(), Vec::new());
     loop {
         let answer = store::ask(export.next_request().send()).await?;
         match answer.get()?.get_piece()?.which()? {
@@ -73,9 +92,14 @@ async fn take(export: &export::Client, incoming: &mut Incoming, name: &str) -> O
                 progress.show(taken_bytes);
             }
             piece::Which::Metadata(metadata) => root = incoming.metadata(metadata?)?.to_string(),
+            piece::Which::LeftOut(one) => {
+                let one = one?;
+                let path = String::from_utf8_lossy(one.get_path()?).into_owned();
+                left_out.push(LeftOut { path, why: String::from_utf8_lossy(one.get_why()?.as_bytes()).into_owned() });
+            }
             piece::Which::End(()) => {
                 progress.finish();
-                return Ok(root);
+                return Ok(Taken { root, left_out });
             }
         }
     }

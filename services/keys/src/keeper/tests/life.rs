@@ -2,6 +2,8 @@
 
 use super::disk::Disk;
 use super::*;
+use crate::secret::Key;
+use crate::tpm::{Tpm, TpmLock};
 use crate::whole::{ASIDE, BESIDE, FILE};
 
 const DEVICE: Signing = Signing::Device;
@@ -236,4 +238,32 @@ fn a_tpm_that_is_not_there_protects_nothing() {
     let (_, made) = created();
     assert_eq!(word(made.protect(made.asked(), &Protection::Tpm)), Word::NotSupported);
     made.unlock(made.asked(), b"right").unwrap();
+}
+
+/// It seals, and opens something else.
+struct FalseTpm;
+
+impl Tpm for FalseTpm {
+    fn describe(&mut self) -> String {
+        "false".to_owned()
+    }
+
+    fn seal(&mut self, _: &Key) -> Result<TpmLock, Problem> {
+        Ok(TpmLock::new(vec![1; 48], vec![2; 8]).unwrap())
+    }
+
+    fn open(&mut self, _: &TpmLock) -> Result<Key, Problem> {
+        Key::random()
+    }
+}
+
+#[test]
+fn a_tpm_that_does_not_open_what_it_sealed_takes_no_keys() {
+    let (disk, _) = created();
+    let keeper = Keeper::new(Box::new(disk.clone()), Box::new(FalseTpm), CHEAP).unwrap();
+    keeper.start();
+    keeper.unlock(keeper.asked(), b"right").unwrap();
+    let before = (disk.names(), disk.contents("keyring"));
+    assert_eq!(word(keeper.protect(keeper.asked(), &Protection::Tpm)), Word::Io);
+    assert!((disk.names(), disk.contents("keyring")) == before, "the keys are as they were");
 }
