@@ -157,7 +157,9 @@ impl Index {
     /// Opens what is there, or makes it.
     pub(crate) fn open(path: &Path, keys: &OwnKeys) -> Result<Self, IndexError> {
         guarded(|| {
-            let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
+            // It tidies its file less often: the index is small beside what it leads to.
+            let mode = sled::Mode::HighThroughput;
+            let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).mode(mode);
             let database = open_patiently(&config.flush_every_ms(Some(FLUSH_EVERY_MS)))?;
             let position = match database.get(rows::POSITION)? {
                 Some(bytes) => {
