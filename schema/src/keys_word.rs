@@ -49,11 +49,26 @@ impl Word {
     pub fn from_text(text: &str) -> Option<Word> {
         Word::ALL.iter().find(|(_, known)| *known == text).map(|(word, _)| *word)
     }
+
+    /// The word that an exception's text begins with, also where it came over links, each of which says so before it.
+    #[must_use]
+    pub fn of_exception(text: &str) -> Option<Word> {
+        let own = text.rsplit("remote exception: ").next()?;
+        Word::from_text(own.split_once(':')?.0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_word_of_an_exception_is_found_also_behind_links() {
+        assert_eq!(Word::of_exception("locked: unlock the keys first"), Some(Word::Locked));
+        assert_eq!(Word::of_exception("remote exception: remote exception: none: no keys"), Some(Word::None));
+        assert_eq!(Word::of_exception("lockedUp: no"), None);
+        assert_eq!(Word::of_exception("the link was cut"), None);
+    }
 
     #[test]
     fn every_word_is_read_as_it_is_written_and_stands_in_the_schema() {

@@ -3,6 +3,7 @@
 use capnp::capability::RemotePromise;
 use capnp::traits::{Owned, Pipelined};
 use schema::keys_capnp::{Protection, Purpose, key, keyring, signer};
+use schema::keys_word::Word;
 use serde::Serialize;
 use vat::Rights;
 use zeroize::Zeroizing;
@@ -19,18 +20,19 @@ pub(crate) const CUE: &str = "passphrase of this node's keys";
 /// What the links are labelled at the shell's door.
 const KEYRING_LABEL: &str = "keys";
 const AUTHOR_LABEL: &str = "author";
-/// The words that an exception of `keys.capnp` begins with, and what to do next.
-const WORDS: [(&str, &str); 9] = [
-    ("locked", "latch keys unlock"),
-    ("none", "latch keys create"),
-    ("exists", "latch keys shows what there is"),
-    ("wrongPassphrase", "try again; a backup of the keys has a passphrase of its own"),
-    ("protectionGone", "latch keys restore BACKUP puts these aside"),
-    ("damaged", "latch keys restore BACKUP puts these aside"),
-    ("badInput", ""),
-    ("notSupported", ""),
-    ("io", "latch status, and look at the disk with the state"),
-];
+
+/// What to do next about what the keys refused, where that is not said with it.
+fn next_after(word: Word) -> Option<&'static str> {
+    Some(match word {
+        Word::Locked => "latch keys unlock",
+        Word::None => "latch keys create",
+        Word::Exists => "latch keys shows what there is",
+        Word::WrongPassphrase => "try again; a backup of the keys has a passphrase of its own",
+        Word::ProtectionGone | Word::Damaged => "latch keys restore BACKUP puts these aside",
+        Word::Io => "latch status, and look at the disk with the state",
+        Word::BadInput | Word::NotSupported => return None,
+    })
+}
 
 /// All keys, for their operator.
 pub(crate) async fn keyring(node: &Node) -> Outcome<keyring::Client> {
@@ -55,11 +57,10 @@ pub(crate) async fn ask<R: Owned + Pipelined + 'static>(
 }
 
 fn explain(failure: Failure) -> Failure {
-    let known = |word: &str| WORDS.into_iter().find(|(known, _)| *known == word);
-    let (word, failure) = failure.split_word(known);
-    match word {
-        Some((_, next)) if !next.is_empty() => failure.next(next),
-        _ => failure,
+    let (word, failure) = failure.split_word(Word::from_text);
+    match word.and_then(next_after) {
+        Some(next) => failure.next(next),
+        None => failure,
     }
 }
 

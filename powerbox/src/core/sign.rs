@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use schema::keys_capnp::signer;
+use schema::keys_word::Word;
 use vat::native::Held;
 
 use super::{Core, THE_NODE, spawn};
@@ -14,8 +15,6 @@ use crate::record::{Checkpoint, Record};
 pub(crate) const SIGNER_LABEL: &str = "log";
 /// How long a signature may take where somebody waits for it: a thousand times what it takes.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The words that an exception of the keys begins with where there is nothing to sign with, which is no fault.
-const NO_KEYS: [&str; 1] = ["none:"];
 
 /// What the powerbox knows of its signatures.
 #[derive(Default)]
@@ -92,7 +91,7 @@ impl Core {
         let asked = self.signer().await?.history_request().send().promise;
         let answer = match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) if NO_KEYS.iter().any(|word| error.extra.contains(word)) => return Ok(Vec::new()),
+            Ok(Err(error)) if Word::of_exception(&error.extra) == Some(Word::None) => return Ok(Vec::new()),
             Ok(Err(error)) => return Err(words(error)),
             Err(_) => return Err("the keys do not answer".into()),
         };
@@ -104,7 +103,8 @@ impl Core {
     /// Why the log is not signed, where there is anything to sign with.
     pub(crate) fn signing_trouble(&self) -> Option<String> {
         let trouble = self.signing.trouble.borrow().clone()?;
-        if NO_KEYS.iter().any(|word| trouble.contains(word)) {
+        // Nothing to sign with is no fault.
+        if Word::of_exception(&trouble) == Some(Word::None) {
             return None;
         }
         let why = crate::words::plain(&trouble, crate::words::REASON_LIMIT);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use capnp::capability::{Client, FromClientHook};
 use schema::keys_capnp::{signer, unsealer};
+use schema::keys_word::Word;
 use tokio::sync::{mpsc, oneshot};
 use vat::native::Held;
 use zeroize::Zeroizing;
@@ -204,12 +205,11 @@ fn sized<const BYTES: usize>(bytes: &[u8]) -> capnp::Result<[u8; BYTES]> {
 
 /// What the keys say in the words of `keys.capnp`.
 fn refused(error: &capnp::Error) -> KeysError {
-    let text = error.extra.rsplit("remote exception: ").next().unwrap_or_default();
-    match text.split_once(':').map(|(word, _)| word) {
-        Some("locked" | "protectionGone") => KeysError::Locked,
-        Some("none") => KeysError::None,
-        Some("damaged") => KeysError::Damaged,
-        _ => KeysError::Unreachable(text.to_owned()),
+    match Word::of_exception(&error.extra) {
+        Some(Word::Locked | Word::ProtectionGone) => KeysError::Locked,
+        Some(Word::None) => KeysError::None,
+        Some(Word::Damaged) => KeysError::Damaged,
+        _ => KeysError::Unreachable(error.extra.rsplit("remote exception: ").next().unwrap_or_default().to_owned()),
     }
 }
 

@@ -11,7 +11,7 @@ use super::OutsideError;
 use super::located::{Located, id, readable};
 use super::note::Note;
 use super::sign::StoreSigner;
-use crate::store::{Kind, Node, Store};
+use crate::store::{Kind, Node, Store, StoreError};
 
 /// What is sealed at once: well below the 1 MiB that a piece may have, and enough that asking for it costs little beside sealing it.
 const PIECE_PLAIN_BYTES: usize = 32 * SECTOR_PLAIN_BYTES;
@@ -271,6 +271,9 @@ impl Export {
         let mut cursor = 0;
         loop {
             let page = self.store.list(directory, cursor, 0)?;
+            if let Some(why) = page.damaged {
+                return Err(StoreError::Damaged(why).into());
+            }
             for entry in page.entries {
                 let child = self.store.find(directory, &entry.name)?;
                 match self.hindrance(&child, readable)? {

@@ -184,6 +184,10 @@ impl tree::Directory for Place {
     fn list(&self, cursor: u64, limit: usize) -> Result<Page, Problem> {
         let here = self.here()?;
         let found = self.reach.did(here.store.list(here.node(), cursor, limit.min(PAGE_ENTRIES)))?;
+        if let Some(why) = found.damaged {
+            // All that is good is listed, and people are told.
+            let _ = self.reach.vault.failed(&StoreError::Damaged(why));
+        }
         let mut page = Page::at(found.cursor);
         page.end = found.end;
         for entry in found.entries {

@@ -40,6 +40,8 @@ pub struct Page {
     pub cursor: u64,
     /// There is no next page.
     pub end: bool,
+    /// Of the entries that do not open, and are not here because not even their names are known: why the first does not.
+    pub damaged: Option<String>,
 }
 
 /// What an entry says.
@@ -264,11 +266,19 @@ impl Shared {
             })
         })?;
         let mut entries = Vec::with_capacity(found.len());
+        let mut damaged = None;
         for (hash, sequence, row) in found {
-            if self.doubt_about_entry(&directory.id(), &hash, u64::MAX).is_some() {
+            if let Some(why) = self.doubt_about_entry(&directory.id(), &hash, u64::MAX) {
+                damaged.get_or_insert(why);
                 continue;
             }
-            let link = self.open_link(directory, &known, &hash, sequence, &row)?;
+            let link = match self.open_link(directory, &known, &hash, sequence, &row) {
+                Err(StoreError::Damaged(why)) => {
+                    damaged.get_or_insert(why);
+                    continue;
+                }
+                link => link?,
+            };
             match self.child_known(directory, &link) {
                 Ok(known) => entries.push(Entry { name: link.name, metadata: known.public(&link.child) }),
                 // Removed meanwhile.
@@ -282,7 +292,7 @@ impl Shared {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Page { entries, cursor: next.unwrap_or(u64::MAX), end: next.is_none() })
+        Ok(Page { entries, cursor: next.unwrap_or(u64::MAX), end: next.is_none(), damaged })
     }
 
     /// The metadata of what an entry leads to, without opening a node for it.

@@ -52,6 +52,7 @@ pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, mut options: Opti
         committing: Mutex::default(),
         committed: Condvar::new(),
         compacting: Mutex::new(()),
+        compaction_trouble: Mutex::default(),
         closing: AtomicBool::new(false),
         note: ready.note,
         abandoned: AtomicBool::new(false),
@@ -83,8 +84,9 @@ fn start_compaction(shared: &Arc<Shared>) -> Option<(SyncSender<()>, JoinHandle<
     let work = move || {
         while woken.recv().is_ok() {
             let Some(shared) = shared.upgrade() else { break };
-            // What fails is tried again after the next commit, and shows in the status.
-            let _ = shared.compact(false);
+            // What fails is tried again after the next commit, and shows in the status until then.
+            let failed = shared.compact(false).err().map(|error| format!("room cannot be given back now: {error}"));
+            *shared.compaction_trouble.lock().unwrap_or_else(PoisonError::into_inner) = failed;
         }
     };
     std::thread::Builder::new().name("compaction".into()).spawn(work).ok().map(|thread| (wake, thread))

@@ -101,12 +101,21 @@ impl Store {
     }
 
     /// Some entries, in an order that stays the same. The first page is at cursor 0. `limit` 0: as many as there may be.
-    /// A damaged file is listed with size 0, time 0 and version 0.
+    /// A damaged file is listed with size 0, time 0 and version 0, a damaged entry not at all; the page says so.
     ///
     /// # Errors
     /// [`StoreError::NotDirectory`].
     pub fn list(&self, directory: &Node, cursor: u64, limit: usize) -> Outcome<Page> {
-        self.shared().with_sound_index(|| self.shared().list(directory, cursor, limit))
+        let list = || self.shared().list(directory, cursor, limit);
+        // What does not open because its key is being exchanged this moment is looked at again.
+        let whole = self.shared().with_sound_index(|| match list()? {
+            Page { damaged: Some(why), .. } => Err(StoreError::Damaged(why)),
+            page => Ok(page),
+        });
+        match whole {
+            Err(StoreError::Damaged(_)) => list(),
+            whole => whole,
+        }
     }
 
     /// Makes an empty file or directory.

@@ -76,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) committed: Condvar,
     /// One at a time gives up segments.
     pub(crate) compacting: Mutex<()>,
+    /// Why that failed the last time.
+    pub(crate) compaction_trouble: Mutex<Option<String>>,
     /// The store is being closed: what goes on by itself ends.
     pub(crate) closing: AtomicBool,
     pub(crate) note: Arc<dyn StoreFile>,

@@ -54,10 +54,14 @@ impl Shared {
 
     fn fill_status(&self, status: &mut Status) -> Outcome<()> {
         status.public_key = self.keys.public_key().ok();
+        let compaction = self.compaction_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.trouble = compaction.unwrap_or_default();
         {
             let log = self.lock_log();
             status.commits = log.commits;
-            status.trouble = log.broken.as_ref().map(|broken| broken.why().to_owned()).unwrap_or_default();
+            if let Some(broken) = &log.broken {
+                broken.why().clone_into(&mut status.trouble);
+            }
         }
         let doubt = self.doubt.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, why)) = &doubt.all_until {

@@ -175,6 +175,26 @@ fn a_check_finds_a_changed_byte_and_names_its_file() {
 }
 
 #[test]
+fn a_damaged_entry_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    file(&store, b"good", b"x");
+    file(&store, b"bad", b"x");
+    let root = store.root();
+    let hash = root.keys().name_hash(b"bad");
+    let entry = super::super::index::key(super::super::index::ENTRY, &[&root.id(), &hash]);
+    let place = store.shared().read_index(|index| index.newest(&entry, u64::MAX)).unwrap().unwrap().1.place;
+    let segment = folder.path().join(format!("segments/{:08}.seg", place.segment));
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[(place.offset + place.length - 1) as usize] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let page = store.list(&root, 0, 0).unwrap();
+    let names: Vec<_> = page.entries.iter().map(|entry| &entry.name[..]).collect();
+    assert_eq!(names, [b"good"]);
+    assert!(page.damaged.is_some());
+}
+
+#[test]
 fn a_check_finds_a_changed_head_of_a_segment_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
