@@ -160,6 +160,35 @@ fn a_host_that_changes_cuts_or_exchanges_anything_is_found_out() {
 }
 
 #[test]
+fn what_a_host_planted_in_the_folder_makes_nobody_wait_and_is_written_over_by_no_export() {
+    let scene = scene();
+    let Scene { ada, .. } = &scene;
+    let (_, readcap) = scene.issue("storage:/notes", ada, &[]);
+    let root = scene.export("storage:/notes");
+    let verify = ["verify", text(&scene.hosted), "--root", &root];
+    let node = scene.files(".node").pop().unwrap();
+    let whole = fs::read(&node).unwrap();
+    // Whoever opens a FIFO waits for a writer that never comes.
+    fs::remove_file(&node).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &node, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert!(ada.refused(&verify).contains("no plain file"));
+    ada.refused(&scene.open(&readcap));
+    fs::remove_file(&node).unwrap();
+    fs::write(&node, whole).unwrap();
+    ada.expect(&verify);
+    // An export writes beside each file of the host's, and follows no link that waits there.
+    let victim = scene.hosted.with_file_name("victim");
+    fs::write(&victim, "as it was").unwrap();
+    for file in scene.files("") {
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(&victim, &file).unwrap();
+    }
+    scene.export("storage:/notes");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+    ada.expect(&verify);
+}
+
+#[test]
 fn a_reader_who_was_removed_reads_nothing_of_what_is_exported_later() {
     let scene = scene();
     let Scene { node, ada, bob, .. } = &scene;
