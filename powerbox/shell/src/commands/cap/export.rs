@@ -20,7 +20,8 @@ use crate::text::{escape, time, words};
 /// Writes a file or folder of the store into a folder that anybody may host
 ///
 /// Each node becomes two files, sealed and signed: whoever has them can verify them, and only the readers read them. A folder may hold several exports; each node is
-/// replaced by its newer version, and what is no longer in the place is removed. Copies that others made stay as they are.
+/// replaced by its newer version, and what is no longer in the place is removed. Copies that others made stay as they are. What lies more than 64 names deep, and large files
+/// in it of which next to nothing was ever written, are left out, and named.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// Such as storage:/notes

@@ -91,6 +91,8 @@ pub(crate) enum Fault {
     Write(rustix::io::Errno),
     /// The same, after so many others.
     LaterWrite(u32, rustix::io::Errno),
+    /// A write, after half of it was written, and whatever would cut that half off.
+    WriteForGood(rustix::io::Errno),
     /// A sync.
     Sync,
     /// Every read, until it is told otherwise.
@@ -294,8 +296,10 @@ impl StoreFile for OpenFile {
                 inner.fault =
                     Some(others.checked_sub(1).map_or(Fault::Write(errno), |left| Fault::LaterWrite(left, errno)));
             }
-            if let Some(Fault::Write(errno)) = inner.fault {
-                inner.fault = None;
+            if let Some(Fault::Write(errno) | Fault::WriteForGood(errno)) = inner.fault {
+                if let Some(Fault::Write(_)) = inner.fault {
+                    inner.fault = None;
+                }
                 let bytes = bytes[..bytes.len() / 2].to_vec();
                 inner.act(Operation::Write { file: self.file, offset, bytes });
                 return Err(errno.into());
@@ -307,8 +311,13 @@ impl StoreFile for OpenFile {
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         let length = usize::try_from(length).unwrap();
-        self.disk.with(|inner| inner.act(Operation::SetLength { file: self.file, length }));
-        Ok(())
+        self.disk.with(|inner| {
+            if let Some(Fault::WriteForGood(errno)) = inner.fault {
+                return Err(errno.into());
+            }
+            inner.act(Operation::SetLength { file: self.file, length });
+            Ok(())
+        })
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -164,3 +164,50 @@ fn a_read_that_fails_is_tried_twice_more() {
     disk.fail(Some(Fault::Read));
     assert!(matches!(store.read(&file, 0, &mut read), Err(StoreError::Io(_))));
 }
+
+#[test]
+fn half_a_frame_that_cannot_be_cut_off_stops_all_writing_until_the_store_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let index = folder.path().join("index");
+    let (store, _) = open_on(&disk, &index);
+    let root = store.root();
+    let file = store.create(&root, b"a", Kind::File, &[]).unwrap();
+    store.write(&file, 0, &[1; 40_000], &[]).unwrap();
+    store.sync().unwrap();
+    disk.fail(Some(Fault::WriteForGood(Errno::IO)));
+    assert!(matches!(store.write(&file, 0, &[2; 40_000], &[]), Err(StoreError::Io(_))));
+    disk.fail(None);
+    // After what is left of it nothing can be written, and what was there is read.
+    assert!(matches!(store.write(&file, 0, &[3; 40_000], &[]), Err(StoreError::Refusing(_))));
+    assert!(!store.status().trouble.is_empty());
+    let mut read = vec![0; 40_000];
+    assert_eq!(store.read(&file, 0, &mut read).unwrap(), 40_000);
+    assert!(read == [1; 40_000]);
+    drop((file, root, store));
+    let (store, opened) = open_on(&disk, &index);
+    assert!(opened.cut_off.is_some() && opened.damage.is_empty(), "{opened:?}");
+    let file = store.find(&store.root(), b"a").unwrap();
+    assert_eq!(store.read(&file, 0, &mut read).unwrap(), 40_000);
+    assert!(read == [1; 40_000]);
+    store.write(&file, 0, &[4; 40_000], &[]).unwrap();
+    store.sync().unwrap();
+}
+
+#[test]
+fn an_index_that_cannot_be_written_takes_back_the_frame_and_is_built_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let index = folder.path().join("index");
+    let (store, _) = open_on(&disk, &index);
+    let file = store.create(&store.root(), b"a", Kind::File, &[]).unwrap();
+    store.write(&file, 0, &[1; 40_000], &[]).unwrap();
+    // As after a fault of the database: nothing can be looked up or written in it.
+    drop(store.shared().index.write().unwrap().take());
+    store.write(&file, 0, &[2; 40_000], &[]).unwrap();
+    let mut read = vec![0; 40_000];
+    assert_eq!(store.read(&file, 0, &mut read).unwrap(), 40_000);
+    assert!(read == [2; 40_000]);
+    store.sync().unwrap();
+    assert!(check(&store, false).0.clean);
+}
