@@ -20,7 +20,8 @@ use crate::{json, output};
 /// Gives somebody what they read a file or folder of the store with
 ///
 /// The readcap is of use to them alone, wherever the place is hosted, and they are remembered as a reader of it: what is exported
-/// later has an entry for them. A folder is given with everything below it. An expiry is what honest software keeps to; reading
+/// later has an entry for them. A folder is given with everything below it. What was given is this very file or folder, also under another
+/// name: what `latch put --replace` puts in its place is another. An expiry is what honest software keeps to; reading
 /// is taken away by `latch cap revoke-reader`.
 #[derive(Debug, Args)]
 pub(crate) struct Issue {
