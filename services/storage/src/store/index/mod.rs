@@ -12,4 +12,4 @@ pub(crate) use apply::{apply, apply_one, comes_first, drop_segment, note_segment
 pub(crate) use kept::shown_by;
 pub(crate) use rows::*;
 pub(crate) use table::{Index, IndexError, Sum, row_damaged};
-pub(crate) use transaction::{Pending, Ready, Transaction};
+pub(crate) use transaction::{Ready, Transaction};

@@ -13,11 +13,6 @@ pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 /// What is to be changed. Nothing is before [`commit`](Self::commit).
 pub(crate) struct Transaction<'a> {
     index: &'a Index,
-    pending: Pending,
-}
-
-/// A transaction that is gone on with later; nothing is written meanwhile.
-pub(crate) struct Pending {
     changes: Changes,
     numbers: HashMap<Vec<u8>, i64>,
     position: Position,
@@ -36,23 +31,11 @@ pub(crate) struct Ready {
 impl<'a> Transaction<'a> {
     pub(crate) fn new(index: &'a Index) -> Self {
         let (position, retention) = (index.position.clone(), index.retention.clone());
-        let pending =
-            Pending { changes: Changes::new(), numbers: HashMap::new(), position, retention, has_left: false };
-        Self { index, pending }
-    }
-
-    /// Goes on with what was paused. The index is to be as it was then.
-    pub(crate) fn go_on(index: &'a Index, pending: Pending) -> Self {
-        Self { index, pending }
-    }
-
-    /// Lets go of the index without writing anything.
-    pub(crate) fn pause(self) -> Pending {
-        self.pending
+        Self { index, changes: Changes::new(), numbers: HashMap::new(), position, retention, has_left: false }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        match self.pending.changes.get(key) {
+        match self.changes.get(key) {
             Some(change) => Ok(change.clone()),
             None => Ok(self.index.get(key)?.map(|value| value.to_vec())),
         }
@@ -61,8 +44,8 @@ impl<'a> Transaction<'a> {
     /// Sets a row, or takes it away.
     pub(crate) fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), IndexError> {
         if let Some(old) = self.get(&key)? {
-            self.pending.position.sum.subtract(Sum::of_row(&self.index.keys, &key, &old));
-            self.pending.position.rows = self.pending.position.rows.wrapping_sub(1);
+            self.position.sum.subtract(Sum::of_row(&self.index.keys, &key, &old));
+            self.position.rows = self.position.rows.wrapping_sub(1);
         }
         self.set_absent(key, value);
         Ok(())
@@ -71,21 +54,21 @@ impl<'a> Transaction<'a> {
     /// The same where it is known that there is no such row.
     pub(crate) fn set_absent(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
         if let Some(new) = &value {
-            self.pending.position.sum.add(Sum::of_row(&self.index.keys, &key, new));
-            self.pending.position.rows = self.pending.position.rows.wrapping_add(1);
+            self.position.sum.add(Sum::of_row(&self.index.keys, &key, new));
+            self.position.rows = self.position.rows.wrapping_add(1);
         }
-        self.pending.changes.insert(key, value);
+        self.changes.insert(key, value);
     }
 
     /// Adds to a number that is never below 0.
     pub(crate) fn add(&mut self, key: Vec<u8>, by: i64) {
-        *self.pending.numbers.entry(key).or_default() += by;
+        *self.numbers.entry(key).or_default() += by;
     }
 
     /// The number as it will be.
     pub(crate) fn number(&self, key: &[u8]) -> Result<u64, IndexError> {
         let before = self.get(key)?.map_or(Ok(0), |value| parsed_number(&value))?;
-        Ok(before.saturating_add_signed(self.pending.numbers.get(key).copied().unwrap_or(0)))
+        Ok(before.saturating_add_signed(self.numbers.get(key).copied().unwrap_or(0)))
     }
 
     /// The newest row of a key as of a sequence.
@@ -105,9 +88,8 @@ impl<'a> Transaction<'a> {
     }
 
     fn between(&self, from: &[u8], to: &[u8], last: bool) -> Result<Option<(u64, Row)>, IndexError> {
-        let written = self.index.first_between((from, to), last, |key| self.pending.changes.contains_key(key))?;
-        let mut range =
-            self.pending.changes.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Included(to)));
+        let written = self.index.first_between((from, to), last, |key| self.changes.contains_key(key))?;
+        let mut range = self.changes.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Included(to)));
         let mut next = || if last { range.next_back() } else { range.next() };
         let changed = loop {
             match next() {
@@ -131,9 +113,7 @@ impl<'a> Transaction<'a> {
             found.insert(key.to_vec(), value.to_vec());
             Ok(true)
         })?;
-        for (key, change) in
-            self.pending.changes.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix))
-        {
+        for (key, change) in self.changes.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix)) {
             match change {
                 Some(value) => drop(found.insert(key.clone(), value.clone())),
                 None => drop(found.remove(key)),
@@ -148,14 +128,14 @@ impl<'a> Transaction<'a> {
         let mut written = 0;
         self.index.scan(prefix, from, |key, value| {
             // What is changed is looked at below, and takes no place here.
-            if !self.pending.changes.contains_key(key) {
+            if !self.changes.contains_key(key) {
                 found.insert(key.to_vec(), value.to_vec());
                 written += 1;
             }
             Ok(written < limit)
         })?;
         let begin = from.max(prefix).to_vec();
-        let changed = self.pending.changes.range(begin..).take_while(|(key, _)| key.starts_with(prefix));
+        let changed = self.changes.range(begin..).take_while(|(key, _)| key.starts_with(prefix));
         let there = changed.filter_map(|(key, change)| change.as_ref().map(|value| (key.clone(), value.clone())));
         found.extend(there.take(limit));
         Ok(found.into_iter().take(limit).collect())
@@ -163,43 +143,42 @@ impl<'a> Transaction<'a> {
 
     /// How much is changed, in rows.
     pub(crate) fn size(&self) -> usize {
-        self.pending.changes.len()
+        self.changes.len()
     }
 
     /// Not all that goes is gone yet.
     pub(super) fn note_left(&mut self) {
-        self.pending.has_left = true;
+        self.has_left = true;
     }
 
     /// Another version of a node counts: `old` no more, `new` now.
     pub(crate) fn exchange_version(&mut self, node: &[u8], old: Option<u64>, new: Option<u64>) {
         let sum = |version: u64| Sum::of(node, &version.to_le_bytes());
-        old.into_iter().for_each(|version| self.pending.position.versions.subtract(sum(version)));
-        new.into_iter().for_each(|version| self.pending.position.versions.add(sum(version)));
+        old.into_iter().for_each(|version| self.position.versions.subtract(sum(version)));
+        new.into_iter().for_each(|version| self.position.versions.add(sum(version)));
     }
 
     pub(crate) fn retention(&self) -> &Retention {
-        &self.pending.retention
+        &self.retention
     }
 
     pub(crate) fn retention_mut(&mut self) -> &mut Retention {
-        Arc::make_mut(&mut self.pending.retention)
+        Arc::make_mut(&mut self.retention)
     }
 
     /// Up to where the index goes with this.
     pub(crate) fn move_to(&mut self, (segment, offset): (u32, u64), sequence: u64, chain: [u8; 32]) {
-        self.pending.position = Position { segment, offset, sequence, chain, ..self.pending.position.clone() };
+        self.position = Position { segment, offset, sequence, chain, ..self.position.clone() };
     }
 
     /// Ends it; what is returned can be written.
     pub(crate) fn ready(mut self) -> Result<Ready, IndexError> {
-        for key in self.pending.numbers.keys().cloned().collect::<Vec<_>>() {
+        for key in self.numbers.keys().cloned().collect::<Vec<_>>() {
             let number = self.number(&key)?;
-            self.pending.numbers.remove(&key);
+            self.numbers.remove(&key);
             self.set(key, (number > 0).then(|| number.to_le_bytes().to_vec()))?;
         }
-        let Pending { changes, position, retention, has_left, .. } = self.pending;
-        Ok(Ready { changes, position, retention, has_left })
+        Ok(Ready { changes: self.changes, position: self.position, retention: self.retention, has_left: self.has_left })
     }
 }
 

@@ -4,7 +4,7 @@
 use super::super::error::Outcome;
 use super::super::files::Files;
 use super::super::format::{FRAME_HEAD_BYTES, FrameHead, Id, SEGMENT_HEAD_BYTES, Take, file_name, items};
-use super::super::index::{self, Index, IndexError, Pending, Transaction, apply};
+use super::super::index::{self, Index, IndexError, Transaction, apply};
 use super::super::keys::OwnKeys;
 use super::super::scan::{Bad, FoundFrame, FoundSegment};
 use super::super::segments::read;
@@ -64,9 +64,6 @@ pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad) 
     Ok(files.sync_folder("segments")?)
 }
 
-/// Rows that are written together: so many frames of few rows cost little more than one.
-const TOGETHER_ROWS: usize = 2_000;
-
 /// Applies the frames that the index does not have.
 pub(super) fn catch_up(
     files: &dyn Files,
@@ -76,29 +73,17 @@ pub(super) fn catch_up(
 ) -> Outcome<u64> {
     let (from, last) = (index.position.segment, index.position.sequence);
     let mut replayed = 0;
-    let mut gathered: Option<Pending> = None;
     survey(files, found, from, by, Vec::new(), |segment, frame| {
         if frame.head.sequence <= last {
             return Ok(());
         }
         replayed += 1;
-        let mut changes = match gathered.take() {
-            Some(pending) => Transaction::go_on(index, pending),
-            None => Transaction::new(index),
-        };
+        let mut changes = Transaction::new(index);
         apply_frame(&mut changes, segment, frame)?;
         changes.move_to((segment.number, frame.offset), frame.head.sequence, frame.chain);
-        if changes.size() < TOGETHER_ROWS {
-            gathered = Some(changes.pause());
-            return Ok(());
-        }
         let ready = changes.ready()?;
         Ok(index.commit(ready)?)
     })?;
-    if let Some(pending) = gathered {
-        let ready = Transaction::go_on(index, pending).ready()?;
-        index.commit(ready)?;
-    }
     Ok(replayed)
 }
 
