@@ -8,7 +8,7 @@ use vat::fault;
 
 use super::error::{Outcome, StoreError};
 use super::format::{FRAME_HEAD_BYTES, ItemHead, ItemKind, SEGMENT_HEAD_BYTES, file_name, items};
-use super::index::{Place, Row, SEGMENT, Transaction, at, drop_segment, key, key_of, row_damaged};
+use super::index::{Index, Place, Row, SEGMENT, Transaction, at, drop_segment, key, key_of, row_damaged};
 use super::log::Draft;
 use super::scan::{Expected, FoundSegment, scan};
 use super::segments::Segment;
@@ -160,7 +160,10 @@ impl Shared {
                 changes.ready()
             })?;
             self.commit_index(ready)?;
+            self.index.write().unwrap_or_else(PoisonError::into_inner).as_mut().map_or(Ok(()), Index::write_down)?;
         }
+        // An index that still leads into what is gone could not be brought to where the segments are.
+        self.read_index(Index::flush)?;
         fault::point("compaction.remove");
         self.segments.files.remove(&file_name(number))?;
         fault::point("compaction.removed");

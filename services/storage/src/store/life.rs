@@ -191,8 +191,8 @@ impl Shared {
         self.remove_closed(&mut self.lock_log());
         let committed = self.sync().is_ok();
         fault::point("close.committed");
-        let index = self.index.write().unwrap_or_else(PoisonError::into_inner).take();
-        let flushed = index.as_ref().is_some_and(|index| index.flush().is_ok());
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner).take();
+        let flushed = index.as_mut().is_some_and(|index| index.write_down().and_then(|()| index.flush()).is_ok());
         drop(index);
         fault::point("close.flushed");
         if committed && flushed {

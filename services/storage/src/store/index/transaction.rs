@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::kept::Retention;
 use super::rows::{self, Row};
-use super::table::{Index, IndexError, Pair, Position, Sum, parsed, parsed_number};
+use super::table::{Index, IndexError, Pair, Position, Sum, first_of, nearer, parsed, parsed_number};
 
 /// Rows by key; nothing where the row goes.
 pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -89,21 +89,8 @@ impl<'a> Transaction<'a> {
 
     fn between(&self, from: &[u8], to: &[u8], last: bool) -> Result<Option<(u64, Row)>, IndexError> {
         let written = self.index.first_between((from, to), last, |key| self.changes.contains_key(key))?;
-        let mut range = self.changes.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Included(to)));
-        let mut next = || if last { range.next_back() } else { range.next() };
-        let changed = loop {
-            match next() {
-                Some((key, Some(value))) => break Some((key.clone(), value.clone())),
-                Some((_, None)) => {}
-                None => break None,
-            }
-        };
-        let found = match (written, changed) {
-            (Some(one), Some(other)) if last => Some(if one.0 > other.0 { one } else { other }),
-            (Some(one), Some(other)) => Some(if one.0 < other.0 { one } else { other }),
-            (one, other) => one.or(other),
-        };
-        found.map(|(key, value)| parsed(&key, &value)).transpose()
+        let changed = first_of(&self.changes, (from, to), last, |_| false);
+        nearer(written, changed, last).map(|(key, value)| parsed(&key, &value)).transpose()
     }
 
     /// All rows whose keys begin with these bytes, as they will be.
