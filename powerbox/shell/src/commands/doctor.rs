@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::Args;
 use landlock::{ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
 
+use super::keys::has_store;
 use super::{Context, up};
 use crate::failure::{EXIT_FAILED, Failure, Outcome};
 use crate::keys;
@@ -168,7 +169,7 @@ async fn node(state: &State) -> Vec<Finding> {
         let node = Node::connect(state).await?;
         let mut findings = node.doctor().await?;
         // Where they do not answer, what their process is at is among the findings.
-        findings.extend(keys(&node).await.ok());
+        findings.extend(keys(state, &node).await.ok());
         Ok::<_, Failure>(findings)
     };
     match asked.await {
@@ -177,10 +178,13 @@ async fn node(state: &State) -> Vec<Finding> {
     }
 }
 
-async fn keys(node: &Node) -> Outcome<Finding> {
+async fn keys(state: &State, node: &Node) -> Outcome<Finding> {
     let status = keys::status(&keys::keyring(node).await?).await?;
     Ok(match (status.protection, status.unlocked) {
         ("none", _) if !status.trouble.is_empty() => Finding::bad("keys", status.trouble, "latch keys restore BACKUP"),
+        ("none", _) if has_store(state) => {
+            Finding::bad("keys", "are gone, and the store was sealed with them", "latch keys restore BACKUP")
+        }
         ("none", _) => Finding::good("keys", "there are none yet: `latch keys create`, before anything is stored"),
         (_, true) => Finding::good("keys", "are open"),
         (_, false) => {

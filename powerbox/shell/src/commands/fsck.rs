@@ -113,11 +113,11 @@ impl Summary {
             return Ok(());
         }
         let failure = Failure::new("the store is not clean")
-            .because("what is lost is named above, and reading it fails; everything else is served");
+            .because("what is lost is named above, and reading it fails; what is not named is served");
         Err(if repaired {
             failure.next("put back what is lost from elsewhere, and look at the disk: something changed its bytes")
         } else {
-            failure.next("latch fsck --repair")
+            failure.next("latch fsck --repair: it makes zeros of what cannot be read, names each file, and the log keeps the names")
         })
     }
 }

@@ -132,7 +132,7 @@ impl Keeper {
         }
         Err(Problem::bad_input(format!(
             "the store has not shown yet that it took up key {generation}, and a rotation would forget the one before: \
-             use the store, or start the node anew (latch down, latch up), then rotate"
+             start the node anew and let the store be opened (latch down, latch up, latch fsck), then rotate"
         )))
     }
 

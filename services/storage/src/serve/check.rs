@@ -8,7 +8,7 @@ use schema::storage_capnp::{finding, reporter};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::limits::FINDINGS;
+use super::limits::{FINDINGS, LOGGED};
 use super::vault::Vault;
 use crate::store::{Finding, Severity, Summary, Told};
 
@@ -23,8 +23,19 @@ pub(super) async fn check(
     let vault = vault.clone();
     let checking = link.disk().run(move || {
         let store = vault.unlocked()?;
+        let mut logged = 0;
         // Whoever is told has gone where nobody takes what is found. How far it is may be missed, and holds up nothing.
         let mut tell = |told| {
+            // A repair takes away what would name it again: the node's log keeps it.
+            if let Told::Found(finding) = &told
+                && repair
+                && finding.severity == Severity::Lost
+            {
+                logged += 1;
+                if logged <= LOGGED {
+                    vault.lost(finding);
+                }
+            }
             let gone = match told {
                 Told::Found(_) => found.blocking_send(told).is_err(),
                 Told::Progress { .. } => matches!(found.try_send(told), Err(TrySendError::Closed(_))),

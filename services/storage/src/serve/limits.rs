@@ -10,6 +10,9 @@ pub(super) const OPEN: usize = 64 * OPEN_PER_GRANT;
 /// Entries of a page: a page of the longest names stays within the bytes that a page may have.
 pub(super) const PAGE_ENTRIES: usize = PAGE_LIMIT_BYTES / (NAME_LIMIT_BYTES + ENTRY_OVERHEAD_BYTES);
 
+/// What one repair tells the node's log of: so many lines can be read by a person, and what fills them is mostly one damage.
+pub(super) const LOGGED: usize = 100;
+
 /// One chunk of `readTo`. Whatever its length, a chunk costs a way through a disk thread, the file's metadata read and opened,
 /// and looks into the index: with 64 KiB about a quarter of the processor time of a stream. Up to two of them are on their
 /// way to each reader.
@@ -25,4 +28,4 @@ pub(super) const ACCOUNTS: usize = 10_000;
 pub(super) const TOLD: usize = 256;
 
 /// Texts that wait for the RPC thread, which does nothing but pass them on.
-pub(super) const TROUBLES: usize = 64;
+pub(super) const TROUBLES: usize = 2 * LOGGED;

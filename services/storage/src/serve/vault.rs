@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::problem::problem;
 use super::trouble::Troubles;
-use crate::store::{Opened, Store, StoreError};
+use crate::store::{Finding, Opened, Store, StoreError};
 
 /// Opens the store. It may wait for the disk.
 pub type Opening = Box<dyn Fn() -> Result<(Store, Opened), StoreError> + Send + Sync>;
@@ -97,6 +97,12 @@ impl Vault {
             self.0.refusing.notify_one();
         }
         problem
+    }
+
+    /// A repair found that something is lost, and will not find it again.
+    pub(super) fn lost(&self, finding: &Finding) {
+        let Finding { place, what, done, .. } = finding;
+        self.tell(&format!("lost, found by a repair: {place}: {what} ({done})"));
     }
 
     /// Waits until the store takes no more writes before it is opened anew: what is on the disk is then to be looked at

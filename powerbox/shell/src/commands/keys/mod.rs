@@ -13,6 +13,7 @@ use super::Context;
 use crate::failure::{Failure, Outcome};
 use crate::keys::{self, passphrase_of};
 use crate::node::Node;
+use crate::state::State;
 use crate::terminal::passphrase;
 
 /// Shows and keeps the keys of this node
@@ -134,6 +135,11 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Keys) -> Outcom
 }
 
 /// The option that names a file with a passphrase.
+/// Whether something is in the node's store, which was sealed with keys that it had.
+pub(crate) fn has_store(state: &State) -> bool {
+    std::fs::read_dir(state.path().join("storage/segments")).is_ok_and(|mut found| found.next().is_some())
+}
+
 pub(crate) const OPTION: &str = "--passphrase-file";
 
 impl Protect {
@@ -153,8 +159,7 @@ async fn create(context: &Context, ring: &keyring::Client, how: Protect) -> Outc
             .next("latch keys shows them; latch keys rotate PURPOSE makes one anew"));
     }
     // What is in the store was sealed with keys that this node had: new ones open none of it.
-    let segments = context.state.path().join("storage/segments");
-    if std::fs::read_dir(&segments).is_ok_and(|mut found| found.next().is_some()) {
+    if has_store(&context.state) {
         return Err(Failure::new("this node's store was sealed with other keys, which new ones would not open").next(
             format!(
                 "latch keys restore BACKUP; or, to begin with an empty store: latch down, move {} away, latch up",

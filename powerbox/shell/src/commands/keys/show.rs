@@ -18,6 +18,9 @@ pub(super) async fn run(context: &Context, ring: &keyring::Client) -> Outcome {
         ("none", _) if !status.trouble.is_empty() => {
             "this node's keys cannot be used\n  next: latch keys restore BACKUP, which puts them aside".to_owned()
         }
+        ("none", _) if super::has_store(&context.state) => {
+            "this node has no keys, and a store that was sealed with keys that it had\n  next: latch keys restore BACKUP".to_owned()
+        }
         ("none", _) => "this node has no keys yet\n  next: latch keys create".to_owned(),
         (protection, true) => format!("protected by {}, and open", protected_by(protection)),
         (protection, false) => {

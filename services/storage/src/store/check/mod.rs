@@ -264,7 +264,7 @@ fn name_doubts(doubt: &super::open::Doubt, repair: bool, report: &mut Report<'_>
         let what = if *entry == [0; 16] { "node" } else { "an entry of directory" };
         (format!("{what} {}", super::node::hex(node)), why.clone())
     });
-    let done = if repair { "what is left of it is served again, as it was before" } else { "" };
+    let done = if repair { "what is left is served again, as it was before those changes" } else { "" };
     for (place, why) in all.chain(each) {
         report.found(Severity::Lost, place, why, done);
     }

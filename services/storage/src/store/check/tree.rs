@@ -86,7 +86,7 @@ impl Shared {
             report.summary.directories += 1;
             let shown = if path.is_empty() { "/" } else { &path };
             if repair {
-                self.name_doubt(&directory, shown, doubt, report)?;
+                Self::name_doubt(&directory, shown, doubt, report);
                 self.repair_directory(&directory, shown, report)?;
             }
             self.check_snapshots(&directory, &path, &mut waiting, report)?;
@@ -117,7 +117,7 @@ impl Shared {
                             waiting.push((child, name));
                         } else {
                             if repair {
-                                self.name_doubt(&child, &name, doubt, report)?;
+                                Self::name_doubt(&child, &name, doubt, report);
                             }
                             self.check_file(&child, &name, repair, &mut seen, report)?;
                         }
@@ -215,17 +215,11 @@ impl Shared {
     }
 
     /// Names a node of which a change was lost, now that it is served again.
-    fn name_doubt(&self, node: &Node, name: &str, doubt: &mut Doubt, report: &mut Report<'_>) -> Outcome<()> {
-        let written_at = match self.node_row(&node.id(), u64::MAX) {
-            Ok((sequence, _)) => sequence,
-            Err(StoreError::NotFound) => 0,
-            Err(error) => return Err(error),
-        };
-        if let Some(why) = doubt.about(&node.id(), written_at) {
+    fn name_doubt(node: &Node, name: &str, doubt: &mut Doubt, report: &mut Report<'_>) {
+        // What is said of everything is said once.
+        if let Some(why) = doubt.nodes.remove(&(node.id(), [0; 16])) {
             report.found(Severity::Lost, name.to_owned(), why, SERVED_AS_BEFORE);
-            doubt.nodes.remove(&(node.id(), [0; 16]));
         }
-        Ok(())
     }
 
     fn check_file(

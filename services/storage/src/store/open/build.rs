@@ -74,8 +74,9 @@ pub(super) fn build(
         Ok(())
     })?;
     gathered.flush(&mut index)?;
-    let (last_commit, listed) = (seen.last_commit.take(), seen.listed.take());
-    *seen = Survey { last_commit, listed, ..again };
+    let (last_commit, listed, lost_end) = (seen.last_commit.take(), seen.listed.take(), seen.lost_end.take());
+    *seen = Survey { last_commit, listed, lost_end, ..again };
+    seen.name_lost_end();
     let mut once = Vec::new();
     for bad in std::mem::take(&mut seen.bad) {
         if !once.contains(&bad) {

@@ -25,7 +25,7 @@ use super::segments::{LOST, Segment, move_to_lost, read};
 use super::shared::Options;
 use build::{build, missing_segments};
 use fit::{catch_up, cut, misplaced, outrun};
-use survey::{Survey, described, survey};
+use survey::{LostEnd, Survey, described, survey};
 
 pub(crate) use build::rebuild;
 pub(crate) use doubt::Doubt;
@@ -97,10 +97,12 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     // After a clean close all was on the disk that the index has.
     let noted =
         index.as_ref().filter(|_| trusted && !opened.created).map_or(noted, |index| noted.max(index.position.sequence));
+    // It may know of frames that are missing.
+    let mut further = None;
     if let Some(there) = &index
         && let Some(error) = misplaced(files.as_ref(), there, &found)?
     {
-        (index, why) = (None, Some(error));
+        (further, index, why) = (index, None, Some(error));
     }
     if let Some(there) = &index
         && let Some(error) = outrun(there, &found)?
@@ -127,8 +129,15 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
         let segment = found.last().map_or(0, |segment| segment.number);
         let (first, last, why) = (end.sequence, Some(synced), "the end is missing");
         let offset = found.last().map_or(0, |segment| segment.length);
-        seen.bad.push(Bad { segment, from: offset, until: offset, first, last, why });
+        let bad = Bad { segment, from: offset, until: offset, first, last, why };
+        if let Some(there) = index.as_ref().or(further.as_ref())
+            && there.position.sequence >= first
+        {
+            seen.lost_end = Some(LostEnd::read(there, first, &described(&bad))?);
+        }
+        seen.bad.push(bad);
     }
+    drop(further);
     if let Some(there) = &index {
         if there.position.sequence >= end.sequence {
             (index, why) = (None, Some("it is newer than the segments".into()));

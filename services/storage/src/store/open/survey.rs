@@ -1,11 +1,12 @@
 //! Reading the segments when a store is opened: which frames are good, what the commits say, and what was lost.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::super::commit::{Commit, Listed, TOUCHED_LIMIT};
 use super::super::error::Outcome;
 use super::super::files::Files;
-use super::super::format::{Hash, Id, ItemKind, SEGMENT_HEAD_BYTES, items};
+use super::super::format::{Hash, Id, ItemKind, SEGMENT_HEAD_BYTES, Take, items};
+use super::super::index::{self, Index, Row};
 use super::super::keys::OwnKeys;
 use super::super::log::{KEPT_LIMIT, Touched, touched_by};
 use super::super::scan::{Bad, Expected, FoundFrame, FoundSegment, scan};
@@ -18,6 +19,46 @@ pub(super) struct Hit {
     /// The last frame with such a change.
     pub(super) sequence: u64,
     pub(super) why: String,
+}
+
+/// Frames at the end that are missing, and what they changed, as the store's own index says, which had them.
+pub(super) struct LostEnd {
+    first: u64,
+    last: u64,
+    hit: HashMap<(Id, [u8; 16]), Hit>,
+}
+
+impl LostEnd {
+    /// From a frame on, which is missing.
+    pub(super) fn read(index: &Index, first: u64, why: &str) -> Outcome<Self> {
+        let mut hit: HashMap<(Id, [u8; 16]), Hit> = HashMap::new();
+        let mut entries = HashSet::new();
+        // Entries first: a directory whose metadata changed with its entries is not lost with them.
+        for letter in [index::ENTRY, index::NODE, index::SECTOR, index::HOLE, index::ORPHAN] {
+            index.scan(&[letter], &[], |whole, value| {
+                let (key, sequence) = index::split(whole).ok_or_else(index::row_damaged)?;
+                if sequence < first {
+                    return Ok(true);
+                }
+                let mut take = Take(&key[1..]);
+                let node = take.array().ok_or_else(index::row_damaged)?;
+                let mut entry = [0; 16];
+                if letter == index::ENTRY {
+                    entry = take.array().ok_or_else(index::row_damaged)?;
+                    entries.insert((node, sequence));
+                } else if letter == index::NODE {
+                    let row = Row::decode(value).ok_or_else(index::row_damaged)?;
+                    if row.directory && !row.gone && entries.contains(&(node, sequence)) {
+                        return Ok(true);
+                    }
+                }
+                let hit = hit.entry((node, entry)).or_insert_with(|| Hit { sequence, why: why.to_owned() });
+                hit.sequence = hit.sequence.max(sequence);
+                Ok(true)
+            })?;
+        }
+        Ok(Self { first, last: index.position.sequence, hit })
+    }
 }
 
 /// What reading the segments showed.
@@ -42,6 +83,7 @@ pub(super) struct Survey {
     /// Of the frames from this one on, `touched` is complete.
     pub(super) touched_from: u64,
     pub(super) damage: Vec<String>,
+    pub(super) lost_end: Option<LostEnd>,
 }
 
 impl Survey {
@@ -88,6 +130,15 @@ impl Survey {
                 let version = self.versions.entry(touched.node).or_default();
                 *version = touched.version.max(*version);
             }
+        }
+    }
+
+    /// Takes what the index says of the end that is missing for what a commit would say of it.
+    pub(super) fn name_lost_end(&mut self) {
+        let Some(lost) = self.lost_end.take() else { return };
+        self.note_named(lost.first, lost.last);
+        for (changed, hit) in lost.hit {
+            self.hit.entry(changed).or_insert(hit);
         }
     }
 

@@ -175,6 +175,38 @@ fn a_check_finds_a_changed_byte_and_names_its_file() {
 }
 
 #[test]
+fn of_an_end_that_is_missing_the_index_says_what_it_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let root = store.root();
+    let directory = store.create(&root, b"d", Kind::Directory, &[]).unwrap();
+    for name in [b"good", b"late", b"gone"] {
+        let file = store.create(&directory, name, Kind::File, &[]).unwrap();
+        store.write(&file, 0, &[1; 1_000], &[]).unwrap();
+    }
+    store.sync().unwrap();
+    let segment = folder.path().join("segments/00000001.seg");
+    let length = std::fs::metadata(&segment).unwrap().len();
+    store.write(&store.find(&directory, b"late").unwrap(), 0, &[2; 1_000], &[]).unwrap();
+    store.remove(&directory, b"gone").unwrap();
+    store.create(&directory, b"new", Kind::File, &[]).unwrap();
+    drop((directory, root, store));
+    std::fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(length).unwrap();
+    let (store, opened) = open(folder.path());
+    assert!(!opened.damage.is_empty(), "{opened:?}");
+    let directory = store.find(&store.root(), b"d").unwrap();
+    assert_eq!(read(&store, &store.find(&directory, b"good").unwrap()), [1; 1_000]);
+    for name in [&b"late"[..], b"gone", b"new"] {
+        let mut bytes = [0; 1_000];
+        let found = store.find(&directory, name).and_then(|file| store.read(&file, 0, &mut bytes));
+        assert!(matches!(found, Err(StoreError::Damaged(_))), "{name:?}: {found:?}");
+    }
+    let (summary, findings) = check(&store, true);
+    assert!(summary.clean, "{findings:?}");
+    assert!(check(&store, false).0.clean);
+}
+
+#[test]
 fn a_damaged_entry_hides_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
