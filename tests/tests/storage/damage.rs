@@ -96,6 +96,15 @@ fn a_file_that_was_damaged_is_named_and_never_served_and_all_else_is() {
     let said = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
     assert_eq!(checked.status.code(), Some(1), "{said}");
     assert!(said.contains("second"), "{said}");
+    // A repair makes it readable, and the log keeps what was lost, which nothing else will tell again.
+    let before = node.expect(["log"]);
+    assert!(!before.contains("found by a repair"), "{before}");
+    node.expect(["fsck", "--repair"]);
+    let log = node.expect(["log"]);
+    let kept = log.lines().find(|line| line.contains("found by a repair") && line.contains("/second"));
+    assert!(kept.is_some_and(|line| line.contains("zeros")), "{log}");
+    assert!(node.expect(["fsck"]).starts_with("clean"));
+    assert_eq!(node.stored("storage:/", "second").len(), SIZE);
     // It can be written anew.
     node.expect(["rm", "storage:/", "second"]);
     node.store("storage:/", "second", &content("second", SIZE));
