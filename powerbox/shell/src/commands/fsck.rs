@@ -24,7 +24,8 @@ use crate::{json, output, store};
 #[command(after_help = "\
 Examples:
   latch fsck               says what is wrong, and changes nothing
-  latch fsck --repair      builds the index anew where it is wrong, and serves what is left of what was lost
+  latch fsck --repair      builds the index anew where it is wrong, and serves what is left of what was lost: what cannot
+                           be read is zeros then. Each file is named, here and in `latch log`
   latch fsck --json        one object: `findings` and what was read")]
 pub(crate) struct Fsck {
     /// Mends what can be mended; what cannot is set aside and named
@@ -117,7 +118,7 @@ impl Summary {
         Err(if repaired {
             failure.next("put back what is lost from elsewhere, and look at the disk: something changed its bytes")
         } else {
-            failure.next("latch fsck --repair: it makes zeros of what cannot be read, names each file, and the log keeps the names")
+            failure.next("latch fsck --repair")
         })
     }
 }
