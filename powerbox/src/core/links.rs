@@ -90,7 +90,8 @@ impl Core {
         let wanted_still = {
             let mut live = self.live.borrow_mut();
             live.opening.remove(&grant);
-            opened.is_ok() && !live.open.contains_key(&grant) && live.asked_again.remove(&grant)
+            // It was asked for what has failed, or for what has ended since: that, too, is answered only once.
+            !live.open.contains_key(&grant) && live.asked_again.remove(&grant) && opened.is_ok()
         };
         if wanted_still {
             self.reopen_soon(grant);

@@ -1,5 +1,5 @@
-//! Compaction: segments in which little is used are copied, item by item as they are, and removed. It needs no key but for
-//! the commit. Each step takes the log for one frame only, so that everybody else goes on.
+//! Compaction: segments in which little is used are copied, item by item as they are, and removed. It opens
+//! nothing. Each step takes the log for one frame only, so that everybody else goes on.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;

@@ -146,13 +146,18 @@ impl Shared {
             return Ok(None);
         }
         let mut stored = Vec::new();
+        let mut last = None;
         self.read_index(|index| {
             index.scan(&key(SECTOR, &[&file.id()]), &sector_key(&file.id(), from), |whole, _| {
-                let number = whole.get(17..25).and_then(|bytes| bytes.try_into().ok()).ok_or_else(row_damaged)?;
-                let number = u64::from_be_bytes(number);
-                if stored.last() != Some(&number) {
+                let (key, sequence) = split(whole).ok_or_else(row_damaged)?;
+                let number = key[17..].try_into().map(u64::from_be_bytes).map_err(|_| row_damaged())?;
+                // The newest comes first. What a snapshot alone still shows is zeros already.
+                if last != Some(number)
+                    && !holes.iter().any(|hole| hole.sequence > sequence && hole.sectors.contains(&number))
+                {
                     stored.push(number);
                 }
+                last = Some(number);
                 Ok(stored.len() <= EMPTIED)
             })
         })?;

@@ -2,7 +2,7 @@
 //!
 //! Everything is in append-only **segments** of hash-chained **frames**; a frame is one operation and counts wholly or not
 //! at all. It consists of **items**, whose heads are clear and whose bodies are sealed. **Commits** sign the chain. The
-//! **index** says where the newest item of everything is, and can be built anew from the segments without a key.
+//! **index** says where the newest item of everything is, and can be built anew from the segments.
 //! `FORMAT.md` describes every byte.
 //!
 //! All methods block and may be called from many threads. Writers take turns; readers wait for nobody but while the rows

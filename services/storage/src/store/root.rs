@@ -2,6 +2,7 @@
 //! the keys service. Without them nothing of the store can be read, so they are there more than once: in a file of their own,
 //! and as an item in the log, which commits repeat as it is.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::PoisonError;
 
@@ -74,7 +75,7 @@ impl Root {
         found: &[FoundSegment],
         store: &Id,
     ) -> Outcome<Option<Self>> {
-        let mut tried: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut tried: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
         for segment in found {
             let start = segment.head.as_ref();
             let start = start.map_or((1, [0; 32]), |head| (head.first_sequence, head.chain));
@@ -82,14 +83,18 @@ impl Root {
             scan(files, None, segment, SEGMENT_HEAD_BYTES as u64, start, &mut Vec::new(), |frame| {
                 for item in items(frame.payload).into_iter().flatten().filter(|item| item.head.kind == ItemKind::Root) {
                     let bytes = [&item.head.encode()[..], item.body].concat();
-                    if tried.len() < TRIED_LIMIT && tried.iter().all(|(_, known)| *known != bytes) {
-                        tried.push((item.head.sequence, bytes));
+                    if bytes.len() <= FILE_LIMIT_BYTES && tried.iter().all(|(_, known)| *known != bytes) {
+                        tried.push_back((item.head.sequence, bytes));
+                    }
+                    // Segments are read in the order in which they were written: the oldest go.
+                    if tried.len() > TRIED_LIMIT {
+                        tried.pop_front();
                     }
                 }
                 Ok(())
             })?;
         }
-        tried.sort_by_key(|(sequence, _)| std::cmp::Reverse(*sequence));
+        tried.make_contiguous().sort_by_key(|(sequence, _)| std::cmp::Reverse(*sequence));
         for (_, item) in tried {
             if let Some(root) = Self::open(keys, store, &item)? {
                 // Best effort: it is found here the next time, too.
@@ -183,14 +188,15 @@ impl Shared {
             self.write_frame(&mut log, draft)?;
             root
         };
-        root.keep(self.segments.files.as_ref())?;
         self.repeat_from_now_on(root.item.clone());
         self.sync()?;
+        // Only now: who opens it tells the keys service that the key before is needed no more.
+        root.keep(self.segments.files.as_ref())?;
         self.keys.unseal_root(&root.item[ITEM_HEAD_BYTES..], &context(&root.store))?;
         Ok(())
     }
 
-    /// This item was just sealed, or opened: it is good, and the next commit repeats it.
+    /// This item was just sealed, and the next commit repeats it.
     fn repeat_from_now_on(&self, item: Vec<u8>) {
         *self.root_item.lock().unwrap_or_else(PoisonError::into_inner) = item;
         self.lock_log().root_repeated_at = None;

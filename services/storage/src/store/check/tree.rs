@@ -18,6 +18,9 @@ const RUN_BYTES: usize = 64 * SECTOR_BYTES as usize;
 /// Entries of directories in snapshots that are kept in memory, opened: 16 MB with names of 100 bytes.
 const KEPT_LINKS: usize = 1 << 16;
 
+/// Files that are known to be whole: 16 MB.
+const KEPT_FILES: usize = 1 << 18;
+
 /// What was looked at already. A thousand snapshots mostly show the same: what is of a node since a frame is looked at once.
 #[derive(Default)]
 struct Seen {
@@ -268,7 +271,9 @@ impl Shared {
         }
         report.summary.files += u64::from(whole && !file.is_snapshot());
         // Not what was written to meanwhile.
-        seen.files.extend(state.filter(|_| whole && state_of() == state));
+        if seen.files.len() < KEPT_FILES {
+            seen.files.extend(state.filter(|_| whole && state_of() == state));
+        }
         Ok(())
     }
 

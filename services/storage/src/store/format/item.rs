@@ -1,5 +1,5 @@
-//! Items: what frames consist of. Their heads are clear, so that the index can be built, and the store be checked and
-//! compacted, without a key.
+//! Items: what frames consist of. Their heads are clear, so that what there is can be listed, and the chain be checked, without
+//! a key.
 
 use super::{Id, Take};
 

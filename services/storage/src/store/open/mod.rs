@@ -79,7 +79,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     }
     if found.iter().all(|segment| segment.head.is_none()) {
         if noted > 0 {
-            return Err(StoreError::Damaged("all segments are gone".into()));
+            return Err(all_gone());
         }
         opened.created = true;
         opened.cut_off = give_up(files.as_ref(), &mut found)?;
@@ -229,6 +229,14 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     Ok(Ready { root, log, segments, index, doubt, note, opened })
 }
 
+fn all_gone() -> StoreError {
+    StoreError::Damaged(
+        "no segment with a whole head is there, and there were some. Put them back; to begin with an empty store, stop the \
+         node and move the store's folder away"
+            .into(),
+    )
+}
+
 /// What the store is opened with. A new one, where there is no store.
 fn open_root(files: &dyn Files, keys: &dyn Keys, found: &[FoundSegment], noted: u64) -> Outcome<Root> {
     if let Some(root) = Root::kept(files, keys)? {
@@ -243,7 +251,7 @@ fn open_root(files: &dyn Files, keys: &dyn Keys, found: &[FoundSegment], noted: 
     }
     let is_empty = found.iter().all(|segment| segment.length <= SEGMENT_HEAD_BYTES as u64);
     match store {
-        None if noted > 0 => Err(StoreError::Damaged("all segments are gone".into())),
+        None if noted > 0 => Err(all_gone()),
         Some(_) if noted > 0 || !is_empty => Err(StoreError::Damaged(
             "no key of its root opens with the node's keys. Restore the backup of the keys that it was made with"
                 .into(),
