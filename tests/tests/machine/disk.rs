@@ -101,13 +101,13 @@ fn a_revocation_that_cannot_be_recorded_says_so_and_holds() {
         take_the_reserve(&node);
         let full = fill();
         node.up();
-        // an index that could not be opened was thrown away, which made room
-        fill();
         let powerbox = watch(process(&node, "powerbox")["pid"].as_u64().expect("it runs"));
         let reason = "r".repeat(400);
         let revoke = |name: &String| node.run(["revoke", &format!("{name}:folder"), "--reason", &reason]);
         let (mut done, mut told) = (Vec::new(), String::new());
         for name in &names {
+            // an index that could not be opened is thrown away, which makes room
+            fill();
             let output = revoke(name);
             if !output.status.success() {
                 told = String::from_utf8_lossy(&output.stderr).into_owned();
