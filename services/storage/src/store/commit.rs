@@ -10,26 +10,29 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use super::error::{Outcome, StoreError};
 use super::format::{Hash, Id, ItemHead, ItemKind, Take};
 use super::index::{Index, Sum};
-use super::keys::SIGNATURE_CONTEXT;
-use super::log::{Broken, Draft, Touched};
+use super::keys::{OwnKeys, SIGNATURE_CONTEXT, TAG_BYTES};
+use super::log::{Broken, ChainStart, Draft, Touched};
+use super::scan::Expected;
 use super::shared::{Committing, Shared};
 
 /// The file that says how far the disk was made sure of.
 pub(crate) const SYNCED: &str = "synced";
-/// After so many changes of nodes a commit is made by itself, so that the list of them stays near 6 MiB of the 12 MiB
-/// that a frame may have: 131,072 times 48 bytes.
+/// After so many changes of nodes a commit is made by itself, so that the list of them stays near 7 MiB of the 12 MiB
+/// that a frame may have: 131,072 times 56 bytes.
 pub(crate) const TOUCHED_LIMIT: usize = 1 << 17;
 
 /// A segment, as a commit names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) number: u32,
-    pub(crate) first_sequence: u64,
-    /// The chain at its start.
-    pub(crate) start: Hash,
-    /// The chain at its end; zeros while it is written to.
-    pub(crate) end: Hash,
+    /// Its first frame, and the chain before it.
+    pub(crate) begin: Expected,
+    /// The frame after its last, and the chain before that; nothing while it is written to.
+    pub(crate) end: Option<Expected>,
 }
+
+/// How nothing is written where a segment's end is.
+const NO_END: Expected = Expected { sequence: 0, chain: [0; 32] };
 
 /// What a commit says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub(crate) struct Commit {
     pub(crate) commits: u64,
     /// The list is complete for the frames from this one to `sequence`.
     pub(crate) listed_from: u64,
+    /// The last frame before that changed anything, and the beginning of the chain after it; nothing where there is none.
+    pub(crate) anchor: Option<(u64, ChainStart)>,
     pub(crate) touched: Vec<Touched>,
     /// All segments, where they changed.
     pub(crate) segments: Option<Vec<Listed>>,
@@ -62,12 +67,16 @@ impl Commit {
     }
 
     fn lists(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(16 + self.touched.len() * 48);
+        let mut bytes = Vec::with_capacity(32 + self.touched.len() * 56);
         bytes.extend_from_slice(&self.commits.to_le_bytes());
         bytes.extend_from_slice(&self.listed_from.to_le_bytes());
+        let anchor = self.anchor.unwrap_or_default();
+        bytes.extend_from_slice(&anchor.0.to_le_bytes());
+        bytes.extend_from_slice(&anchor.1);
         bytes.extend_from_slice(&(self.touched.len() as u64).to_le_bytes());
         for touched in &self.touched {
             bytes.extend_from_slice(&touched.sequence.to_le_bytes());
+            bytes.extend_from_slice(&touched.chain);
             bytes.extend_from_slice(&touched.node);
             bytes.extend_from_slice(&touched.entry);
             bytes.extend_from_slice(&touched.version.to_le_bytes());
@@ -77,9 +86,10 @@ impl Commit {
         bytes.extend_from_slice(&count.to_le_bytes());
         for segment in self.segments.iter().flatten() {
             bytes.extend_from_slice(&u64::from(segment.number).to_le_bytes());
-            bytes.extend_from_slice(&segment.first_sequence.to_le_bytes());
-            bytes.extend_from_slice(&segment.start);
-            bytes.extend_from_slice(&segment.end);
+            for place in [segment.begin, segment.end.unwrap_or(NO_END)] {
+                bytes.extend_from_slice(&place.sequence.to_le_bytes());
+                bytes.extend_from_slice(&place.chain);
+            }
         }
         bytes
     }
@@ -101,22 +111,25 @@ impl Commit {
         let (public_key, signature) = (take.array()?, take.array()?);
         let (versions, commits) = (Sum::from_bytes(&take.array()?), take.u64()?);
         let listed_from = take.u64()?;
+        let anchor = Some((take.u64()?, take.array()?)).filter(|(sequence, _)| *sequence > 0);
         let mut touched = Vec::new();
         for _ in 0..take.u64()? {
-            let (sequence, node) = (take.u64()?, take.array()?);
-            touched.push(Touched { sequence, node, entry: take.array()?, version: take.u64()? });
+            let (sequence, chain, node) = (take.u64()?, take.array()?, take.array()?);
+            touched.push(Touched { sequence, chain, node, entry: take.array()?, version: take.u64()? });
         }
         let mut segments = None;
         if let Some(count) = take.u64()?.checked_sub(1) {
             let mut list = Vec::new();
             for _ in 0..count {
                 let number = u32::try_from(take.u64()?).ok()?;
-                list.push(Listed { number, first_sequence: take.u64()?, start: take.array()?, end: take.array()? });
+                let mut place = || Some(Expected { sequence: take.u64()?, chain: take.array()? });
+                let (begin, end) = (place()?, place()?);
+                list.push(Listed { number, begin, end: (end != NO_END).then_some(end) });
             }
             segments = Some(list);
         }
         take.end()?;
-        Some(Self { sequence, chain, public_key, signature, versions, commits, listed_from, touched, segments })
+        Some(Self { sequence, chain, public_key, signature, versions, commits, listed_from, anchor, touched, segments })
     }
 
     /// Whether the signature is its key's.
@@ -193,13 +206,12 @@ impl Shared {
             let segments = lists.then(|| {
                 let listed = |(number, segment): (u32, super::segments::Segment)| Listed {
                     number,
-                    first_sequence: segment.head.first_sequence,
-                    start: segment.head.chain,
-                    end: if number == log.active { [0; 32] } else { segment.chain },
+                    begin: Expected::at_begin_of(&segment.head),
+                    end: (number != log.active).then_some(segment.end),
                 };
                 self.segments.all().into_iter().map(listed).collect()
             });
-            let (listed_from, touched) = log.list_touched();
+            let (listed_from, anchor, touched) = log.list_touched();
             let commit = Commit {
                 sequence: log.sequence,
                 chain: log.chain,
@@ -208,6 +220,7 @@ impl Shared {
                 versions: Sum::default(),
                 commits: log.commits + 1,
                 listed_from,
+                anchor,
                 touched,
                 segments,
             };
@@ -243,22 +256,25 @@ impl Shared {
         }
         fault::point("commit.synced");
         // Best effort: an older note is true as well.
-        let _ = self.note.write_at(0, &note(covered));
+        let _ = self.note.write_at(0, &note(covered, &self.own));
         fault::point("commit.noted");
         Ok(covered)
     }
 }
 
+/// A sequence, and its tag.
+pub(crate) const NOTE_BYTES: usize = 8 + TAG_BYTES;
+
 /// The note of how far the disk was made sure of.
-pub(crate) fn note(sequence: u64) -> [u8; 16] {
-    let mut bytes = [0; 16];
+pub(crate) fn note(sequence: u64, keys: &OwnKeys) -> [u8; NOTE_BYTES] {
+    let mut bytes = [0; NOTE_BYTES];
     bytes[..8].copy_from_slice(&sequence.to_le_bytes());
-    bytes[8..].copy_from_slice(&blake3::hash(&sequence.to_le_bytes()).as_bytes()[..8]);
+    bytes[8..].copy_from_slice(&keys.synced_tag(sequence));
     bytes
 }
 
-/// What a note says; 0 where it is none.
-pub(crate) fn read_note(bytes: &[u8]) -> u64 {
+/// What a note says; 0 where it is none of this store's.
+pub(crate) fn read_note(bytes: &[u8], keys: &OwnKeys) -> u64 {
     let sequence = Take(bytes).u64().unwrap_or(0);
-    if bytes == note(sequence) { sequence } else { 0 }
+    if bytes == note(sequence, keys) { sequence } else { 0 }
 }

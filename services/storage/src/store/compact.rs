@@ -15,7 +15,7 @@ use super::segments::Segment;
 use super::shared::Shared;
 
 /// What one frame of copies holds: about what a write brings, so that a writer waits for it no longer than for another.
-const COPY_BYTES: usize = 1 << 20;
+pub(crate) const COPY_BYTES: usize = 1 << 20;
 /// By itself, a segment is given up when less than this part of it is used: then each byte that is copied frees one.
 const WORTH_PART: u64 = 2;
 /// Asked for by somebody, when an eighth of it is unused: what a copy of seven eighths frees is still something.
@@ -26,6 +26,11 @@ const AT_ONCE: usize = 1;
 impl Shared {
     /// Gives up segments; how many bytes that freed.
     pub(crate) fn compact(&self, asked: bool) -> Outcome<u64> {
+        if !self.doubt.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            // The commits in what would be given up say what was lost.
+            let why = "something was lost, so no room is given back until a repair did without it";
+            return if asked { Err(StoreError::Damaged(why.to_owned())) } else { Ok(0) };
+        }
         let _one = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.segments.bytes();
         // What is written meanwhile waits for the next time: commits are dead soon, so there would be no end.
@@ -67,11 +72,11 @@ impl Shared {
 
     /// Copies what is used of a segment, and removes it. Not one that is damaged: what is bad in it has to be found again.
     fn give_up(&self, number: u32, segment: &Segment) -> Outcome<bool> {
-        let found = FoundSegment { number, length: segment.length, head: Some(segment.head.clone()) };
-        let start = Expected { sequence: segment.head.first_sequence, chain: segment.head.chain };
+        let found = FoundSegment::known(segment.head.clone(), segment.length);
+        let start = Expected::at_begin_of(&segment.head);
         let mut bad = Vec::new();
         let mut heads: Vec<(ItemHead, Place)> = Vec::new();
-        scan(
+        let end = scan(
             self.segments.files.as_ref(),
             Some(&self.own),
             &found,
@@ -89,7 +94,7 @@ impl Shared {
                 Ok(())
             },
         )?;
-        if !bad.is_empty() {
+        if !bad.is_empty() || end != segment.end {
             return Ok(false);
         }
         let mut next = 0;
@@ -108,7 +113,7 @@ impl Shared {
     }
 
     /// Copies what is used of some items in one frame; the first that is left.
-    pub(crate) fn copy_some(&self, heads: &[(ItemHead, Place)], mut next: usize) -> Outcome<usize> {
+    fn copy_some(&self, heads: &[(ItemHead, Place)], mut next: usize) -> Outcome<usize> {
         let mut log = self.lock_log();
         let mut draft = Draft::new(log.sequence + 1, COPY_BYTES / 4);
         while let Some((head, place)) = heads.get(next)
@@ -134,7 +139,7 @@ impl Shared {
         Ok(row
             .map(|value| Row::decode(&value).ok_or_else(row_damaged))
             .transpose()?
-            .is_some_and(|row| row.place == place))
+            .is_some_and(|row| row == Row::of(head, place)))
     }
 
     /// Removes a segment of which nothing is used any more, once a commit is on the disk that does without it.

@@ -31,6 +31,9 @@ const CONTENT_CONTEXT: &str = "latchkey 2026 store content v1";
 const OUTSIDE_CONTEXT: &str = "latchkey 2026 store outside v1";
 const NAMES_CONTEXT: &str = "latchkey 2026 store names v1";
 const FRAME_CONTEXT: &str = "latchkey 2026 store frame tag v1";
+const SEGMENT_CONTEXT: &str = "latchkey 2026 store segment tag v1";
+const SYNCED_CONTEXT: &str = "latchkey 2026 store synced v1";
+const LOSSES_CONTEXT: &str = "latchkey 2026 store losses v1";
 const ROW_CONTEXT: &str = "latchkey 2026 store index row v1";
 const POSITION_CONTEXT: &str = "latchkey 2026 store index position v1";
 const MARKER_CONTEXT: &str = "latchkey 2026 store index marker v1";
@@ -38,11 +41,16 @@ const MARKER_CONTEXT: &str = "latchkey 2026 store index marker v1";
 /// How long the tag of a frame is. To guess one takes 2^128 tries, each of them an opening of the store.
 pub(crate) const TAG_BYTES: usize = 16;
 
-/// By these the store knows its own hand: nobody without them writes a frame, a row of the index or its marker that counts.
+/// By these the store knows its own hand: nobody without them writes a segment's head, a frame, a note of what was made sure
+/// of, a row of the index or its marker that counts.
 /// They come from one secret, which is never exchanged.
 #[derive(Clone)]
 pub(crate) struct OwnKeys {
     frame: Secret,
+    segment: Secret,
+    synced: Secret,
+    /// Seals what was lost.
+    pub(crate) losses: Secret,
     row: Secret,
     /// Seals how far the index goes.
     pub(crate) position: Secret,
@@ -54,6 +62,9 @@ impl OwnKeys {
     pub(crate) fn derive(secret: &Secret) -> Self {
         Self {
             frame: derive(FRAME_CONTEXT, secret),
+            segment: derive(SEGMENT_CONTEXT, secret),
+            synced: derive(SYNCED_CONTEXT, secret),
+            losses: derive(LOSSES_CONTEXT, secret),
             row: derive(ROW_CONTEXT, secret),
             position: derive(POSITION_CONTEXT, secret),
             marker: derive(MARKER_CONTEXT, secret),
@@ -62,9 +73,17 @@ impl OwnKeys {
 
     /// The tag of the frame after which the chain is this.
     pub(crate) fn tag(&self, chain: &[u8; 32]) -> [u8; TAG_BYTES] {
-        let mut tag = [0; TAG_BYTES];
-        tag.copy_from_slice(&blake3::keyed_hash(&self.frame, chain).as_bytes()[..TAG_BYTES]);
-        tag
+        tag(&self.frame, chain)
+    }
+
+    /// The tag of the head of a segment that has this hash.
+    pub(crate) fn segment_tag(&self, hash: &[u8; 32]) -> [u8; TAG_BYTES] {
+        tag(&self.segment, hash)
+    }
+
+    /// The tag of the note that says up to which frame the disk was made sure of.
+    pub(crate) fn synced_tag(&self, sequence: u64) -> [u8; TAG_BYTES] {
+        tag(&self.synced, &sequence.to_le_bytes())
     }
 
     /// The hash of a row of the index.
@@ -73,6 +92,12 @@ impl OwnKeys {
         hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
         *hasher.finalize().as_bytes()
     }
+}
+
+fn tag(key: &Secret, of: &[u8]) -> [u8; TAG_BYTES] {
+    let mut tag = [0; TAG_BYTES];
+    tag.copy_from_slice(&blake3::keyed_hash(key, of).as_bytes()[..TAG_BYTES]);
+    tag
 }
 
 /// The secrets of a node as of one generation.

@@ -12,10 +12,10 @@ use super::error::{Outcome, StoreError};
 use super::files::Files;
 use super::index::{Index, Ready};
 use super::keys::Keys;
-use super::log::{Broken, Log};
+use super::log::{Broken, Draft, Log};
 use super::marker;
 use super::node::Node;
-use super::open::{self, Opened};
+use super::open::{self, Doubt, Opened};
 use super::segments::Segments;
 use super::shared::{Options, SEGMENT_BYTES, Shared};
 
@@ -59,6 +59,9 @@ pub(crate) fn open(files: Arc<dyn Files>, keys: Arc<dyn Keys>, mut options: Opti
         me: me.clone(),
         lock: Mutex::new(Some(lock)),
     });
+    if let Some(losses) = ready.losses {
+        shared.write_down(&losses);
+    }
     if shared.lock_log().sequence == 0 {
         shared.begin()?;
     } else if !shared.root.current {
@@ -177,9 +180,29 @@ impl Shared {
             log.broken = Some(Broken::Disk("the end of the segments cannot be read".to_owned()));
         }
         *index = Some(built);
-        drop(index);
+        drop((index, log));
+        if *self.doubt.read().unwrap_or_else(PoisonError::into_inner) != doubt {
+            self.write_down(&doubt);
+        }
         *self.doubt.write().unwrap_or_else(PoisonError::into_inner) = doubt;
         Ok(())
+    }
+
+    /// What was found to be lost is written down before anything else, because the next commits do not name what is missing, and what
+    /// named the changes may be given up.
+    fn write_down(&self, losses: &Doubt) {
+        if let Err(error) = self.write_losses(losses).and_then(|()| self.sync()) {
+            let why = format!("what was lost could not be written down, and is to be before anything else: {error}");
+            self.lock_log().broken.get_or_insert(Broken::Disk(why));
+        }
+    }
+
+    /// What is lost, in the place of what was before.
+    pub(crate) fn write_losses(&self, losses: &Doubt) -> Outcome<()> {
+        let mut log = self.lock_log();
+        let mut draft = Draft::new(log.sequence + 1, 512);
+        losses.write(&mut draft, &self.store_id, &self.own)?;
+        self.write_frame(&mut log, draft)
     }
 
     /// Commits, and leaves the index so that it can be trusted.

@@ -14,6 +14,7 @@ use super::format::{
     SegmentHead, file_name, items, payload_hash,
 };
 use super::keys::OwnKeys;
+use super::scan::Expected;
 use super::seal::Sealer;
 use super::segments::{Segment, Segments};
 
@@ -38,10 +39,10 @@ pub(crate) const KEPT_LIMIT: usize = 1 << 16;
 /// At most so many changes are remembered at all, where no commit can be made for long because the keys are locked. What is older
 /// is named by no commit then: where it is damaged, all that was written before counts as damaged.
 const TOUCHED_MOST: usize = KEPT_LIMIT + TOUCHED_LIMIT;
-/// Of one change in the list of a commit: sequence, node, entry, version.
-const TOUCHED_BYTES: usize = 8 + 16 + 16 + 8;
-/// Of one segment in that list, at 16,384 segments, which are 1 TiB.
-const SEGMENTS_BYTES: usize = 16_384 * (8 + 8 + 32 + 32);
+/// Of one change in the list of a commit: sequence, beginning of the chain, node, entry, version.
+const TOUCHED_BYTES: usize = 8 + 8 + 16 + 16 + 8;
+/// Of one segment in that list, at 16,384 segments, which are 1 TiB: number, begin and end, each a sequence and a chain.
+const SEGMENTS_BYTES: usize = 16_384 * (8 + 2 * (8 + 32));
 const _: () =
     assert!(TOUCHED_MOST * TOUCHED_BYTES + SEGMENTS_BYTES < PAYLOAD_LIMIT_BYTES, "a commit fits into a frame");
 
@@ -95,10 +96,23 @@ impl Draft {
     }
 }
 
+/// The first bytes of a chain: by these a commit tells one frame from another of the same sequence. Nobody chooses what is in a
+/// frame's chain, so 2^64 of them would have to be tried.
+pub(crate) type ChainStart = [u8; 8];
+
+/// Those of a chain.
+pub(crate) fn start_of(chain: &Hash) -> ChainStart {
+    let mut start = ChainStart::default();
+    start.copy_from_slice(&chain[..size_of::<ChainStart>()]);
+    start
+}
+
 /// One node, or one entry of a directory, that one frame changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Touched {
     pub(crate) sequence: u64,
+    /// The beginning of the chain after that frame.
+    pub(crate) chain: ChainStart,
     pub(crate) node: Id,
     /// The hash of the entry's name; zeros: the node itself.
     pub(crate) entry: [u8; 16],
@@ -106,17 +120,8 @@ pub(crate) struct Touched {
     pub(crate) version: u64,
 }
 
-/// The list is complete from a frame on, and no longer than it may be.
-fn bound(touched: &mut VecDeque<(u64, Touched)>, listed_from: &mut u64) {
-    while touched.len() > TOUCHED_MOST
-        && let Some((_, touched)) = touched.pop_front()
-    {
-        *listed_from = touched.sequence + 1;
-    }
-}
-
 /// What a frame changed.
-pub(crate) fn touched_by(items: &[Item<'_>], sequence: u64) -> Vec<Touched> {
+pub(crate) fn touched_by(items: &[Item<'_>], sequence: u64, chain: &Hash) -> Vec<Touched> {
     let mut versions: HashMap<Id, u64> = HashMap::new();
     for item in items.iter().filter(|item| item.head.kind == ItemKind::Metadata) {
         let version = versions.entry(item.head.node).or_default();
@@ -125,7 +130,7 @@ pub(crate) fn touched_by(items: &[Item<'_>], sequence: u64) -> Vec<Touched> {
     let mut touched: Vec<Touched> = Vec::new();
     for Item { head, .. } in items {
         let version = versions.get(&head.node).copied().unwrap_or(0);
-        let whole = Touched { sequence, node: head.node, entry: [0; 16], version };
+        let whole = Touched { sequence, chain: start_of(chain), node: head.node, entry: [0; 16], version };
         match head.kind {
             ItemKind::Entry | ItemKind::EntryRemoved => touched.push(Touched { entry: head.part, ..whole }),
             ItemKind::Metadata | ItemKind::Sector | ItemKind::Hole | ItemKind::NodeRemoved | ItemKind::Orphaned => {
@@ -155,6 +160,8 @@ pub(crate) struct Log {
     pub(crate) touched: VecDeque<(u64, Touched)>,
     /// Of the frames from this one on, `touched` is complete.
     pub(crate) listed_from: u64,
+    /// The last frame before that one which changed anything: its sequence, and the beginning of the chain after it.
+    pub(crate) anchor: Option<(u64, ChainStart)>,
     /// The segment whose first commit was made.
     pub(crate) summarised: u32,
     /// What had been written when a commit repeated the item of the root; nothing: the next one has to.
@@ -198,6 +205,31 @@ pub(crate) struct Undo {
 }
 
 impl Log {
+    /// Of a store in which nothing was written yet.
+    pub(crate) fn begin(store: Id, keys: OwnKeys, segment_bytes: u64) -> Self {
+        Self {
+            store,
+            keys,
+            segment_bytes,
+            active: 0,
+            sequence: 0,
+            chain: Expected::BEGIN.chain,
+            touched: VecDeque::new(),
+            listed_from: 1,
+            anchor: None,
+            summarised: 0,
+            root_repeated_at: None,
+            spare: Vec::new(),
+            written: 0,
+            committed: 0,
+            dirty: BTreeMap::new(),
+            folder_dirty: true,
+            list_dirty: true,
+            commits: 0,
+            broken: None,
+        }
+    }
+
     /// Whether anything may be written.
     pub(crate) fn usable(&self) -> Outcome<()> {
         self.broken.as_ref().map_or(Ok(()), |broken| Err(StoreError::Refusing(broken.why().to_owned())))
@@ -221,7 +253,7 @@ impl Log {
         let name = file_name(number);
         let file = segments.files.create(&name)?;
         fault::point("segment.made");
-        if let Err(error) = file.write_at(0, &head.encode()) {
+        if let Err(error) = file.write_at(0, &head.encode(&self.keys)) {
             if segments.files.remove(&name).is_err() {
                 self.broken = Some(Broken::Disk(format!("{name} could neither be written nor removed")));
             }
@@ -229,7 +261,8 @@ impl Log {
         }
         fault::point("segment.begun");
         let length = SEGMENT_HEAD_BYTES as u64;
-        segments.change(|known| known.insert(number, Segment { head, length, chain: self.chain }));
+        let end = Expected::at_begin_of(&head);
+        segments.change(|known| known.insert(number, Segment { head, length, end }));
         segments.keep_open(number, file.clone());
         self.active = number;
         self.dirty.insert(number, file);
@@ -316,11 +349,11 @@ impl Log {
         segments.change(|known| {
             if let Some(segment) = known.get_mut(&place.0) {
                 segment.length = place.1 + draft.whole_bytes();
-                segment.chain = chain;
+                segment.end = Expected { sequence: draft.sequence + 1, chain };
             }
         });
         if let Some(items) = items(draft.payload()) {
-            let touched = touched_by(&items, draft.sequence);
+            let touched = touched_by(&items, draft.sequence, &chain);
             self.touched.extend(touched.into_iter().map(|touched| (self.written, touched)));
             self.bound_touched();
         }
@@ -328,7 +361,16 @@ impl Log {
 
     /// Forgets what is more than a commit can name.
     pub(crate) fn bound_touched(&mut self) {
-        bound(&mut self.touched, &mut self.listed_from);
+        while self.touched.len() > TOUCHED_MOST {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, touched)) = self.touched.pop_front() {
+            self.listed_from = touched.sequence + 1;
+            self.anchor = Some((touched.sequence, touched.chain));
+        }
     }
 
     /// A frame was written, and its memory is free.
@@ -339,10 +381,11 @@ impl Log {
     }
 
     /// What the next commit names: what was written since the last, and over the overlap before; all of the segment before,
-    /// if it is the first in this one, so that a segment may be lost whole. And from which frame on that is complete.
-    pub(crate) fn list_touched(&self) -> (u64, Vec<Touched>) {
+    /// if it is the first in this one, so that a segment may be lost whole. From which frame on that is complete, and the last
+    /// frame before that changed anything.
+    pub(crate) fn list_touched(&self) -> (u64, Option<(u64, ChainStart)>, Vec<Touched>) {
         if self.summarised != self.active {
-            return (self.listed_from, self.touched.iter().map(|(_, touched)| *touched).collect());
+            return (self.listed_from, self.anchor, self.touched.iter().map(|(_, touched)| *touched).collect());
         }
         let is_old = |(written, touched): &(u64, Touched)| {
             touched.sequence <= self.committed && *written + OVERLAP_BYTES < self.written
@@ -350,8 +393,11 @@ impl Log {
         let begin = self.touched.iter().position(|one| !is_old(one)).unwrap_or(self.touched.len());
         let before = begin.checked_sub(1).and_then(|at| self.touched.get(at));
         let from = before.map_or(self.listed_from, |(_, touched)| touched.sequence + 1).min(self.committed + 1);
-        let listed = self.touched.iter().map(|(_, touched)| *touched).filter(|touched| touched.sequence >= from);
-        (from.max(self.listed_from), listed.collect())
+        let from = from.max(self.listed_from);
+        let begin = self.touched.partition_point(|(_, touched)| touched.sequence < from);
+        let anchor = begin.checked_sub(1).and_then(|before| self.touched.get(before));
+        let anchor = anchor.map_or(self.anchor, |(_, touched)| Some((touched.sequence, touched.chain)));
+        (from, anchor, self.touched.range(begin..).map(|(_, touched)| *touched).collect())
     }
 
     /// How many changes no commit names yet.
@@ -367,8 +413,7 @@ impl Log {
             && touched.sequence <= self.committed
             && (touched.sequence < keep_from || self.touched.len() > KEPT_LIMIT)
         {
-            self.listed_from = touched.sequence + 1;
-            self.touched.pop_front();
+            self.forget_oldest();
         }
     }
 }
@@ -377,16 +422,20 @@ impl Log {
 mod tests {
     use super::super::commit::{Commit, Listed};
     use super::super::index::Sum;
+    use super::super::keys::Secret;
     use super::*;
 
     #[test]
     fn whatever_was_written_while_no_commit_could_be_made_one_fits_into_a_frame() {
-        let change = |sequence| Touched { sequence, node: [1; 16], entry: [0; 16], version: sequence };
-        let (mut touched, mut from) = ((1..=300_000).map(|sequence| (0, change(sequence))).collect(), 1);
-        bound(&mut touched, &mut from);
-        assert_eq!(touched.front().map(|(_, one)| one.sequence), Some(from), "complete from there on");
-        assert_eq!(from, 300_001 - TOUCHED_MOST as u64);
-        let listed = |number| Listed { number, first_sequence: 1, start: [0; 32], end: [0; 32] };
+        let change = |sequence| Touched { sequence, chain: [3; 8], node: [1; 16], entry: [0; 16], version: sequence };
+        let mut log = Log::begin([0; 16], OwnKeys::derive(&Secret::default()), 1 << 20);
+        log.touched = (1..=300_000).map(|sequence| (0, change(sequence))).collect();
+        log.bound_touched();
+        let (listed_from, anchor, touched) = log.list_touched();
+        assert_eq!(touched.first().map(|one| one.sequence), Some(listed_from), "complete from there on");
+        assert_eq!(anchor, Some((listed_from - 1, [3; 8])));
+        assert_eq!(listed_from, 300_001 - TOUCHED_MOST as u64);
+        let listed = |number| Listed { number, begin: Expected::BEGIN, end: Some(Expected::BEGIN) };
         let commit = Commit {
             sequence: 300_000,
             chain: [0; 32],
@@ -394,10 +443,13 @@ mod tests {
             signature: [0; 64],
             versions: Sum::default(),
             commits: 1,
-            listed_from: from,
-            touched: touched.into_iter().map(|(_, touched)| touched).collect(),
+            listed_from,
+            anchor,
+            touched,
             segments: Some((0..16_384).map(listed).collect()),
         };
-        assert!(commit.encode().len() < PAYLOAD_LIMIT_BYTES);
+        let encoded = commit.encode();
+        assert!(encoded.len() < PAYLOAD_LIMIT_BYTES);
+        assert_eq!(Commit::decode(&encoded), Some(commit));
     }
 }

@@ -10,7 +10,7 @@ use super::format::Hash;
 use super::keys::OwnKeys;
 use super::segments::read;
 
-const MARKER: &str = "index.marker";
+pub(crate) const MARKER: &str = "index.marker";
 
 /// Takes the marker away, so that it is there for one opening only; whether it fits the index.
 pub(crate) fn take(files: &dyn Files, index: &Path, keys: &OwnKeys) -> io::Result<bool> {

@@ -17,8 +17,8 @@ use super::seal::no_randomness;
 use super::segments::read;
 use super::shared::Shared;
 
-/// The store's id and the root's item.
-const FILE: &str = "root";
+/// The root's item.
+pub(crate) const FILE: &str = "root";
 /// Longer than any: a head, and a secret of 116 bytes with what sealing adds.
 const FILE_LIMIT_BYTES: usize = 4 << 10;
 /// What binds the root's sealed keys, with the store's id.
@@ -64,23 +64,15 @@ impl Root {
         };
         let mut bytes = vec![0; FILE_LIMIT_BYTES];
         let got = read(file.as_ref(), 0, &mut bytes)?;
-        let Some((store, item)) = bytes[..got].split_first_chunk() else { return Ok(None) };
-        Self::open(keys, store, item)
+        Self::open(keys, &bytes[..got])
     }
 
     /// Looks for it in all that is stored, the newest first, and puts it into its file.
-    pub(crate) fn search(
-        files: &dyn Files,
-        keys: &dyn Keys,
-        found: &[FoundSegment],
-        store: &Id,
-    ) -> Outcome<Option<Self>> {
+    pub(crate) fn search(files: &dyn Files, keys: &dyn Keys, found: &[FoundSegment]) -> Outcome<Option<Self>> {
         let mut tried: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
         for segment in found {
-            let start = segment.head.as_ref();
-            let start = start.map_or((1, [0; 32]), |head| (head.first_sequence, head.chain));
-            let start = Expected { sequence: start.0, chain: start.1 };
-            scan(files, None, segment, SEGMENT_HEAD_BYTES as u64, start, &mut Vec::new(), |frame| {
+            let begin = segment.head.as_ref().map_or(Expected::BEGIN, Expected::at_begin_of);
+            scan(files, None, segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |frame| {
                 for item in items(frame.payload).into_iter().flatten().filter(|item| item.head.kind == ItemKind::Root) {
                     let bytes = [&item.head.encode()[..], item.body].concat();
                     if bytes.len() <= FILE_LIMIT_BYTES && tried.iter().all(|(_, known)| *known != bytes) {
@@ -96,7 +88,7 @@ impl Root {
         }
         tried.make_contiguous().sort_by_key(|(sequence, _)| std::cmp::Reverse(*sequence));
         for (_, item) in tried {
-            if let Some(root) = Self::open(keys, store, &item)? {
+            if let Some(root) = Self::open(keys, &item)? {
                 // Best effort: it is found here the next time, too.
                 let _ = root.keep(files);
                 return Ok(Some(root));
@@ -105,14 +97,14 @@ impl Root {
         Ok(None)
     }
 
-    /// The root of an item; nothing where it is none of these keys and this store.
-    fn open(keys: &dyn Keys, store: &Id, item: &[u8]) -> Outcome<Option<Self>> {
+    /// The root of an item; nothing where it is none of these keys.
+    fn open(keys: &dyn Keys, item: &[u8]) -> Outcome<Option<Self>> {
         let Some(head) = ItemHead::decode(item).filter(|head| head.kind == ItemKind::Root) else { return Ok(None) };
         let body = &item[ITEM_HEAD_BYTES..];
         if body.len() != head.length as usize {
             return Ok(None);
         }
-        let (secret, current) = match keys.unseal_root(body, &context(store)) {
+        let (secret, current) = match keys.unseal_root(body, &context(&head.part)) {
             Err(KeysError::Damaged) => return Ok(None),
             opened => opened?,
         };
@@ -124,7 +116,7 @@ impl Root {
             take.end()?;
             let keys = NodeKeys { generation, key, names };
             let is_it = (head.node, head.home, head.generation) == (id, id, generation);
-            is_it.then(|| Self { store: *store, id, keys, own, item: item.to_vec(), current })
+            is_it.then(|| Self { store: head.part, id, keys, own, item: item.to_vec(), current })
         };
         Ok(parse())
     }
@@ -138,14 +130,14 @@ impl Root {
         secret.extend_from_slice(self.keys.names.as_slice());
         secret.extend_from_slice(self.own.as_slice());
         let sealed = keys.seal_root(&secret, &context(&self.store))?;
-        let mut head = ItemHead::new(ItemKind::Root, self.id, self.id, sequence);
+        let mut head = ItemHead::new(ItemKind::Root, self.id, self.id, sequence).with_part(self.store);
         head.generation = self.keys.generation;
         head.length = u32::try_from(sealed.len()).map_err(|_| StoreError::TooLarge)?;
         Ok([&head.encode()[..], &sealed].concat())
     }
 
     fn keep(&self, files: &dyn Files) -> io::Result<()> {
-        replace(files, FILE, &[&self.store[..], &self.item].concat())
+        replace(files, FILE, &self.item)
     }
 
     /// By which the store knows its own hand.

@@ -3,10 +3,10 @@
 use super::error::{Outcome, StoreError};
 use super::files::Files;
 use super::format::{
-    FRAME_HEAD_BYTES, FrameHead, Hash, PAYLOAD_LIMIT_BYTES, SEGMENT_HEAD_BYTES, SegmentFront, SegmentHead, file_name,
-    number_of, payload_hash,
+    FRAME_HEAD_BYTES, FrameHead, Hash, Id, PAYLOAD_LIMIT_BYTES, SEGMENT_HEAD_BYTES, SegmentFront, SegmentHead,
+    file_name, number_of, payload_hash,
 };
-use super::keys::OwnKeys;
+use super::keys::{OwnKeys, TAG_BYTES};
 use super::segments::read;
 use super::shared::SEGMENT_BYTES;
 use super::window::Window;
@@ -17,11 +17,26 @@ pub(crate) const SEGMENT_LIMIT_BYTES: u64 =
     SEGMENT_BYTES + (SEGMENT_HEAD_BYTES + FRAME_HEAD_BYTES + PAYLOAD_LIMIT_BYTES) as u64;
 
 /// A segment's file as found.
+#[derive(Clone)]
 pub(crate) struct FoundSegment {
     pub(crate) number: u32,
     pub(crate) length: u64,
     /// Nothing where it is no head of a segment of this number.
     pub(crate) head: Option<SegmentHead>,
+    tag: [u8; TAG_BYTES],
+}
+
+impl FoundSegment {
+    /// One that is known.
+    pub(crate) fn known(head: SegmentHead, length: u64) -> Self {
+        Self { number: head.number, length, head: Some(head), tag: [0; TAG_BYTES] }
+    }
+
+    /// Its head is believed only if the store itself wrote it.
+    pub(crate) fn believe(&mut self, store: &Id, keys: &OwnKeys) {
+        let tag = self.tag;
+        self.head.take_if(|head| !head.is_of(store, &tag, keys));
+    }
 }
 
 /// All segments that are there, by number.
@@ -33,13 +48,12 @@ pub(crate) fn find_segments(files: &dyn Files) -> Outcome<Vec<FoundSegment>> {
         let length = file.length()?;
         let mut bytes = [0; SEGMENT_HEAD_BYTES];
         let got = read(file.as_ref(), 0, &mut bytes)?;
-        let head = match SegmentHead::decode(&bytes) {
-            _ if got < bytes.len() => None,
+        let (head, tag) = match SegmentHead::decode(&bytes) {
             SegmentFront::Newer { format } => return Err(StoreError::Newer { format }),
-            SegmentFront::Head(head) => (head.number == number).then_some(head),
-            SegmentFront::Other => None,
+            SegmentFront::Head(head, tag) if got == bytes.len() && head.number == number => (Some(head), tag),
+            _ => (None, [0; TAG_BYTES]),
         };
-        found.push(FoundSegment { number, length, head });
+        found.push(FoundSegment { number, length, head, tag });
     }
     found.sort_by_key(|segment| segment.number);
     Ok(found)
@@ -72,6 +86,29 @@ pub(crate) struct Bad {
 pub(crate) struct Expected {
     pub(crate) sequence: u64,
     pub(crate) chain: Hash,
+}
+
+impl Default for Expected {
+    fn default() -> Self {
+        Self::BEGIN
+    }
+}
+
+impl Expected {
+    /// Before the first frame of a store.
+    pub(crate) const BEGIN: Self = Self { sequence: 1, chain: [0; 32] };
+
+    /// The first frame that is lost where, instead of this, something later comes next. Where that comes next indeed, but after
+    /// another frame than the one before, it is that one: there were two of them, and one was put in the place of the other.
+    pub(crate) fn lost_before(self, next: Self) -> u64 {
+        let other = next.sequence == self.sequence && next.chain != self.chain;
+        if other { self.sequence.saturating_sub(1) } else { self.sequence }
+    }
+
+    /// At the begin of a segment.
+    pub(crate) fn at_begin_of(head: &SegmentHead) -> Self {
+        Self { sequence: head.first_sequence, chain: head.chain }
+    }
 }
 
 /// Reads a segment from an offset on. `each` is given every good frame, in order; what lies between is added to `bad`.
@@ -108,14 +145,23 @@ pub(crate) fn scan(
             at = until;
             continue;
         }
-        let next = next_frame(&mut window, keys, at + 1, end, expected.sequence)?;
+        let next = next_frame(&mut window, keys, at, end, expected.sequence)?;
         let until = next.as_ref().map_or(segment.length, |(offset, _)| *offset);
-        let last = next.as_ref().map(|(_, head)| head.sequence.saturating_sub(1));
         let why = "this is no frame of this store that follows the one before";
-        bad.push(Bad { segment: number, from: at, until, first: expected.sequence, last, why });
-        if let Some((_, head)) = next {
-            expected = Expected { sequence: head.sequence, chain: head.before };
-        }
+        let Some((_, head)) = next else {
+            bad.push(Bad { segment: number, from: at, until, first: expected.sequence, last: None, why });
+            break;
+        };
+        let next = Expected { sequence: head.sequence, chain: head.before };
+        bad.push(Bad {
+            segment: number,
+            from: at,
+            until,
+            first: expected.lost_before(next),
+            last: Some(next.sequence - 1),
+            why,
+        });
+        expected = next;
         at = until;
     }
     Ok(expected)

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::error::Outcome;
 use super::files::{Files, StoreFile};
-use super::format::{Hash, ITEM_HEAD_BYTES, ItemHead, SegmentHead, file_name};
+use super::format::{ITEM_HEAD_BYTES, ItemHead, SegmentHead, file_name};
 use super::index::Place;
+use super::scan::Expected;
 
 /// How often a read that failed is tried again, for disks and cables have bad moments.
 const READ_RETRIES: usize = 2;
@@ -21,8 +22,8 @@ pub(crate) const OPEN_FILES: usize = 64;
 pub(crate) struct Segment {
     pub(crate) head: SegmentHead,
     pub(crate) length: u64,
-    /// After its last frame so far.
-    pub(crate) chain: Hash,
+    /// What comes after its last frame so far; where some of it is damaged or missing, what came there when it was written.
+    pub(crate) end: Expected,
 }
 
 /// All segments that there are.
@@ -36,15 +37,50 @@ pub(crate) struct Segments {
 /// Where the files of segments go that are of no use. A person may remove them.
 pub(crate) const LOST: &str = "lost";
 
-/// Moves a segment's file there.
-pub(crate) fn move_to_lost(files: &dyn Files, number: u32) -> io::Result<()> {
+/// Moves a segment's file there, beside what is there already; the name that it has then.
+pub(crate) fn move_to_lost(files: &dyn Files, number: u32) -> io::Result<String> {
+    let kept = name_in_lost(files, number)?;
+    files.rename(&file_name(number), &kept)?;
+    files.sync_folder(LOST)?;
+    files.sync_folder("segments")?;
+    Ok(kept)
+}
+
+/// Copies a segment's file there; the name that the copy has.
+pub(crate) fn copy_to_lost(files: &dyn Files, number: u32) -> io::Result<String> {
+    let kept = name_in_lost(files, number)?;
+    let (from, into) = (files.open(&file_name(number))?, files.create(&kept)?);
+    let mut piece = vec![0; COPY_BYTES];
+    let mut offset = 0;
+    loop {
+        let got = read(from.as_ref(), offset, &mut piece)?;
+        if got == 0 {
+            break;
+        }
+        into.write_at(offset, &piece[..got])?;
+        offset += got as u64;
+    }
+    into.sync()?;
+    files.sync_folder(LOST)?;
+    Ok(kept)
+}
+
+/// A name there that nothing has.
+fn name_in_lost(files: &dyn Files, number: u32) -> io::Result<String> {
     files.make_folder(LOST)?;
     files.sync_folder("")?;
-    let name = file_name(number);
-    files.rename(&name, &name.replacen("segments/", "lost/", 1))?;
-    files.sync_folder(LOST)?;
-    files.sync_folder("segments")
+    let taken = files.list(LOST)?;
+    let name = |count: usize| match count {
+        0 => format!("{number:08}.seg"),
+        _ => format!("{number:08}.seg.{count}"),
+    };
+    // One of so many is free.
+    let free = (0..=taken.len()).map(name).find(|name| !taken.contains(name)).unwrap_or_default();
+    Ok(format!("{LOST}/{free}"))
 }
+
+/// A file is copied in pieces of so many bytes.
+const COPY_BYTES: usize = 1 << 20;
 
 /// Who reads so much at once is likely to read on: eight sectors, half of what a stream asks for at a time.
 const STREAM_BYTES: usize = 128 << 10;

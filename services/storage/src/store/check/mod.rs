@@ -11,7 +11,8 @@ use std::sync::PoisonError;
 
 use super::commit::Commit;
 use super::error::{Outcome, StoreError};
-use super::format::{ItemKind, SEGMENT_HEAD_BYTES, items};
+use super::format::{ItemKind, SEGMENT_HEAD_BYTES, items, number_of};
+use super::open::Doubt;
 use super::scan::{Bad, Expected, FoundSegment, scan};
 use super::segments::Segment;
 use super::shared::Shared;
@@ -136,20 +137,26 @@ impl Shared {
         };
         report.tell_progress();
         let bad = self.check_segments(repair, &mut report)?;
+        self.check_files(&mut report)?;
         self.check_index(repair, &mut report)?;
         let root = self.root();
-        let mut doubt = self.doubt.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let lost = self.doubt.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut doubt = lost.clone();
         if repair {
             // From here on what is left is served, as it was before; the walk names each file of which that is so.
-            self.forget_doubts()?;
+            self.set_doubt(Doubt::default());
         }
-        self.check_tree(&root, repair, &mut doubt, &mut report)?;
-        if !report.stopped {
+        let walked = self.check_tree(&root, repair, &mut doubt, &mut report);
+        let stopped = report.stopped || walked.is_err();
+        if !stopped {
             name_doubts(&doubt, repair, &mut report);
         }
-        if repair && !bad.is_empty() && !report.stopped {
-            self.set_aside(&bad)?;
+        if repair && stopped {
+            self.set_doubt(lost);
+        } else if repair {
+            self.set_aside(&bad, !lost.is_empty())?;
         }
+        walked?;
         report.done_bytes = report.of_bytes;
         report.tell_progress();
         report.summary.snapshots = self.status().snapshots;
@@ -172,35 +179,24 @@ impl Shared {
         let mut all_bad: Vec<Bad> = Vec::new();
         // Of commits that somebody else signed: how many, and where the first is.
         let mut foreign: Option<(u64, String)> = None;
-        let mut before: Option<(u32, Expected)> = None;
         for (number, segment) in self.segments.all() {
             if report.stopped {
                 break;
             }
-            let Segment { head, length, .. } = segment;
-            let start = Expected { sequence: head.first_sequence, chain: head.chain };
-            if let Some((last, expected)) = before
-                && last + 1 == number
-                && expected != start
-                && all_bad.iter().all(|bad| bad.segment != last)
-            {
-                let why = "its end is missing, for the next segment does not begin where this one ends";
-                report.found(Severity::Lost, format!("segment {last}"), why.to_owned(), done);
-                let (first, last_lost) = (expected.sequence, Some(start.sequence.saturating_sub(1)));
-                all_bad.push(Bad { segment: last, from: 0, until: 0, first, last: last_lost, why });
-            }
+            let Segment { head, length, end } = segment;
+            let start = Expected::at_begin_of(&head);
             let mut bad: Vec<Bad> = Vec::new();
             let there = self.segments.bytes_at(number, 0, SEGMENT_HEAD_BYTES)?;
-            if there.is_none_or(|bytes| bytes != head.encode()) {
+            if there.is_none_or(|bytes| bytes != head.encode(&self.own)) {
                 let (first, last) = (start.sequence, Some(start.sequence.saturating_sub(1)));
                 let why = "the head of this segment was changed";
                 bad.push(Bad { segment: number, from: 0, until: SEGMENT_HEAD_BYTES as u64, first, last, why });
             }
-            let found = FoundSegment { number, length, head: Some(head) };
+            let found = FoundSegment::known(head, length);
             let mut strange: Vec<(u64, &str)> = Vec::new();
             let mut frames = 0;
             let mut looked_at = SEGMENT_HEAD_BYTES as u64;
-            let end =
+            let reached =
                 scan(self.segments.files.as_ref(), Some(&self.own), &found, looked_at, start, &mut bad, |frame| {
                     frames += 1;
                     for item in
@@ -230,8 +226,16 @@ impl Shared {
                 let what = format!("{} (to {})", one.why, one.until);
                 report.found(Severity::Lost, format!("segment {number} at {}", one.from), what, done);
             }
+            if bad.is_empty() && reached != end {
+                let why = if reached.sequence < end.sequence {
+                    "its end is missing"
+                } else {
+                    "it holds other frames than when it was written"
+                };
+                report.found(Severity::Lost, format!("segment {number}"), why.to_owned(), done);
+                bad.push(Bad { segment: number, from: 0, until: 0, first: start.sequence, last: None, why });
+            }
             all_bad.append(&mut bad);
-            before = Some((number, end));
         }
         if let Some((count, first)) = foreign {
             let what = format!(
@@ -241,6 +245,18 @@ impl Shared {
             report.found(Severity::Lost, first, what, "");
         }
         Ok(all_bad)
+    }
+
+    /// What is in the folder of the segments and is none of them.
+    fn check_files(&self, report: &mut Report<'_>) -> Outcome<()> {
+        let names = self.segments.files.list("segments")?;
+        let known = self.segments.all();
+        for name in names.iter().filter(|name| number_of(name).is_none_or(|number| !known.contains_key(&number))) {
+            let what =
+                "this is no segment of the store, or one that was given up; the next opening takes it away".to_owned();
+            report.found(Severity::Note, format!("segments/{name}"), what, "");
+        }
+        Ok(())
     }
 
     fn check_index(&self, repair: bool, report: &mut Report<'_>) -> Outcome<()> {
@@ -258,7 +274,7 @@ impl Shared {
 }
 
 /// Says what was lost of what the walk did not come to.
-fn name_doubts(doubt: &super::open::Doubt, repair: bool, report: &mut Report<'_>) {
+fn name_doubts(doubt: &Doubt, repair: bool, report: &mut Report<'_>) {
     let all = doubt.all_until.iter().map(|(_, why)| ("everything".to_owned(), why.clone()));
     let each = doubt.nodes.iter().map(|((node, entry), why)| {
         let what = if *entry == [0; 16] { "node" } else { "an entry of directory" };

@@ -4,7 +4,7 @@ use super::super::content::push_hole;
 use super::super::directory::Link;
 use super::super::error::{Outcome, StoreError};
 use super::super::format::{Id, ItemHead, ItemKind};
-use super::super::index::{DAMAGED, NODE, Transaction, key};
+use super::super::index::{NODE, key};
 use super::super::log::Draft;
 use super::super::node::Node;
 use super::super::open::Doubt;
@@ -15,19 +15,8 @@ use super::{Report, Severity};
 const REMOVED: &str = "it was removed";
 
 impl Shared {
-    /// What was in doubt is served from now on.
-    pub(super) fn forget_doubts(&self) -> Outcome<()> {
-        let _log = self.lock_log();
-        let ready = self.read_index(|index| {
-            let mut changes = Transaction::new(index);
-            for (key, _) in changes.all(&[DAMAGED])? {
-                changes.set(key, None)?;
-            }
-            changes.ready()
-        })?;
-        self.commit_index(ready)?;
-        *self.doubt.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Doubt::default();
-        Ok(())
+    pub(super) fn set_doubt(&self, doubt: Doubt) {
+        *self.doubt.write().unwrap_or_else(std::sync::PoisonError::into_inner) = doubt;
     }
 
     /// Whether nothing says what a node is, not even that it was removed.

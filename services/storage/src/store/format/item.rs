@@ -13,7 +13,7 @@ const FLAG_DIRECTORY: u8 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum ItemKind {
-    /// The root's key, sealed by the keys service.
+    /// The root's key, sealed by the keys service. Part: the store's id.
     Root = 1,
     /// A name in a directory. Part: the keyed hash of the name.
     Entry = 2,
@@ -39,12 +39,14 @@ pub(crate) enum ItemKind {
     HomesJoined = 12,
     /// A signature over all before.
     Commit = 13,
+    /// What was lost, and no repair did without yet.
+    Losses = 14,
 }
 
 impl ItemKind {
     fn from_byte(byte: u8) -> Option<Self> {
         use ItemKind::*;
-        const ALL: [ItemKind; 13] = [
+        const ALL: [ItemKind; 14] = [
             Root,
             Entry,
             EntryRemoved,
@@ -58,6 +60,7 @@ impl ItemKind {
             Account,
             HomesJoined,
             Commit,
+            Losses,
         ];
         ALL.into_iter().find(|kind| *kind as u8 == byte)
     }

@@ -1,12 +1,15 @@
 //! What a segment begins with, and what its file is called.
 
+use super::super::keys::{OwnKeys, TAG_BYTES};
 use super::{FORMAT, Hash, Id, SEQUENCE_LIMIT, Take};
 
 const MAGIC: [u8; 8] = *b"\x89LKSEG\r\n";
 const CONTEXT: &str = "latchkey 2026 store segment v1";
 
-/// Magic, format, four zero bytes, store, number, first sequence, chain, hash: 8 + 4 + 4 + 16 + 8 + 8 + 32 + 32.
-pub(crate) const SEGMENT_HEAD_BYTES: usize = 112;
+/// What the hash covers: magic, format, four zero bytes, store, number, first sequence, chain: 8 + 4 + 4 + 16 + 8 + 8 + 32.
+const HASHED_BYTES: usize = 80;
+/// The same, the hash, and the tag.
+pub(crate) const SEGMENT_HEAD_BYTES: usize = HASHED_BYTES + 32 + TAG_BYTES;
 
 /// The head of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,13 +24,16 @@ pub(crate) struct SegmentHead {
 
 /// What stands at the front of a segment's file.
 pub(crate) enum SegmentFront {
-    Head(SegmentHead),
-    Newer { format: u32 },
+    /// With its tag, which tells whether this store wrote it.
+    Head(SegmentHead, [u8; TAG_BYTES]),
+    Newer {
+        format: u32,
+    },
     Other,
 }
 
 impl SegmentHead {
-    pub(crate) fn encode(&self) -> [u8; SEGMENT_HEAD_BYTES] {
+    pub(crate) fn encode(&self, keys: &OwnKeys) -> [u8; SEGMENT_HEAD_BYTES] {
         let mut bytes = [0; SEGMENT_HEAD_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
@@ -35,9 +41,15 @@ impl SegmentHead {
         bytes[32..40].copy_from_slice(&u64::from(self.number).to_le_bytes());
         bytes[40..48].copy_from_slice(&self.first_sequence.to_le_bytes());
         bytes[48..80].copy_from_slice(&self.chain);
-        let hash = blake3::derive_key(CONTEXT, &bytes[..80]);
-        bytes[80..].copy_from_slice(&hash);
+        let hash = blake3::derive_key(CONTEXT, &bytes[..HASHED_BYTES]);
+        bytes[HASHED_BYTES..HASHED_BYTES + 32].copy_from_slice(&hash);
+        bytes[HASHED_BYTES + 32..].copy_from_slice(&keys.segment_tag(&hash));
         bytes
+    }
+
+    /// Whether it is the head of a segment of this store, which wrote it.
+    pub(crate) fn is_of(&self, store: &Id, tag: &[u8; TAG_BYTES], keys: &OwnKeys) -> bool {
+        self.store == *store && self.encode(keys)[HASHED_BYTES + 32..] == *tag
     }
 
     pub(crate) fn decode(bytes: &[u8; SEGMENT_HEAD_BYTES]) -> SegmentFront {
@@ -51,7 +63,8 @@ impl SegmentHead {
         }
         let format = take.u32()?;
         // In every format, so that a damaged head is not taken for a newer one.
-        if bytes[80..] != blake3::derive_key(CONTEXT, &bytes[..80]) {
+        let (hash, tag) = bytes[HASHED_BYTES..].split_first_chunk()?;
+        if *hash != blake3::derive_key(CONTEXT, &bytes[..HASHED_BYTES]) {
             return None;
         }
         if format > FORMAT {
@@ -63,7 +76,8 @@ impl SegmentHead {
         let (store, number) = (take.array()?, u32::try_from(take.u64()?).ok()?);
         let (first_sequence, chain) = (take.u64()?, take.array()?);
         let fits = (1..=SEQUENCE_LIMIT).contains(&first_sequence);
-        fits.then_some(SegmentFront::Head(Self { store, number, first_sequence, chain }))
+        let tag = tag.try_into().ok()?;
+        fits.then_some(SegmentFront::Head(Self { store, number, first_sequence, chain }, tag))
     }
 }
 

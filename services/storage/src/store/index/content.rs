@@ -48,7 +48,6 @@ pub(super) fn remove_node(index: &mut Transaction<'_>, node: &Id, until: u64) ->
             supersede(index, key, sequence, &Row::decode(&value).ok_or_else(row_damaged)?, until)?;
         }
     }
-    index.set(rows::key(rows::DAMAGED, &[node, &[0; 16]]), None)?;
     go_on(index, Left { node: *node, until, range: (0, u64::MAX), done: Vec::new() })
 }
 

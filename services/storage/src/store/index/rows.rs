@@ -2,7 +2,7 @@
 //! inverted sequence, so that the newest comes first.
 
 pub(super) use super::super::format::numbers;
-use super::super::format::{Id, ItemHead, ItemKind, Take};
+use super::super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, Take};
 
 /// The position: excluded from the sum over all rows, which is a part of it.
 pub(super) const POSITION: &[u8] = b"P";
@@ -31,8 +31,8 @@ pub(crate) const KNOWN: u8 = b'K';
 pub(crate) const DEAD: u8 = b'D';
 /// Rows that were superseded and are kept for a snapshot, by home and by what superseded them.
 pub(crate) const KEPT: u8 = b'V';
-/// Nodes of which something was lost.
-pub(crate) const DAMAGED: u8 = b'X';
+/// Where it is written what was lost.
+pub(crate) const LOSSES: u8 = b'X';
 /// What holes and removed nodes have still to take away.
 pub(crate) const LEFT: u8 = b'L';
 /// How many nodes of a kind there are.
@@ -70,7 +70,7 @@ impl Row {
         use ItemKind::*;
         let gone = matches!(head.kind, EntryRemoved | NodeRemoved | SnapshotDropped);
         let extra = match head.kind {
-            Metadata | Hole | Account | HomesJoined | Snapshot => head.part,
+            Metadata | Hole | Account | HomesJoined | Snapshot | SnapshotDropped => head.part,
             _ => [0; 16],
         };
         Self {
@@ -152,7 +152,33 @@ pub(crate) fn key_of(head: &ItemHead) -> Vec<u8> {
         Account => key(PARENT, &[&first.to_be_bytes()]),
         HomesJoined => key(JOINED, &[&head.node, &head.part]),
         Commit => key(COMMIT, &[]),
+        Losses => key(LOSSES, &[]),
     }
+}
+
+/// The head of the item of a row, where that consists of nothing but its head; nothing where it has a body.
+pub(crate) fn head_of(key: &[u8], sequence: u64, row: &Row) -> Option<ItemHead> {
+    use ItemKind::*;
+    if row.place.length as usize != ITEM_HEAD_BYTES {
+        return None;
+    }
+    let mut take = Take(key);
+    let (kind, node) = match (take.u8()?, row.gone) {
+        (ENTRY, true) => (EntryRemoved, take.array()?),
+        (NODE, true) => (NodeRemoved, take.array()?),
+        (SNAPSHOT, true) => (SnapshotDropped, take.array()?),
+        (HOLE, false) => (Hole, take.array()?),
+        (ORPHAN, false) => (Orphaned, take.array()?),
+        (JOINED, false) => (HomesJoined, take.array()?),
+        (PARENT, false) => (Account, Id::default()),
+        _ => return None,
+    };
+    let part = match kind {
+        EntryRemoved => take.array()?,
+        _ => row.extra,
+    };
+    let head = ItemHead::new(kind, node, row.home, sequence).with_part(part);
+    Some(ItemHead { directory: row.directory, version: row.version, account: row.account, ..head })
 }
 
 /// What counts, per key, the dead items that a removal has to outlive: an entry's own, all of a node's together.

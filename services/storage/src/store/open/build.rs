@@ -1,20 +1,21 @@
 //! Building the index anew from the segments.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use vat::fault;
 
 use super::super::error::{Outcome, StoreError};
 use super::super::files::Files;
-use super::super::format::{FRAME_HEAD_BYTES, Hash, Id, ItemHead, file_name, items};
+use super::super::format::{FRAME_HEAD_BYTES, Hash, Id, ItemHead, items};
 use super::super::index::{self, Index, Transaction, apply, apply_one, comes_first};
 use super::super::keys::OwnKeys;
 use super::super::log::Log;
-use super::super::scan::{Bad, Expected, FoundFrame, FoundSegment};
+use super::super::scan::{FoundFrame, FoundSegment};
 use super::super::segments::Segments;
 use super::super::shared::Options;
 use super::doubt::{Doubt, judge};
+use super::plan::Plan;
 use super::survey::{Survey, survey};
 
 /// Items that are gathered before they are applied: 4 MB.
@@ -22,27 +23,23 @@ const GATHERED_ITEMS: usize = 20_000;
 /// Rows that are written together: with what they hold, some 20 MB.
 const GATHERED_ROWS: usize = 60_000;
 
-type Built = (Index, Doubt, Expected, BTreeMap<u32, Hash>);
-
-/// Builds the index anew.
+/// Builds the index anew. What reading the segments shows is as it was when they were read for it.
 pub(super) fn build(
     files: &dyn Files,
     options: &Options,
-    found: &mut Vec<FoundSegment>,
-    (store, keys): (&Id, &OwnKeys),
+    plan: &Plan,
+    by: (&Id, &OwnKeys),
     seen: &mut Survey,
     sure: (u64, u64),
-    tidy: bool,
-) -> Outcome<Built> {
+) -> Outcome<(Index, Doubt)> {
     let wiped = catch_unwind(AssertUnwindSafe(|| match std::fs::remove_dir_all(&options.index) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }));
     wiped.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))?;
-    let mut index = Index::open(&options.index, keys)?;
-    let mut extra_bad = missing_segments(files, found, seen, tidy)?;
+    let mut index = Index::open(&options.index, by.1)?;
     // First what everything else is judged by.
-    let _ = survey(files, found, 0, (store, keys), Vec::new(), |segment, frame| {
+    let _ = survey(files, plan, 0, by, |segment, frame| {
         let first: Vec<_> =
             items(frame.payload).into_iter().flatten().filter(|item| comes_first(item.head.kind)).collect();
         if first.is_empty() {
@@ -59,10 +56,8 @@ pub(super) fn build(
     fault::point("open.half_built");
     let mut versions = None;
     let last_commit = seen.last_commit.as_ref().map(|(sequence, _)| *sequence);
-    // What the reading itself does not show has to be known before the commits are read that name it.
-    extra_bad.extend(seen.bad.iter().filter(|bad| bad.from == bad.until).cloned());
     let mut gathered = Gathered::default();
-    let (again, ends, end) = survey(files, found, 0, (store, keys), extra_bad, |segment, frame| {
+    let again = survey(files, plan, 0, by, |segment, frame| {
         if Some(frame.head.sequence) == last_commit {
             gathered.flush(&mut index)?;
             versions = Some(index.position.versions);
@@ -74,39 +69,26 @@ pub(super) fn build(
         Ok(())
     })?;
     gathered.flush(&mut index)?;
-    let (last_commit, listed, lost_end) = (seen.last_commit.take(), seen.listed.take(), seen.lost_end.take());
-    *seen = Survey { last_commit, listed, lost_end, ..again };
-    seen.name_lost_end();
-    let mut once = Vec::new();
-    for bad in std::mem::take(&mut seen.bad) {
-        if !once.contains(&bad) {
-            once.push(bad);
-        }
-    }
-    seen.bad = once;
+    let lost_end = seen.lost_end.take();
+    *seen = again;
+    seen.name_lost_end(lost_end);
     index.clear_left()?;
-    let doubt = judge(&mut index, seen, versions, sure)?;
+    let before = Doubt::load(files, &index, by)?;
+    let doubt = judge(&index, seen, versions, sure)?.and(before);
     // After it was judged, because what was removed is not to be missed.
     settle_all(&mut index)?;
-    Ok((index, doubt, end, ends))
+    Ok((index, doubt))
 }
 
 /// Builds the index anew while the store is in use.
 pub(crate) fn rebuild(segments: &Segments, options: &Options, log: &Log) -> Outcome<(Index, Doubt)> {
     let files = segments.files.as_ref();
-    let mut found: Vec<FoundSegment> = segments
-        .all()
-        .into_iter()
-        .map(|(number, segment)| FoundSegment {
-            number,
-            length: segment.length,
-            head: (segment.head.first_sequence > 0).then_some(segment.head),
-        })
-        .collect();
-    let (mut seen, _, _) = survey(files, &found, 0, (&log.store, &log.keys), Vec::new(), |_, _| Ok(()))?;
-    let (index, doubt, ..) =
-        build(files, options, &mut found, (&log.store, &log.keys), &mut seen, (log.sequence, 0), false)?;
-    Ok((index, doubt))
+    let known = segments.all().into_values();
+    let plan =
+        Plan::of_known(known.map(|segment| (FoundSegment::known(segment.head, segment.length), segment.end)).collect());
+    let by = (&log.store, &log.keys);
+    let mut seen = survey(files, &plan, 0, by, |_, _| Ok(()))?;
+    build(files, options, &plan, by, &mut seen, (log.sequence, 0))
 }
 
 /// Frames that are applied together: the heads of their items, and where those are.
@@ -154,44 +136,6 @@ impl Gathered {
         let ready = changes.ready()?;
         Ok(index.commit(ready)?)
     }
-}
-
-/// Compares the segments with what the last commit names; removes what was given up, and says what is missing.
-pub(super) fn missing_segments(
-    files: &dyn Files,
-    found: &mut Vec<FoundSegment>,
-    seen: &Survey,
-    tidy: bool,
-) -> Outcome<Vec<Bad>> {
-    let Some(listed) = &seen.listed else { return Ok(Vec::new()) };
-    let mut bad = Vec::new();
-    let last_listed = listed.last().map_or(0, |segment| segment.number);
-    for (at, one) in listed.iter().enumerate() {
-        let there = found.iter().find(|segment| segment.number == one.number);
-        let why = match there.map(|segment| &segment.head) {
-            None => "the segment is missing",
-            Some(Some(head)) if (head.first_sequence, head.chain) != (one.first_sequence, one.start) => {
-                "this is another segment than the one that the commits name"
-            }
-            // One whose head is damaged is told by the reading of it.
-            Some(_) => continue,
-        };
-        let last = listed.get(at + 1).map(|next| next.first_sequence.saturating_sub(1));
-        bad.push(Bad { segment: one.number, from: 0, until: 0, first: one.first_sequence, last, why });
-    }
-    if !tidy {
-        return Ok(bad);
-    }
-    let given_up: HashSet<u32> = found
-        .iter()
-        .map(|segment| segment.number)
-        .filter(|number| *number <= last_listed && !listed.iter().any(|one| one.number == *number))
-        .collect();
-    for number in &given_up {
-        files.remove(&file_name(*number))?;
-    }
-    found.retain(|segment| !given_up.contains(&segment.number));
-    Ok(bad)
 }
 
 /// Forgets removals of which nothing is left that they remove, some at a time.

@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 
 use super::super::error::Outcome;
-use super::super::format::{Id, Take};
-use super::super::index::{self, DAMAGED, Index, IndexError, Transaction};
+use super::super::files::Files;
+use super::super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, PAYLOAD_LIMIT_BYTES, Take, file_name};
+use super::super::index::{self, Index, LOSSES, key};
+use super::super::keys::OwnKeys;
+use super::super::log::{Draft, KEPT_LIMIT};
 use super::super::scan::Bad;
+use super::super::seal::Sealer;
+use super::super::segments::{item_of, read};
 use super::survey::Survey;
 
 /// What cannot be trusted any more.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Doubt {
     /// Nodes, and entries of directories by the hashes of their names; zeros: the node itself.
     pub(crate) nodes: HashMap<(Id, [u8; 16]), String>,
@@ -30,40 +35,116 @@ impl Doubt {
         self.nodes.get(&(*directory, *hash)).or(all).cloned()
     }
 
-    pub(crate) fn load(index: &Index) -> Result<Self, IndexError> {
-        let mut doubt = Self::default();
-        index.scan(&[DAMAGED], &[], |key, value| {
-            let mut take = Take(&key[1..]);
-            let (id, entry) = take.array().zip(take.array()).ok_or_else(index::row_damaged)?;
-            let mut take = Take(value);
-            let until = take.u64().ok_or_else(index::row_damaged)?;
-            let why = String::from_utf8_lossy(take.0).into_owned();
-            if id == Id::default() && entry == [0; 16] {
-                doubt.all_until = Some((until, why));
-            } else {
-                doubt.nodes.insert((id, entry), why);
-            }
-            Ok(true)
-        })?;
-        Ok(doubt)
+    /// Whether everything is to be trusted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && self.all_until.is_none()
     }
 
-    pub(super) fn write(&self, changes: &mut Transaction<'_>) -> Result<(), IndexError> {
-        let row = |until: u64, why: &str| [&until.to_le_bytes()[..], why.as_bytes()].concat();
-        for ((node, entry), why) in &self.nodes {
-            changes.set(index::key(DAMAGED, &[node, entry]), Some(row(0, why)))?;
+    /// What either says.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        for (what, why) in other.nodes {
+            self.nodes.entry(what).or_insert(why);
         }
-        if let Some((until, why)) = &self.all_until {
-            changes.set(index::key(DAMAGED, &[&Id::default(), &[0; 16]]), Some(row(*until, why)))?;
-        }
-        Ok(())
+        self.all_until = [self.all_until, other.all_until].into_iter().flatten().max();
+        self
     }
+
+    /// What was written down as lost, as far as no repair did without it.
+    pub(super) fn load(files: &dyn Files, index: &Index, by: (&Id, &OwnKeys)) -> Outcome<Self> {
+        let Some((sequence, row)) = index.newest(&key(LOSSES, &[]), u64::MAX)? else { return Ok(Self::default()) };
+        let mut item = vec![0; row.place.length as usize];
+        let file = files.open(&file_name(row.place.segment))?;
+        let got = read(file.as_ref(), u64::from(row.place.offset), &mut item)?;
+        item.truncate(got);
+        let opened =
+            item_of(row.place, &item).filter(|head| (head.kind, head.sequence) == (ItemKind::Losses, sequence));
+        let opened = opened.and_then(|head| {
+            let plain = Sealer::new(*by.0, &by.1.losses).open(&head, &mut item[ITEM_HEAD_BYTES..])?;
+            Self::decode(plain)
+        });
+        let why = "what was lost before cannot be read any more; nothing written before that was noted is served";
+        Ok(opened.unwrap_or_else(|| Self { all_until: Some((sequence, why.to_owned())), ..Self::default() }))
+    }
+
+    /// Writes down what is lost, in the place of what was written down before.
+    pub(crate) fn write(&self, draft: &mut Draft, store: &Id, keys: &OwnKeys) -> Outcome<()> {
+        let head = ItemHead::new(ItemKind::Losses, Id::default(), Id::default(), draft.sequence);
+        draft.seal(&Sealer::new(*store, &keys.losses), head, &[&self.encode()])
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut reasons: Vec<&str> = Vec::new();
+        let mut numbers: HashMap<&str, u16> = HashMap::new();
+        let mut nodes = Vec::with_capacity(self.nodes.len() * NODE_BYTES);
+        for ((node, entry), why) in &self.nodes {
+            // Of so many reasons one more tells nobody anything.
+            let new = u16::try_from(reasons.len()).unwrap_or(u16::MAX);
+            let number = *numbers.entry(why).or_insert(new);
+            if usize::from(number) == reasons.len() {
+                reasons.push(why);
+            }
+            nodes.extend_from_slice(node);
+            nodes.extend_from_slice(entry);
+            nodes.extend_from_slice(&number.to_le_bytes());
+        }
+        let (mut until, mut why) = self.all_until.as_ref().map_or((0, ""), |(until, why)| (*until, why.as_str()));
+        if self.nodes.len() > NODES_LIMIT {
+            (until, why) = (u64::MAX, "more was lost than could be written down; nothing is served until a repair");
+            nodes.clear();
+        }
+        let mut bytes = until.to_le_bytes().to_vec();
+        push_text(&mut bytes, why);
+        bytes.extend_from_slice(&u16::try_from(reasons.len()).unwrap_or(u16::MAX).to_le_bytes());
+        reasons.iter().take(usize::from(u16::MAX)).for_each(|why| push_text(&mut bytes, why));
+        bytes.extend_from_slice(&nodes);
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut take = Take(bytes);
+        let (until, why) = (take.u64()?, take_text(&mut take)?);
+        let all_until = (until > 0).then_some((until, why));
+        let mut reasons = Vec::new();
+        for _ in 0..take.u16()? {
+            reasons.push(take_text(&mut take)?);
+        }
+        let mut nodes = HashMap::new();
+        while take.end().is_none() {
+            let what = (take.array()?, take.array()?);
+            let why = reasons.get(usize::from(take.u16()?)).cloned().unwrap_or_default();
+            nodes.insert(what, why);
+        }
+        Some(Self { nodes, all_until })
+    }
+}
+
+/// Of one node or entry: node, entry, number of the reason.
+const NODE_BYTES: usize = 16 + 16 + 2;
+/// More is not written down one by one: with 65,535 reasons of at most 256 bytes it would not fit into a frame. It is what the
+/// commits of a whole segment name.
+const NODES_LIMIT: usize = KEPT_LIMIT;
+/// Of a reason no more is kept.
+const REASON_LIMIT_BYTES: usize = 150;
+const _: () = assert!(
+    NODES_LIMIT * NODE_BYTES + (u16::MAX as usize) * (REASON_LIMIT_BYTES + 2) < PAYLOAD_LIMIT_BYTES - 1_024,
+    "it fits into a frame"
+);
+
+fn push_text(bytes: &mut Vec<u8>, text: &str) {
+    let text = &text[..text.floor_char_boundary(REASON_LIMIT_BYTES)];
+    bytes.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn take_text(take: &mut Take<'_>) -> Option<String> {
+    let length = take.u16()?;
+    Some(String::from_utf8_lossy(take.bytes(usize::from(length))?).into_owned())
 }
 
 /// Which nodes are not to be trusted: those that the commits name, and all if there is a frame that none names, or if
 /// the versions are not those that the last commit says.
 pub(super) fn judge(
-    index: &mut Index,
+    index: &Index,
     seen: &Survey,
     versions: Option<index::Sum>,
     (synced, noted): (u64, u64),
@@ -94,7 +175,8 @@ pub(super) fn judge(
             sum.add(index::Sum::of(node, &version.to_le_bytes()));
         }
     }
-    let unnamed = seen.bad.iter().filter_map(|bad| last_unnamed(bad, &seen.named, synced, noted)).max();
+    let unnamed =
+        seen.bad.iter().filter_map(|bad| last_unnamed(bad, &seen.named, synced, noted)).chain(seen.mixed).max();
     let claimed = seen.last_commit.as_ref().map(|(_, commit)| commit.versions);
     if let Some(until) = unnamed {
         let why = "frames are missing of which nothing says what they changed; nothing written before them is served";
@@ -103,10 +185,6 @@ pub(super) fn judge(
         let why = "the files are not of the versions that the last commit names; nothing written before it is served";
         doubt.all_until = Some((seen.last_commit.as_ref().map_or(0, |(sequence, _)| *sequence), why.to_owned()));
     }
-    let mut changes = Transaction::new(index);
-    doubt.write(&mut changes)?;
-    let ready = changes.ready()?;
-    index.commit(ready)?;
     Ok(doubt)
 }
 

@@ -1,23 +1,26 @@
 //! Bringing the index and the segments together: whether they belong to each other, cutting off what was never made sure of,
 //! and applying what the index does not have yet.
 
+use std::collections::BTreeSet;
+
 use super::super::error::Outcome;
 use super::super::files::Files;
 use super::super::format::{FRAME_HEAD_BYTES, FrameHead, Id, SEGMENT_HEAD_BYTES, Take, file_name, items};
 use super::super::index::{self, Index, IndexError, Transaction, apply};
 use super::super::keys::OwnKeys;
 use super::super::scan::{Bad, FoundFrame, FoundSegment};
-use super::super::segments::read;
+use super::super::segments::{copy_to_lost, move_to_lost, read};
+use super::plan::Plan;
 use super::survey::survey;
 
 /// Why the index does not belong to these segments.
-pub(super) fn misplaced(files: &dyn Files, index: &Index, found: &[FoundSegment]) -> Outcome<Option<String>> {
+pub(super) fn misplaced(files: &dyn Files, index: &Index, plan: &Plan) -> Outcome<Option<String>> {
     let position = &index.position;
     if position.sequence == 0 {
         let empty = position.rows == 0;
         return Ok((!empty).then(|| "it begins nowhere".to_owned()));
     }
-    let Some(segment) = found.iter().find(|segment| segment.number == position.segment) else {
+    let Some(segment) = plan.file(position.segment) else {
         return Ok(Some("it ends in a segment that is not there".into()));
     };
     let mut bytes = [0; FRAME_HEAD_BYTES];
@@ -29,25 +32,29 @@ pub(super) fn misplaced(files: &dyn Files, index: &Index, found: &[FoundSegment]
 }
 
 /// Why an index that is behind cannot be caught up: of what was given up since, nothing tells it.
-pub(super) fn outrun(index: &Index, found: &[FoundSegment]) -> Outcome<Option<String>> {
-    let position = &index.position;
-    let end = found.last().map_or(0, |segment| segment.number);
-    let whole = (position.segment.max(1)..=end).all(|number| found.iter().any(|segment| segment.number == number));
+pub(super) fn outrun(index: &Index, plan: &Plan) -> Outcome<Option<String>> {
+    let there: BTreeSet<u32> = plan.files().map(|segment| segment.number).collect();
+    let end = there.last().copied().unwrap_or(0);
+    let whole = (index.position.segment.max(1)..=end).all(|number| there.contains(&number));
     let mut all_there = true;
     index.scan(&[index::KNOWN], &[], |key, _| {
         let number = Take(&key[1..]).array().map(u32::from_be_bytes);
-        all_there = all_there && found.iter().any(|segment| Some(segment.number) == number);
+        all_there = all_there && number.is_some_and(|number| there.contains(&number));
         Ok(true)
     })?;
     Ok((!whole || !all_there).then(|| "segments were given up that it did not hear of".to_owned()))
 }
 
-/// Cuts off everything from a place on.
-pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad) -> Outcome<()> {
+/// Cuts off everything from a place on. What may have been sure of once is kept among what is lost; the names that it has there.
+pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad, keep: bool) -> Outcome<Vec<String>> {
     let keep_bytes = if torn.from < SEGMENT_HEAD_BYTES as u64 { 0 } else { torn.from };
+    let mut kept = Vec::new();
     let mut gone = Vec::new();
     for segment in found.iter_mut() {
         if segment.number == torn.segment && torn.until > 0 && keep_bytes > 0 {
+            if keep {
+                kept.push(copy_to_lost(files, segment.number)?);
+            }
             let file = files.open(&file_name(segment.number))?;
             file.set_length(keep_bytes)?;
             file.sync()?;
@@ -58,22 +65,22 @@ pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad) 
     }
     // From the end, so that what is left after a failure is still a beginning.
     for number in gone.iter().rev() {
-        files.remove(&file_name(*number))?;
+        if keep {
+            kept.push(move_to_lost(files, *number)?);
+        } else {
+            files.remove(&file_name(*number))?;
+        }
     }
     found.retain(|segment| !gone.contains(&segment.number));
-    Ok(files.sync_folder("segments")?)
+    files.sync_folder("segments")?;
+    Ok(kept)
 }
 
 /// Applies the frames that the index does not have.
-pub(super) fn catch_up(
-    files: &dyn Files,
-    index: &mut Index,
-    found: &[FoundSegment],
-    by: (&Id, &OwnKeys),
-) -> Outcome<u64> {
+pub(super) fn catch_up(files: &dyn Files, index: &mut Index, plan: &Plan, by: (&Id, &OwnKeys)) -> Outcome<u64> {
     let (from, last) = (index.position.segment, index.position.sequence);
     let mut replayed = 0;
-    survey(files, found, from, by, Vec::new(), |segment, frame| {
+    survey(files, plan, from, by, |segment, frame| {
         if frame.head.sequence <= last {
             return Ok(());
         }

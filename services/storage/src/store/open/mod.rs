@@ -1,8 +1,10 @@
 //! Opening a store: what is there is judged, a torn end is cut off, and the index is brought to where the segments are.
 
+mod begin;
 mod build;
 mod doubt;
 mod fit;
+mod plan;
 mod survey;
 
 use std::collections::BTreeMap;
@@ -10,21 +12,22 @@ use std::sync::Arc;
 
 use vat::fault;
 
-use super::commit::{SYNCED, read_note};
 use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
-use super::format::{Hash, SEGMENT_HEAD_BYTES, file_name};
-use super::index::Index;
+use super::format::{SegmentHead, file_name};
+use super::index::{Index, IndexError};
 use super::keys::Keys;
 use super::log::{Broken, DIRTY_FILES, Log};
 use super::marker;
 use super::node::hex;
 use super::root::Root;
-use super::scan::{Bad, FoundSegment, find_segments};
-use super::segments::{LOST, Segment, move_to_lost, read};
+use super::scan::{Bad, Expected, FoundSegment};
+use super::segments::{Segment, move_to_lost};
 use super::shared::Options;
-use build::{build, missing_segments};
+use begin::{Beginning, begin};
+use build::build;
 use fit::{catch_up, cut, misplaced, outrun};
+use plan::Plan;
 use survey::{LostEnd, Survey, described, survey};
 
 pub(crate) use build::rebuild;
@@ -52,6 +55,8 @@ pub(crate) struct Ready {
     pub(crate) segments: BTreeMap<u32, Segment>,
     pub(crate) index: Index,
     pub(crate) doubt: Doubt,
+    /// What is to be written down as lost; nothing where that was done.
+    pub(crate) losses: Option<Doubt>,
     pub(crate) note: Arc<dyn StoreFile>,
     pub(crate) opened: Opened,
 }
@@ -59,110 +64,83 @@ pub(crate) struct Ready {
 /// Opens what is in the folder.
 pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -> Outcome<Ready> {
     files.make_folder("segments")?;
-    let note = match files.open(SYNCED) {
-        Ok(note) => note,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let note = files.create(SYNCED)?;
-            files.sync_folder("")?;
-            note
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let mut bytes = [0; 16];
-    let got = read(note.as_ref(), 0, &mut bytes)?;
-    let noted = read_note(&bytes[..got]);
-    let mut found = find_segments(files.as_ref())?;
-    let mut opened = Opened::default();
-    let root = open_root(files.as_ref(), keys, &found, noted)?;
-    for segment in &mut found {
-        segment.head.take_if(|head| head.store != root.store);
-    }
-    if found.iter().all(|segment| segment.head.is_none()) {
-        if noted > 0 {
-            return Err(all_gone());
-        }
-        opened.created = true;
-        opened.cut_off = give_up(files.as_ref(), &mut found)?;
-    }
-    let own = root.own_keys();
+    let Beginning { root, own, mut found, note, noted, created, moved } = begin(files.as_ref(), keys)?;
+    let files = files.as_ref();
     let by = (&root.store, &own);
-    let trusted = marker::take(files.as_ref(), &options.index, &own)?;
-    let (mut index, mut why) = match Index::open(&options.index, &own) {
-        Ok(index) => match if trusted { Ok(()) } else { index.verify() } {
-            Ok(()) => (Some(index), None),
-            Err(error) => (None, Some(error.0)),
-        },
-        Err(error) => (None, Some(error.0)),
-    };
+    let mut opened = Opened { created, cut_off: moved, ..Opened::default() };
+    let trusted = marker::take(files, &options.index, &own)?;
+    let index = Index::open(&options.index, &own);
+    let index = index.and_then(|index| if trusted { Ok(index) } else { index.verify().map(|()| index) });
+    let mut found_index = FoundIndex::new(index);
     // After a clean close all was on the disk that the index has.
-    let noted =
-        index.as_ref().filter(|_| trusted && !opened.created).map_or(noted, |index| noted.max(index.position.sequence));
-    // It may know of frames that are missing.
-    let mut further = None;
-    if let Some(there) = &index
-        && let Some(error) = misplaced(files.as_ref(), there, &found)?
-    {
-        (further, index, why) = (index, None, Some(error));
-    }
-    if let Some(there) = &index
-        && let Some(error) = outrun(there, &found)?
-    {
-        (index, why) = (None, Some(error));
-    }
-    let doubtless = index.is_some();
-    let position = index.as_ref().map(|index| index.position.clone()).unwrap_or_default();
-    // Where the index and what is sure of the disk both begin.
-    let sure = found.iter().rev().find(|one| one.head.as_ref().is_some_and(|head| head.first_sequence <= noted));
-    let sure = sure.map_or(0, |segment| segment.number);
-    let from = if noted == 0 || !doubtless { 0 } else { sure.min(position.segment) };
-    let (mut seen, mut ends, mut end) = survey(files.as_ref(), &found, from, by, Vec::new(), |_, _| Ok(()))?;
-    let synced = seen.synced(noted);
-    // What is bad and was never made sure of is a torn end.
-    let torn = first_torn(&seen, missing_segments(files.as_ref(), &mut found, &seen, false)?, synced);
-    if let Some(torn) = torn {
+    let noted = match &found_index.fits {
+        Some(index) if trusted && !created => noted.max(index.position.sequence),
+        _ => noted,
+    };
+    let mut plan = Plan::make(files, &found, by)?;
+    let mut seen = loop {
+        found_index.compare(|index| misplaced(files, index, &plan))?;
+        let position = found_index.fits.as_ref().map(|index| index.position.segment);
+        let from = first_to_read(&plan, noted, position);
+        let seen = survey(files, &plan, from, by, |_, _| Ok(()))?;
+        let Some((torn, keep)) = first_torn(&seen, noted) else { break seen };
         opened.cut_off = Some(described(&torn));
         fault::point("open.cut");
-        cut(files.as_ref(), &mut found, &torn)?;
-        (seen, ends, end) = survey(files.as_ref(), &found, from, by, Vec::new(), |_, _| Ok(()))?;
+        let kept = cut(files, &mut found, &torn, keep)?;
+        opened.damage.extend(kept.iter().map(|name| format!("what was cut off is kept in {name}")));
+        // What listed the segments may be among what was cut off.
+        plan = Plan::make(files, &found, by)?;
+    };
+    found_index.compare(|index| outrun(index, &plan))?;
+    let synced = seen.synced(noted);
+    if synced >= seen.end.sequence {
+        let last = plan.files().next_back();
+        let (segment, offset) = last.map_or((0, 0), |segment| (segment.number, segment.length));
+        let (first, why) = (seen.end.sequence, "the end is missing");
+        let bad = Bad { segment, from: offset, until: offset, first, last: Some(synced), why };
+        // The index may have had it.
+        let known = found_index.fits.as_ref().or(found_index.other.as_ref());
+        let known = known.filter(|index| index.position.sequence >= first);
+        let known = known.map(|index| LostEnd::read(index, first, &described(&bad))).transpose()?;
+        seen.bad.push(bad.clone());
+        seen.lost_end = Some((bad, known));
     }
-    if synced >= end.sequence {
-        let segment = found.last().map_or(0, |segment| segment.number);
-        let (first, last, why) = (end.sequence, Some(synced), "the end is missing");
-        let offset = found.last().map_or(0, |segment| segment.length);
-        let bad = Bad { segment, from: offset, until: offset, first, last, why };
-        if let Some(there) = index.as_ref().or(further.as_ref())
-            && there.position.sequence >= first
-        {
-            seen.lost_end = Some(LostEnd::read(there, first, &described(&bad))?);
-        }
-        seen.bad.push(bad);
-    }
-    drop(further);
-    if let Some(there) = &index {
-        if there.position.sequence >= end.sequence {
-            (index, why) = (None, Some("it is newer than the segments".into()));
-        } else if !seen.bad.is_empty() && there.position.sequence + 1 < end.sequence {
+    found_index.compare(|index| {
+        Ok(if index.position.sequence >= seen.end.sequence {
+            Some("it is newer than the segments".into())
+        } else if !seen.bad.is_empty() && index.position.sequence + 1 < seen.end.sequence {
             // What it has need not be judged: every item proves itself. What it lacks has to be.
-            (index, why) = (None, Some("a segment is damaged, and it is behind".into()));
+            Some("a segment is damaged, and it is behind".into())
+        } else {
+            None
+        })
+    })?;
+    let mut doubt = Doubt::default();
+    if let Some(index) = &mut found_index.fits {
+        fault::point("open.behind");
+        let caught_up = catch_up(files, index, &plan, by).and_then(|replayed| {
+            doubt = Doubt::load(files, index, by)?;
+            Ok(replayed)
+        });
+        match caught_up {
+            Ok(replayed) => opened.replayed_frames = replayed,
+            Err(StoreError::Index(why)) => found_index.refuse(why),
+            Err(error) => return Err(error),
         }
     }
-    let mut doubt = Doubt::default();
-    let mut index = match index {
-        Some(mut index) => {
-            fault::point("open.behind");
-            opened.replayed_frames = catch_up(files.as_ref(), &mut index, &found, by)?;
-            doubt = Doubt::load(&index)?;
-            index
-        }
+    drop(found_index.other);
+    // What was found out now is to be written down.
+    let mut losses = None;
+    let mut index = match found_index.fits {
+        Some(index) => index,
         None => {
-            if !opened.created {
-                opened.rebuilt = why;
+            opened.rebuilt = found_index.why.filter(|_| !created);
+            let (index, judged) = build(files, options, &plan, by, &mut seen, (synced, noted))?;
+            if judged != Doubt::load(files, &index, by)? {
+                losses = Some(judged.clone());
             }
-            let built = build(files.as_ref(), options, &mut found, by, &mut seen, (synced, noted), true)?;
-            (doubt.nodes, doubt.all_until) = (built.1.nodes, built.1.all_until);
-            end = built.2;
-            ends = built.3;
-            built.0
+            doubt = judged;
+            index
         }
     };
     opened.damage.extend(seen.bad.iter().map(described));
@@ -174,119 +152,117 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     opened.damage.extend(doubt.all_until.iter().map(|(_, why)| why.clone()));
     // A rebuilt retention has to be what the rows say.
     index.reload()?;
-    let mut segments = BTreeMap::new();
-    for one in &found {
-        // One whose head is damaged keeps its place, so that what is in it can be read.
-        let head = one.head.clone().unwrap_or(super::format::SegmentHead {
-            store: root.store,
-            number: one.number,
-            first_sequence: 0,
-            chain: [0; 32],
-        });
-        let chain = ends.get(&one.number).copied().unwrap_or_default();
-        segments.insert(one.number, Segment { head, length: one.length, chain });
-    }
-    // Ends of segments that were not read now are the starts of the next.
-    let starts: Vec<(u32, Hash)> = segments.iter().map(|(number, segment)| (*number, segment.head.chain)).collect();
-    for pair in starts.windows(2) {
-        if pair[0].0 + 1 == pair[1].0
-            && !ends.contains_key(&pair[0].0)
-            && let Some(segment) = segments.get_mut(&pair[0].0)
-        {
-            segment.chain = pair[1].1;
-        }
-    }
-    let listed_from = found.iter().find(|segment| segment.number >= from);
-    let listed_from = listed_from.and_then(|segment| segment.head.as_ref()).map_or(1, |head| head.first_sequence);
-    let dirty = maybe_cached(files.as_ref(), &found, synced)?;
-    // The next commit says of this one that it is on the disk.
+    let segments = segments_of(&root, &plan, &seen);
+    let dirty = maybe_cached(files, &plan, synced)?;
+    // The next commit says of this one that it is on the disk, and what it does without is taken away.
     let unsure = seen.last_commit.as_ref().is_some_and(|(sequence, _)| *sequence > noted);
-    let broken = unsure.then(|| make_sure(files.as_ref(), &dirty).err()).flatten();
+    let broken = unsure.then(|| make_sure(files, &dirty).err()).flatten();
     let broken = broken.map(|error| Broken::Disk(format!("the disk could not be made sure of: {error}")));
-    let commits = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits);
-    let committed = seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
+    if broken.is_none() {
+        opened.damage.extend(tidy(files, &plan, &seen)?);
+    }
+    let first_read = seen.first_read();
     let mut log = Log {
-        store: root.store,
-        keys: own,
-        segment_bytes: options.segment_bytes,
         active: segments.keys().last().copied().unwrap_or(0),
-        sequence: end.sequence - 1,
-        chain: end.chain,
+        sequence: seen.end.sequence - 1,
+        chain: seen.end.chain,
         touched: seen.touched.into_iter().map(|touched| (0, touched)).collect(),
-        listed_from: listed_from.max(seen.touched_from),
-        summarised: 0,
-        root_repeated_at: None,
-        spare: Vec::new(),
-        written: 0,
-        committed,
+        listed_from: first_read.max(seen.touched_from),
+        anchor: seen.anchor,
+        committed: seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence),
+        commits: seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits),
         dirty,
-        folder_dirty: true,
-        list_dirty: true,
-        commits,
         broken,
+        ..Log::begin(root.store, own, options.segment_bytes)
     };
     log.bound_touched();
-    Ok(Ready { root, log, segments, index, doubt, note, opened })
+    Ok(Ready { root, log, segments, index, doubt, losses, note, opened })
 }
 
-fn all_gone() -> StoreError {
-    StoreError::Damaged(
-        "no segment with a whole head is there, and there were some. Put them back; to begin with an empty store, stop the \
-         node and move the store's folder away"
-            .into(),
-    )
+/// The index that was found, as long as it fits.
+struct FoundIndex {
+    fits: Option<Index>,
+    /// One that does not fit, but may know of frames that are missing.
+    other: Option<Index>,
+    why: Option<String>,
 }
 
-/// What the store is opened with. A new one, where there is no store.
-fn open_root(files: &dyn Files, keys: &dyn Keys, found: &[FoundSegment], noted: u64) -> Outcome<Root> {
-    if let Some(root) = Root::kept(files, keys)? {
-        return Ok(root);
-    }
-    // The store's id is what the first segment says whose head is whole.
-    let store = found.iter().find_map(|segment| segment.head.as_ref()).map(|head| head.store);
-    if let Some(store) = store
-        && let Some(root) = Root::search(files, keys, found, &store)?
-    {
-        return Ok(root);
-    }
-    let is_empty = found.iter().all(|segment| segment.length <= SEGMENT_HEAD_BYTES as u64);
-    match store {
-        None if noted > 0 => Err(all_gone()),
-        Some(_) if noted > 0 || !is_empty => Err(StoreError::Damaged(
-            "no key of its root opens with the node's keys. Restore the backup of the keys that it was made with"
-                .into(),
-        )),
-        _ => Root::make(files, keys),
-    }
-}
-
-/// Nothing was ever made sure of, and no segment has a head that can be read: a store begins anew. What may be more than the torn
-/// beginning of one is kept for people to look at; says what.
-fn give_up(files: &dyn Files, found: &mut Vec<FoundSegment>) -> Outcome<Option<String>> {
-    let mut kept = Vec::new();
-    for segment in found.drain(..) {
-        let name = file_name(segment.number);
-        if segment.length <= SEGMENT_HEAD_BYTES as u64 {
-            files.remove(&name)?;
-        } else {
-            move_to_lost(files, segment.number)?;
-            kept.push(name);
+impl FoundIndex {
+    fn new(index: Result<Index, IndexError>) -> Self {
+        match index {
+            Ok(index) => Self { fits: Some(index), other: None, why: None },
+            Err(error) => Self { fits: None, other: None, why: Some(error.0) },
         }
     }
-    let told = || {
-        format!(
-            "nothing of {} could be read: moved to the folder {LOST}, and an empty store was begun",
-            kept.join(", ")
-        )
-    };
-    Ok((!kept.is_empty()).then(told))
+
+    fn refuse(&mut self, why: String) {
+        self.other = self.fits.take();
+        self.why = Some(why);
+    }
+
+    /// Does without it where there is a reason to, or where it cannot even be compared.
+    fn compare(&mut self, look: impl FnOnce(&Index) -> Outcome<Option<String>>) -> Outcome<()> {
+        let why = match self.fits.as_ref().map(look) {
+            Some(Err(StoreError::Index(why))) => Some(why),
+            why => why.transpose()?.flatten(),
+        };
+        why.into_iter().for_each(|why| self.refuse(why));
+        Ok(())
+    }
 }
 
-/// The first of what is bad after all that is sure: also a segment of which only the name did not come to the disk, whether a
-/// commit names it or another that came there follows it.
-fn first_torn(seen: &Survey, missing: Vec<Bad>, synced: u64) -> Option<Bad> {
-    let all = seen.bad.iter().chain(&seen.gaps).cloned().chain(missing);
-    all.filter(|bad| bad.first > synced).min_by_key(|bad| (bad.first, bad.segment))
+/// The first segment that has to be read: where the index and what is sure of the disk both begin. All, where there is no index.
+fn first_to_read(plan: &Plan, noted: u64, position: Option<u32>) -> u32 {
+    let Some(position) = position.filter(|_| noted > 0) else { return 0 };
+    let is_sure = |segment: &&FoundSegment| segment.head.as_ref().is_some_and(|head| head.first_sequence <= noted);
+    let sure = plan.files().rev().find(is_sure).map_or(0, |segment| segment.number);
+    sure.min(position).min(plan.last_listed)
+}
+
+/// The first of what is bad after all that is sure: also a segment of which only the name did not come to the disk. It is cut off
+/// with all after it. So is what is bad with frames after it but no commit: nothing says that these belong there. If that may have
+/// been sure once, it is to be kept for people.
+fn first_torn(seen: &Survey, noted: u64) -> Option<(Bad, bool)> {
+    let synced = seen.synced(noted);
+    let last_commit = seen.last_commit.as_ref().map_or(0, |(sequence, _)| *sequence);
+    let is_unproven = |bad: &Bad| bad.last.is_some_and(|last| last >= last_commit && last + 1 < seen.end.sequence);
+    let torn = seen.bad.iter().filter(|bad| bad.first > synced || is_unproven(bad));
+    torn.min_by_key(|bad| (bad.first, bad.segment)).map(|bad| (bad.clone(), bad.first <= synced))
+}
+
+/// Takes away the files of segments that were given up; what may be anything is kept among what is lost. Says what.
+fn tidy(files: &dyn Files, plan: &Plan, seen: &Survey) -> Outcome<Vec<String>> {
+    for number in &plan.given_up {
+        files.remove(&file_name(*number))?;
+    }
+    let mut told = Vec::new();
+    for number in plan.strange.iter().chain(&seen.strange) {
+        let kept = move_to_lost(files, *number)?;
+        told.push(format!("{} is no segment that follows what is there: it was moved to {kept}", file_name(*number)));
+    }
+    if !plan.given_up.is_empty() {
+        files.sync_folder("segments")?;
+    }
+    Ok(told)
+}
+
+/// The segments that there are, with what they begin and end with, as it is to be.
+fn segments_of(root: &Root, plan: &Plan, seen: &Survey) -> BTreeMap<u32, Segment> {
+    let mut segments = BTreeMap::new();
+    let mut next: Option<Expected> = None;
+    for planned in plan.segments.iter().rev().filter(|planned| !seen.strange.contains(&planned.number)) {
+        let head = planned.file.as_ref().and_then(|file| file.head.as_ref());
+        let begin = planned.begin.or_else(|| seen.begin_of(planned.number)).or(head.map(Expected::at_begin_of));
+        let begin = begin.unwrap_or_default();
+        let end = planned.end.or_else(|| seen.ends.get(&planned.number).copied()).or(next).unwrap_or(begin);
+        next = Some(begin);
+        if let Some(file) = &planned.file {
+            let (store, number) = (root.store, planned.number);
+            let head = SegmentHead { store, number, first_sequence: begin.sequence, chain: begin.chain };
+            segments.insert(number, Segment { head, length: file.length, end });
+        }
+    }
+    segments
 }
 
 /// Brings to the disk what a life that was killed in the midst of a commit may have left in the system's cache only.
@@ -296,11 +272,11 @@ fn make_sure(files: &dyn Files, dirty: &BTreeMap<u32, Arc<dyn StoreFile>>) -> st
 }
 
 /// The files of segments of which what the last life wrote may be in the cache only: those with frames after what is sure.
-fn maybe_cached(files: &dyn Files, found: &[FoundSegment], synced: u64) -> Outcome<BTreeMap<u32, Arc<dyn StoreFile>>> {
+fn maybe_cached(files: &dyn Files, plan: &Plan, synced: u64) -> Outcome<BTreeMap<u32, Arc<dyn StoreFile>>> {
     let sure = |one: &&FoundSegment| one.head.as_ref().is_some_and(|head| head.first_sequence <= synced);
-    let first = found.iter().rev().find(sure).map_or(0, |segment| segment.number);
+    let first = plan.files().rev().find(sure).map_or(0, |segment| segment.number);
     let mut dirty = BTreeMap::new();
-    for segment in found.iter().filter(|segment| segment.number >= first) {
+    for segment in plan.files().filter(|segment| segment.number >= first) {
         dirty.insert(segment.number, files.open(&file_name(segment.number))?);
         if dirty.len() > DIRTY_FILES
             && let Some((_, file)) = dirty.pop_first()

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use super::super::commit::{Commit, Listed, TOUCHED_LIMIT};
+use super::super::commit::{Commit, TOUCHED_LIMIT};
 use super::super::error::Outcome;
 use super::super::files::Files;
-use super::super::format::{Hash, Id, ItemKind, SEGMENT_HEAD_BYTES, Take, items};
+use super::super::format::{Id, ItemKind, SEGMENT_HEAD_BYTES, Take, items};
 use super::super::index::{self, Index, Row};
 use super::super::keys::OwnKeys;
-use super::super::log::{KEPT_LIMIT, Touched, touched_by};
+use super::super::log::{ChainStart, KEPT_LIMIT, Touched, touched_by};
 use super::super::scan::{Bad, Expected, FoundFrame, FoundSegment, scan};
+use super::plan::Plan;
 
 /// Commits whose signature is wrong that people are told of one by one.
 const DAMAGE_TOLD: usize = 100;
@@ -65,31 +66,39 @@ impl LostEnd {
 #[derive(Default)]
 pub(super) struct Survey {
     pub(super) bad: Vec<Bad>,
-    /// Segments before which others are not there: they were given up, or, of frames that nothing is sure of, never came to the disk.
-    pub(super) gaps: Vec<Bad>,
+    /// Segments that are of another time than what is before them. They were not read.
+    pub(super) strange: Vec<u32>,
+    /// Where the segments that were read begin.
+    begins: BTreeMap<u32, Expected>,
+    /// Where they end: as listed, or as read.
+    pub(super) ends: BTreeMap<u32, Expected>,
+    /// After all of them.
+    pub(super) end: Expected,
     /// The frames of the last two commits.
     pub(super) commits: [u64; 2],
     pub(super) last_commit: Option<(u64, Commit)>,
-    /// The last that named the segments.
-    pub(super) listed: Option<Vec<Listed>>,
     /// What bad frames changed.
     pub(super) hit: HashMap<(Id, [u8; 16]), Hit>,
     /// The versions that the nodes in `hit` should have.
     pub(super) versions: HashMap<Id, u64>,
     /// Frames of which commits that are whole say what they changed, first and last.
     pub(super) named: Vec<(u64, u64)>,
+    /// The last frame before which there are others than those that came before what is after it.
+    pub(super) mixed: Option<u64>,
     /// What the next commit has to name.
     pub(super) touched: VecDeque<Touched>,
     /// Of the frames from this one on, `touched` is complete.
     pub(super) touched_from: u64,
+    /// The last frame before that which changed anything.
+    pub(super) anchor: Option<(u64, ChainStart)>,
     pub(super) damage: Vec<String>,
-    pub(super) lost_end: Option<LostEnd>,
+    pub(super) lost_end: Option<(Bad, Option<LostEnd>)>,
 }
 
 impl Survey {
     fn frame(&mut self, store: &Id, frame: &FoundFrame<'_>) -> Outcome<()> {
         let Some(found) = items(frame.payload) else { return Ok(()) };
-        self.touched.extend(touched_by(&found, frame.head.sequence));
+        self.touched.extend(touched_by(&found, frame.head.sequence, &frame.chain));
         for item in found {
             let sequence = frame.head.sequence;
             match item.head.kind {
@@ -105,9 +114,6 @@ impl Survey {
                     self.note_named(commit.listed_from, commit.sequence);
                     self.note_hits(&commit);
                     self.commits = [self.commits[1], sequence];
-                    if commit.segments.is_some() {
-                        self.listed.clone_from(&commit.segments);
-                    }
                     self.last_commit = Some((sequence, commit));
                 }
                 _ => {}
@@ -118,6 +124,11 @@ impl Survey {
 
     /// What a commit says of frames that are bad.
     fn note_hits(&mut self, commit: &Commit) {
+        for bad in &self.bad {
+            if commit.listed_from <= bad.first && bad.first <= commit.sequence && self.is_after_others(bad, commit) {
+                self.mixed = self.mixed.max(Some(bad.last.unwrap_or(commit.sequence)));
+            }
+        }
         for touched in &commit.touched {
             let bad = self.bad.iter().find(|bad| is_in(touched.sequence, bad));
             let key = (touched.node, touched.entry);
@@ -133,13 +144,43 @@ impl Survey {
         }
     }
 
+    /// Whether what is before a bad place is not what was there when a commit was made that is after it. What the commit lists, or the
+    /// last change before that, has the last frame before the place that changed anything. Nobody has to look further back than
+    /// the last bad place, of which the same is asked, or the beginning of the segment, which is as listed.
+    fn is_after_others(&self, bad: &Bad, commit: &Commit) -> bool {
+        let begin = self.begins.get(&bad.segment).map_or(0, |begin| begin.sequence);
+        let others = self.bad.iter().filter(|other| other.segment == bad.segment && other.first < bad.first);
+        let from = others.filter_map(|other| other.last).map(|last| last + 1).fold(begin, u64::max);
+        let before = self.touched.partition_point(|touched| touched.sequence < bad.first);
+        let Some(last) = before.checked_sub(1).and_then(|at| self.touched.get(at)) else { return false };
+        if last.sequence < from {
+            return false;
+        }
+        let at = commit.touched.partition_point(|touched| touched.sequence < last.sequence);
+        let claimed = commit.touched.get(at).map(|touched| (touched.sequence, touched.chain));
+        let here = (last.sequence, last.chain);
+        claimed != Some(here) && commit.anchor != Some(here)
+    }
+
     /// Takes what the index says of the end that is missing for what a commit would say of it.
-    pub(super) fn name_lost_end(&mut self) {
-        let Some(lost) = self.lost_end.take() else { return };
+    pub(super) fn name_lost_end(&mut self, lost_end: Option<(Bad, Option<LostEnd>)>) {
+        let Some((bad, lost)) = lost_end else { return };
+        self.bad.push(bad);
+        let Some(lost) = lost else { return };
         self.note_named(lost.first, lost.last);
         for (changed, hit) in lost.hit {
             self.hit.entry(changed).or_insert(hit);
         }
+    }
+
+    /// Where a segment that was read begins.
+    pub(super) fn begin_of(&self, number: u32) -> Option<Expected> {
+        self.begins.get(&number).copied()
+    }
+
+    /// The first frame that was read.
+    pub(super) fn first_read(&self) -> u64 {
+        self.begins.values().next().map_or(1, |begin| begin.sequence)
     }
 
     /// The last frame of which is sure that it was on the disk: by the note, and because a commit is begun only when the
@@ -164,14 +205,39 @@ impl Survey {
                 || self.touched.len() > TOUCHED_LIMIT + KEPT_LIMIT)
         {
             self.touched_from = touched.sequence + 1;
+            self.anchor = Some((touched.sequence, touched.chain));
             self.touched.pop_front();
         }
     }
 
-    /// Where a segment begins says which frames there were in the end of the one before that is bad.
-    fn end_segment(&mut self, number: u32, next: u64) {
-        for bad in self.bad.iter_mut().rev().take_while(|bad| bad.segment == number) {
-            bad.last.get_or_insert(next.saturating_sub(1));
+    /// Where what comes next begins is known: so it is which frames there were in an end that is bad. Whether there was such an
+    /// end.
+    fn close_end(&mut self, next: u64) -> bool {
+        let mut closed = false;
+        for bad in self.bad.iter_mut().rev().take_while(|bad| bad.last.is_none()) {
+            bad.last = Some(next.saturating_sub(1));
+            closed = true;
+        }
+        closed
+    }
+
+    /// A segment that was written to no more when it was listed has to end where it did then.
+    fn compare_end(&mut self, segment: &FoundSegment, begin: u64, reached: Expected, listed: Expected) {
+        let was_open = self.close_end(listed.sequence);
+        let (number, length) = (segment.number, segment.length);
+        if reached.sequence < listed.sequence && !was_open {
+            let (first, last, why) = (reached.sequence, Some(listed.sequence - 1), "its end is missing");
+            self.bad.push(Bad { segment: number, from: length, until: length, first, last, why });
+        } else if reached.sequence >= listed.sequence && reached != listed {
+            let why = "it holds other frames than when the commits listed it";
+            self.bad.push(Bad {
+                segment: number,
+                from: 0,
+                until: 0,
+                first: begin,
+                last: Some(reached.sequence - 1),
+                why,
+            });
         }
     }
 }
@@ -190,73 +256,70 @@ pub(super) fn described(bad: &Bad) -> String {
     format!("segment {} at {} to {} ({frames}): {}", bad.segment, bad.from, bad.until, bad.why)
 }
 
-/// Reads segments from one on.
+/// Reads the segments from one on, which is listed or the first.
 pub(super) fn survey(
     files: &dyn Files,
-    found: &[FoundSegment],
+    plan: &Plan,
     from: u32,
     (store, keys): (&Id, &OwnKeys),
-    known_bad: Vec<Bad>,
     mut each: impl FnMut(&FoundSegment, &FoundFrame<'_>) -> Outcome<()>,
-) -> Outcome<(Survey, BTreeMap<u32, Hash>, Expected)> {
-    let mut survey = Survey { bad: known_bad, ..Survey::default() };
-    let mut ends = BTreeMap::new();
-    let mut expected: Option<Expected> = None;
+) -> Outcome<Survey> {
+    let mut survey = Survey { end: Expected::BEGIN, ..Survey::default() };
     let mut before: Option<(u32, u64)> = None;
-    for segment in found.iter().filter(|segment| segment.number >= from) {
-        let claimed = segment.head.as_ref().map(|head| Expected { sequence: head.first_sequence, chain: head.chain });
-        if let (Some((before, first)), Some(claimed)) = (before, claimed) {
-            survey.end_segment(before, claimed.sequence);
+    for planned in plan.segments.iter().filter(|planned| planned.number >= from) {
+        let head = planned.file.as_ref().and_then(|file| file.head.as_ref());
+        let claimed = head.map(Expected::at_begin_of);
+        if planned.begin.is_none() && claimed.is_some_and(|claimed| claimed.sequence < survey.end.sequence) {
+            survey.strange.push(planned.number);
+            continue;
+        }
+        let begin = planned.begin.or(claimed).unwrap_or(survey.end);
+        let was_open = survey.close_end(begin.sequence);
+        if planned.begin.is_none() && begin != survey.end && !was_open {
+            survey.bad.push(Bad {
+                segment: before.map_or(planned.number, |(before, _)| before),
+                from: 0,
+                until: 0,
+                first: survey.end.lost_before(begin),
+                last: Some(begin.sequence - 1),
+                why: "the next segment does not begin where this one ends",
+            });
+        }
+        if let Some((_, first)) = before {
             survey.begin_segment(first);
         }
-        let begin = match (expected, claimed) {
-            (Some(expected), Some(claimed)) if expected != claimed => {
-                let follows = before.is_some_and(|(before, _)| before + 1 == segment.number);
-                if !follows {
-                    survey.gaps.push(Bad {
-                        segment: segment.number,
-                        from: 0,
-                        until: segment.length,
-                        first: expected.sequence,
-                        last: Some(claimed.sequence.saturating_sub(1)),
-                        why: "the segment before this one is missing",
-                    });
-                }
-                if follows || claimed.sequence <= expected.sequence {
-                    survey.bad.push(Bad {
-                        segment: before.map_or(segment.number, |(before, _)| before),
-                        from: 0,
-                        until: 0,
-                        first: expected.sequence.min(claimed.sequence),
-                        last: Some(claimed.sequence.saturating_sub(1)),
-                        why: "the next segment does not begin where this one ends",
-                    });
-                }
-                claimed
-            }
-            (_, Some(claimed)) => claimed,
-            (expected, None) => {
-                let unknown = Expected { sequence: 1, chain: [0; 32] };
-                let expected = expected.unwrap_or(unknown);
-                survey.bad.push(Bad {
-                    segment: segment.number,
-                    from: 0,
-                    until: SEGMENT_HEAD_BYTES as u64,
-                    // No frame is lost by it.
-                    first: expected.sequence,
-                    last: Some(expected.sequence.saturating_sub(1)),
-                    why: "its head is damaged",
-                });
-                expected
-            }
+        survey.begins.insert(planned.number, begin);
+        before = Some((planned.number, begin.sequence));
+        let Some(segment) = &planned.file else {
+            let last = planned.end.map(|end| end.sequence.saturating_sub(1));
+            let (first, why) = (begin.sequence, "the segment is missing");
+            survey.bad.push(Bad { segment: planned.number, from: 0, until: 0, first, last, why });
+            survey.end = planned.end.unwrap_or(begin);
+            survey.ends.insert(planned.number, survey.end);
+            continue;
         };
+        if claimed.is_none() {
+            survey.bad.push(Bad {
+                segment: segment.number,
+                from: 0,
+                until: SEGMENT_HEAD_BYTES as u64,
+                // No frame is lost by it.
+                first: begin.sequence,
+                last: Some(begin.sequence - 1),
+                why: "its head is damaged",
+            });
+        }
         let mut bad = Vec::new();
-        let after = scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |frame| {
+        let reached = scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |frame| {
             survey.frame(store, &frame)?;
             each(segment, &frame)
         })?;
-        if !bad.is_empty() {
-            survey.bad.append(&mut bad);
+        let known = survey.bad.len();
+        survey.bad.append(&mut bad);
+        if let Some(end) = planned.end {
+            survey.compare_end(segment, begin.sequence, reached, end);
+        }
+        if survey.bad.len() > known {
             // What is bad has to be known when the commit that names it is read: that may have been here.
             scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |frame| {
                 for item in items(frame.payload).into_iter().flatten() {
@@ -269,10 +332,8 @@ pub(super) fn survey(
                 Ok(())
             })?;
         }
-        ends.insert(segment.number, after.chain);
-        expected = Some(after);
-        before = Some((segment.number, begin.sequence));
+        survey.end = planned.end.unwrap_or(reached);
+        survey.ends.insert(segment.number, survey.end);
     }
-    let end = expected.unwrap_or(Expected { sequence: 1, chain: [0; 32] });
-    Ok((survey, ends, end))
+    Ok(survey)
 }

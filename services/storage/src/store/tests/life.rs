@@ -260,17 +260,71 @@ fn segments_of_which_nothing_can_be_read_are_kept_for_people() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
     file(&store, b"a", &[1; 20_000]);
+    let first_root = store.root().id();
     drop(store);
     let segment = folder.path().join("segments/00000001.seg");
     let mut bytes = std::fs::read(&segment).unwrap();
-    bytes[40] ^= 1;
+    bytes.iter_mut().for_each(|byte| *byte ^= 0x55);
     std::fs::write(&segment, &bytes).unwrap();
+    // Whatever says that there was something keeps an empty store from being begun, and stays.
+    for _ in 0..2 {
+        let refused = try_open(folder.path(), &Arc::new(TestKeys::new()));
+        assert!(matches!(refused, Err(StoreError::Damaged(why)) if why.contains("nothing that this store wrote")));
+    }
     std::fs::remove_file(folder.path().join("synced")).unwrap();
-    let (store, opened) = open(folder.path());
-    assert!(opened.created && opened.cut_off.is_some_and(|what| what.contains("lost")));
-    assert_eq!(std::fs::read(folder.path().join("lost/00000001.seg")).unwrap(), bytes);
-    file(&store, b"b", b"new");
-    store.sync().unwrap();
+    assert!(try_open(folder.path(), &Arc::new(TestKeys::new())).is_err(), "the marker is there");
+    for time in 0..2 {
+        let _ = std::fs::remove_file(folder.path().join("index.marker"));
+        let _ = std::fs::remove_file(folder.path().join("synced"));
+        std::fs::write(&segment, &bytes).unwrap();
+        let (store, opened) = open(folder.path());
+        assert!(opened.created && opened.cut_off.is_some_and(|what| what.contains("lost")));
+        let name = if time == 0 { "lost/00000001.seg" } else { "lost/00000001.seg.1" };
+        assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), bytes, "nothing there is written over");
+        assert_ne!(store.root().id(), first_root, "what comes back is none of the new store");
+        file(&store, b"b", b"new");
+        store.sync().unwrap();
+    }
+}
+
+#[test]
+fn a_changed_byte_in_the_head_of_any_segment_costs_nothing() {
+    let made = tempfile::tempdir().unwrap();
+    let (store, _) = open(made.path());
+    for name in 0..12u8 {
+        file(&store, &[b'a' + name], &[name; 60_000]);
+        store.sync().unwrap();
+    }
+    // A segment is given up: the one after it is the first, or follows a gap.
+    for name in [0, 1, 2, 6, 7, 8] {
+        store.remove(&store.root(), &[b'a' + name]).unwrap();
+    }
+    store.compact().unwrap();
+    drop(store);
+    let numbers = super::segments::numbers(made.path());
+    assert!(numbers[0] > 1 && numbers.len() > 1, "{numbers:?}");
+    for number in numbers {
+        for (at, without_index) in [(40, true), (50, true), (100, true), (120, true), (50, false)] {
+            let copy = tempfile::tempdir().unwrap();
+            super::model::copy_folder(made.path(), copy.path());
+            super::segments::change(copy.path(), number, |bytes| bytes[at] ^= 1);
+            if without_index {
+                super::segments::forget_index(copy.path());
+                let _ = std::fs::remove_file(copy.path().join("synced"));
+                let _ = std::fs::remove_file(copy.path().join("root"));
+            }
+            let (store, opened) = open(copy.path());
+            let what = format!("segment {number} at {at}: {opened:?}");
+            assert!(!opened.created && opened.cut_off.is_none(), "{what}");
+            for name in [3, 4, 5, 9, 10, 11] {
+                let found =
+                    store.find(&store.root(), &[b'a' + name]).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+                assert_eq!(read(&store, &found), [name; 60_000], "{what}");
+            }
+            assert!(!check(&store, false).0.clean, "{what}");
+            assert!(check(&store, true).0.clean && check(&store, false).0.clean, "{what}");
+        }
+    }
 }
 
 fn try_open(folder: &Path, keys: &Arc<TestKeys>) -> Result<Store, StoreError> {

@@ -16,3 +16,5 @@ mod repair;
 mod room;
 mod root;
 mod rotate;
+mod segments;
+mod taken;

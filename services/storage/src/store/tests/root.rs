@@ -1,14 +1,14 @@
 //! The key of the root: it is there more than once, and follows the keys that seal it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::super::format::{FRAME_HEAD_BYTES, FrameHead, SEGMENT_HEAD_BYTES};
 use super::super::index::ROOT;
 use super::super::{Kind, OnDisk, Options, Store, StoreError};
 use super::flips::all_bytes;
 use super::keys::TestKeys;
 use super::model::copy_folder;
+use super::segments::{frames, segment};
 
 fn open(folder: &Path, keys: &Arc<TestKeys>) -> Store {
     try_open(folder, keys).unwrap()
@@ -27,29 +27,6 @@ fn made() -> (tempfile::TempDir, Arc<TestKeys>) {
     store.create(&store.root(), b"a", Kind::File, &[]).unwrap();
     drop(store);
     (folder, keys)
-}
-
-fn segments(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<_> =
-        std::fs::read_dir(folder.join("segments")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    found.sort();
-    found
-}
-
-/// Every frame: the number of its segment's file, where it begins and ends.
-fn frames(folder: &Path) -> Vec<(usize, usize, usize)> {
-    let mut found = Vec::new();
-    for (number, path) in segments(folder).iter().enumerate() {
-        let bytes = std::fs::read(path).unwrap();
-        let mut at = SEGMENT_HEAD_BYTES;
-        while at < bytes.len() {
-            let (head, _) = FrameHead::decode(&bytes[at..], None).unwrap();
-            let end = at + FRAME_HEAD_BYTES + head.length as usize;
-            found.push((number, at, end));
-            at = end;
-        }
-    }
-    found
 }
 
 #[test]
@@ -72,7 +49,7 @@ fn no_one_lost_frame_costs_the_root() {
     drop((root, store));
     let frames = frames(made.path());
     assert!(frames.len() > 20, "{frames:?}");
-    for (number, begin, end) in frames {
+    for super::segments::Frame { number, begin, end, .. } in frames {
         for with_index in [true, false] {
             let copy = tempfile::tempdir().unwrap();
             copy_folder(made.path(), copy.path());
@@ -80,7 +57,7 @@ fn no_one_lost_frame_costs_the_root() {
                 std::fs::remove_dir_all(copy.path().join("index")).unwrap();
                 std::fs::remove_file(copy.path().join("root")).unwrap();
             }
-            let path = &segments(copy.path())[number];
+            let path = &segment(copy.path(), number);
             let mut bytes = std::fs::read(path).unwrap();
             bytes[begin..end].iter_mut().for_each(|byte| *byte ^= 0x55);
             std::fs::write(path, bytes).unwrap();
@@ -122,7 +99,7 @@ fn no_changed_byte_of_its_item_makes_another_root_of_it() {
             let file = copy.path().join("root");
             let (path, at) = if in_log {
                 std::fs::remove_file(&file).unwrap();
-                (segments(copy.path())[place.segment as usize - 1].clone(), place.offset as usize + at)
+                (segment(copy.path(), place.segment), place.offset as usize + at)
             } else {
                 (file, at)
             };
