@@ -90,6 +90,6 @@ fn unlock_early(held: &Held, vault: &Vault) {
             }
         }
         // Whether that succeeds is seen by whoever needs it.
-        tokio::task::spawn_blocking(move || vault.unlocked().map(drop));
+        tokio::task::spawn_blocking(move || vault.store().map(drop));
     });
 }

@@ -38,7 +38,7 @@ impl Caps {
         let path = RelativePath::or_here(path)?;
         let vault = self.vault.clone();
         let acted = self.link.disk().run(move || {
-            let store = vault.unlocked()?;
+            let store = vault.store()?;
             let names: Vec<&[u8]> = path.iter().flat_map(RelativePath::names).collect();
             let root = store.root();
             let outside = Outside::new(store, root);

@@ -22,7 +22,7 @@ pub(super) async fn check(
     let (found, findings) = channel(FINDINGS);
     let vault = vault.clone();
     let checking = link.disk().run(move || {
-        let store = vault.unlocked()?;
+        let store = vault.store()?;
         let mut logged = 0;
         // Whoever is told has gone where nobody takes what is found. How far it is may be missed, and holds up nothing.
         let mut tell = |told| {

@@ -38,7 +38,7 @@ impl store::Server for Operator {
         need(self.rights, Act::Read)?;
         let vault = self.vault.clone();
         // That it cannot be used is an answer.
-        let look = move || Ok(vault.unlocked().map(|store| store.status()));
+        let look = move || Ok(vault.store().map(|store| store.status()));
         let now: Result<Status, Problem> = self.link.disk().run(look).await?;
         let mut builder = results.get().init_status();
         builder.set_unlocked(now.as_ref().err().is_none_or(|refusal| refusal.word() != Word::Locked));
@@ -61,7 +61,7 @@ impl store::Server for Operator {
     async fn compact(self: Rc<Self>, _: store::CompactParams, mut results: store::CompactResults) -> Result<(), Error> {
         need(self.rights, Act::Write)?;
         let vault = self.vault.clone();
-        let compact = move || vault.unlocked()?.compact().map_err(|error| vault.failed(&error));
+        let compact = move || vault.store()?.compact().map_err(|error| vault.failed(&error));
         let freed: Result<u64, Problem> = self.link.disk().run(compact).await;
         results.get().set_freed_bytes(freed?);
         Ok(())

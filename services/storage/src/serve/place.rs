@@ -46,7 +46,7 @@ impl Place {
         if let Some(here) = self.here.get() {
             return Ok(here);
         }
-        let store = self.reach.vault.unlocked()?;
+        let store = self.reach.vault.store()?;
         let mut node = store.root();
         for name in self.path.iter().flat_map(RelativePath::names) {
             let found = if self.makes {

@@ -50,7 +50,7 @@ impl Vault {
     ///
     /// # Errors
     /// It cannot be used now: `locked` where that is for want of keys.
-    pub fn unlocked(&self) -> Result<Store, Problem> {
+    pub fn store(&self) -> Result<Store, Problem> {
         let shared = &*self.0;
         let mut progress = shared.lock();
         if matches!(*progress, Progress::Trying) {
@@ -181,13 +181,13 @@ mod tests {
     fn each_call_tries_anew_and_people_hear_only_what_is_theirs_to_act_on() {
         let (locked, tries, mut told) = vault(|| StoreError::Keys(KeysError::Locked));
         for _ in 0..3 {
-            assert_eq!(locked.unlocked().err().map(|problem| problem.word()), Some(Word::Locked));
+            assert_eq!(locked.store().err().map(|problem| problem.word()), Some(Word::Locked));
         }
         assert_eq!(tries.load(Ordering::Relaxed), 3);
         assert!(told.try_recv().is_err());
         let (damaged, _, mut told) = vault(|| StoreError::Damaged("segment 3 at 77".to_owned()));
         for _ in 0..3 {
-            assert_eq!(damaged.unlocked().err().map(|problem| problem.word()), Some(Word::Damaged));
+            assert_eq!(damaged.store().err().map(|problem| problem.word()), Some(Word::Damaged));
         }
         assert!(told.try_recv().is_ok_and(|text| text.contains("segment 3 at 77")));
         assert!(told.try_recv().is_err(), "once is enough");
@@ -198,7 +198,7 @@ mod tests {
         let (vault, tries, _told) = vault(|| panic!("a fault, on purpose"));
         for turn in 1..3 {
             let same = vault.clone();
-            assert!(std::thread::spawn(move || same.unlocked().map(drop)).join().is_err());
+            assert!(std::thread::spawn(move || same.store().map(drop)).join().is_err());
             assert_eq!(tries.load(Ordering::Relaxed), turn);
         }
     }
@@ -207,7 +207,7 @@ mod tests {
     fn what_is_closed_is_not_opened_again() {
         let (vault, tries, _told) = vault(|| StoreError::Keys(KeysError::Locked));
         vault.close();
-        assert_eq!(vault.unlocked().err().map(|problem| problem.word()), Some(Word::Io));
+        assert_eq!(vault.store().err().map(|problem| problem.word()), Some(Word::Io));
         assert_eq!(tries.load(Ordering::Relaxed), 0);
     }
 
@@ -218,7 +218,7 @@ mod tests {
             .map(|_| {
                 std::thread::spawn({
                     let vault = vault.clone();
-                    move || vault.unlocked().err().map(|problem| problem.word())
+                    move || vault.store().err().map(|problem| problem.word())
                 })
             })
             .collect();

@@ -31,10 +31,15 @@ pub(super) struct Beginning {
 
 /// Finds the store's root, or makes one where there is no store.
 pub(super) fn begin(files: &dyn Files, keys: &dyn Keys) -> Outcome<Beginning> {
+    // First, because this fails for as long as the keys are locked.
+    let kept = match Root::kept(files, keys) {
+        Err(error @ StoreError::Keys(_)) => return Err(error),
+        kept => kept,
+    };
     let mut found = find_segments(files)?;
     let note_bytes = read_synced(files)?;
     let has_marker = exists(files, MARKER)?;
-    let root = find_root(files, keys, &found)?;
+    let root = find_root(files, keys, kept, &found)?;
     if root.is_none() && (!found.is_empty() || has_marker || !note_bytes.is_empty()) {
         return Err(no_root());
     }
@@ -88,8 +93,12 @@ fn exists(files: &dyn Files, name: &str) -> Outcome<bool> {
 }
 
 /// The root of this store: from its file, if what is stored is of that root, or else from what is stored.
-fn find_root(files: &dyn Files, keys: &dyn Keys, found: &[FoundSegment]) -> Outcome<Option<Root>> {
-    let kept = Root::kept(files, keys);
+fn find_root(
+    files: &dyn Files,
+    keys: &dyn Keys,
+    kept: Outcome<Option<Root>>,
+    found: &[FoundSegment],
+) -> Outcome<Option<Root>> {
     if let Ok(Some(root)) = &kept {
         let own = root.own_keys();
         let mut believed = found.to_vec();
@@ -97,8 +106,6 @@ fn find_root(files: &dyn Files, keys: &dyn Keys, found: &[FoundSegment]) -> Outc
         if holds_anything(files, &believed, &own)? {
             return kept;
         }
-    } else if let Err(error @ StoreError::Keys(_)) = kept {
-        return Err(error);
     }
     match Root::search(files, keys, found)? {
         Some(root) => Ok(Some(root)),

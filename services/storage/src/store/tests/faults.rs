@@ -1,13 +1,16 @@
 //! A disk that is full, or fails.
 
+use std::sync::Arc;
+
 use rustix::io::Errno;
 
 use super::super::{Kind, Node, Store, StoreError};
 use super::disk::{Disk, Fault};
 use super::draw::{Draw, seed};
+use super::keys::TestKeys;
 use super::life::check;
 use super::model::Model;
-use super::power::open_on;
+use super::power::{open_on, open_with};
 
 #[test]
 fn what_could_not_be_written_leaves_everything_as_it_was() {
@@ -210,4 +213,48 @@ fn an_index_that_cannot_be_written_takes_back_the_frame_and_is_built_anew() {
     assert!(read == [2; 40_000]);
     store.sync().unwrap();
     assert!(check(&store, false).0.clean);
+}
+
+#[test]
+fn whichever_write_of_an_opening_finds_the_disk_full_the_next_one_succeeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut index = 0;
+    let mut index = || {
+        index += 1;
+        folder.path().join(index.to_string())
+    };
+    for exchanged in [false, true] {
+        let mut writes = 0;
+        loop {
+            let (disk, keys) = (Disk::default(), Arc::new(TestKeys::new()));
+            if exchanged {
+                let (store, _) = open_with(&disk, &index(), &keys).unwrap();
+                store.create(&store.root(), b"a", Kind::File, &[]).unwrap();
+                drop(store);
+                keys.rotate_store().unwrap();
+            }
+            disk.fail(Some(Fault::LaterWrite(writes, Errno::NOSPC)));
+            drop(open_with(&disk, &index(), &keys));
+            let done = disk.fault().is_some();
+            disk.fail(None);
+            let what = format!("write {writes}, exchanged: {exchanged}");
+            let (store, opened) = open_with(&disk, &index(), &keys).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            assert!(opened.damage.is_empty(), "{what}: {opened:?}");
+            if exchanged {
+                store.find(&store.root(), b"a").unwrap();
+            }
+            store.create(&store.root(), b"b", Kind::File, &[]).unwrap();
+            store.sync().unwrap();
+            drop(store);
+            if exchanged {
+                keys.forget_before();
+                open_with(&disk, &index(), &keys).unwrap();
+            }
+            if done {
+                break;
+            }
+            writes += 1;
+        }
+        assert!(writes > 3, "only {writes} writes, exchanged: {exchanged}");
+    }
 }

@@ -53,6 +53,11 @@ impl TestKeys {
         Ok(())
     }
 
+    /// As the keys service does once what the present key sealed was opened.
+    pub(crate) fn forget_before(&self) {
+        self.sealing.lock().unwrap().before = None;
+    }
+
     /// Another key signs from now on.
     pub(crate) fn rotate_commits(&self) {
         let mut signing = self.signing.lock().unwrap();
@@ -65,14 +70,14 @@ impl TestKeys {
         *self.signing.lock().unwrap() = vec![SigningKey::from_bytes(&[77; 32])];
     }
 
-    fn unlocked(&self) -> Result<(), KeysError> {
+    fn store(&self) -> Result<(), KeysError> {
         if self.locked.load(Ordering::Relaxed) { Err(KeysError::Locked) } else { Ok(()) }
     }
 }
 
 impl Keys for TestKeys {
     fn unseal_root(&self, sealed: &[u8], context: &[u8]) -> Result<(Zeroizing<Vec<u8>>, bool), KeysError> {
-        self.unlocked()?;
+        self.store()?;
         let (nonce, body) = sealed.split_first_chunk::<24>().ok_or(KeysError::Damaged)?;
         let mut sealing = self.sealing.lock().unwrap();
         for key in [Some(sealing.present), sealing.before].into_iter().flatten() {
@@ -87,7 +92,7 @@ impl Keys for TestKeys {
     }
 
     fn seal_root(&self, secret: &[u8], context: &[u8]) -> Result<Vec<u8>, KeysError> {
-        self.unlocked()?;
+        self.store()?;
         let mut nonce = [0; 24];
         getrandom::fill(&mut nonce).unwrap();
         let cipher = XChaCha20Poly1305::new(&self.sealing.lock().unwrap().present.into());
@@ -96,7 +101,7 @@ impl Keys for TestKeys {
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], KeysError> {
-        self.unlocked()?;
+        self.store()?;
         let signing = self.signing.lock().unwrap();
         Ok(signing.last().unwrap().sign(&blake3::derive_key(SIGNATURE_CONTEXT, message)).to_bytes())
     }

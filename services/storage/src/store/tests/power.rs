@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::{Opened, Options, Store};
+use super::super::{Kind, Opened, Options, Store, StoreError};
 use super::disk::Disk;
 use super::draw::{Draw, seed};
 use super::keys::TestKeys;
@@ -14,8 +14,12 @@ const FAILURES: usize = 6;
 const MOMENTS: usize = 4;
 
 pub(crate) fn open_on(disk: &Disk, index: &Path) -> (Store, Opened) {
+    open_with(disk, index, &Arc::new(TestKeys::new())).unwrap()
+}
+
+pub(crate) fn open_with(disk: &Disk, index: &Path, keys: &Arc<TestKeys>) -> Result<(Store, Opened), StoreError> {
     let options = Options { segment_bytes: 96 << 10, compacts: false, ..Options::new(index.to_path_buf()) };
-    Store::open(Arc::new(disk.clone()), Arc::new(TestKeys::new()), options).unwrap()
+    Store::open(Arc::new(disk.clone()), keys.clone(), options)
 }
 
 /// What one life of a store did.
@@ -128,4 +132,52 @@ fn a_commit_that_a_kill_kept_from_the_disk_is_not_taken_for_one_that_is_there() 
             }
         }
     }
+}
+
+#[test]
+fn no_moment_of_a_first_opening_or_of_an_exchange_of_the_keys_loses_the_store() {
+    const FATES: usize = 6;
+    let draw = &mut Draw(seed());
+    let folder = tempfile::tempdir().unwrap();
+    let mut number = 0;
+    let mut index = || {
+        number += 1;
+        folder.path().join(number.to_string())
+    };
+    let (disk, keys) = (Disk::default(), Arc::new(TestKeys::new()));
+    let (store, _) = open_with(&disk, &index(), &keys).unwrap();
+    store.create(&store.root(), b"a", Kind::File, &[]).unwrap();
+    store.sync().unwrap();
+    let there = disk.operations();
+    drop(store);
+    keys.rotate_store().unwrap();
+    let begun = disk.operations();
+    drop(open_with(&disk, &index(), &keys).unwrap());
+    let mut tried = 0;
+    for lost in 0..=disk.operations() {
+        for fate in 0..FATES {
+            let left = disk.without_power_after(lost, draw);
+            let now = Arc::new(TestKeys::new());
+            if lost >= begun {
+                now.rotate_store().unwrap();
+            }
+            if lost == disk.operations() {
+                now.forget_before();
+            }
+            let what = format!("power lost after {lost} of {there}, {begun}, fate {fate}");
+            let (store, opened) = open_with(&left, &index(), &now).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            assert!(opened.damage.is_empty(), "{what}: {opened:?}");
+            let found = store.find(&store.root(), b"a");
+            assert!(found.is_ok() || lost < there, "{what}: {opened:?}");
+            store.create(&store.root(), b"b", Kind::File, &[]).unwrap();
+            store.sync().unwrap();
+            store.abandon();
+            drop(found);
+            let (store, opened) = open_with(&left, &index(), &now).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            assert!(opened.damage.is_empty(), "{what}: {opened:?}");
+            store.find(&store.root(), b"b").unwrap();
+            tried += 1;
+        }
+    }
+    println!("{tried} failures");
 }
