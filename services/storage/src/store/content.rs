@@ -116,6 +116,10 @@ impl Shared {
         for (sector, row) in (first..).zip(rows) {
             let written = row.as_ref().map(|(sequence, _)| *sequence);
             let hole = holes.iter().filter(|hole| hole.sectors.contains(&sector)).map(|hole| hole.sequence).max();
+            if let Some(changed) = written.max(hole) {
+                // Its file may be written since, and this sector have been, too, in a frame that is lost.
+                self.refuse_older(changed)?;
+            }
             found.push(match row {
                 Some((sequence, row)) if hole <= written => Found::Stored(sequence, row),
                 _ if hole.is_some() => Found::Zeros,

@@ -177,6 +177,12 @@ impl Shared {
         doubt.about(node, written_at).map_or(Ok(()), |what| Err(StoreError::Damaged(what)))
     }
 
+    /// Fails where so much was lost that nothing is served that was written up to some frame, and this was.
+    pub(crate) fn refuse_older(&self, written_at: u64) -> Outcome<()> {
+        let doubt = self.doubt.read().unwrap_or_else(PoisonError::into_inner);
+        doubt.about_all(written_at).map_or(Ok(()), |why| Err(StoreError::Damaged(why.to_owned())))
+    }
+
     pub(crate) fn open_node(
         &self,
         about: (Id, super::node::Kind, Id),

@@ -25,14 +25,17 @@ pub(crate) struct Doubt {
 impl Doubt {
     /// Why a node, whose metadata was written then, is not to be trusted.
     pub(crate) fn about(&self, node: &Id, written_at: u64) -> Option<String> {
-        let all = self.all_until.as_ref().filter(|(until, _)| written_at <= *until).map(|(_, why)| why);
-        self.nodes.get(&(*node, [0; 16])).or(all).cloned()
+        self.nodes.get(&(*node, [0; 16])).map(String::as_str).or(self.about_all(written_at)).map(str::to_owned)
+    }
+
+    /// Why nothing that was written then is to be trusted.
+    pub(crate) fn about_all(&self, written_at: u64) -> Option<&str> {
+        self.all_until.as_ref().filter(|(until, _)| written_at <= *until).map(|(_, why)| why.as_str())
     }
 
     /// Why an entry is not to be trusted.
     pub(crate) fn about_entry(&self, directory: &Id, hash: &[u8; 16], written_at: u64) -> Option<String> {
-        let all = self.all_until.as_ref().filter(|(until, _)| written_at <= *until).map(|(_, why)| why);
-        self.nodes.get(&(*directory, *hash)).or(all).cloned()
+        self.nodes.get(&(*directory, *hash)).map(String::as_str).or(self.about_all(written_at)).map(str::to_owned)
     }
 
     /// Whether everything is to be trusted.

@@ -45,7 +45,7 @@ pub(super) fn outrun(index: &Index, plan: &Plan) -> Outcome<Option<String>> {
     Ok((!whole || !all_there).then(|| "segments were given up that it did not hear of".to_owned()))
 }
 
-/// Cuts off everything from a place on. What may have been sure of once is kept among what is lost; the names that it has there.
+/// Cuts off everything from a place on. What may have been made sure of once is kept among what is lost; the names that it has there.
 pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad, keep: bool) -> Outcome<Vec<String>> {
     let keep_bytes = if torn.from < SEGMENT_HEAD_BYTES as u64 { 0 } else { torn.from };
     let mut kept = Vec::new();
@@ -65,7 +65,10 @@ pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad, 
     }
     // From the end, so that what is left after a failure is still a beginning.
     for number in gone.iter().rev() {
-        if keep {
+        // One without a head of its own may be another segment under a wrong name.
+        let is_other =
+            |one: &FoundSegment| one.number == *number && one.head.is_none() && one.length > SEGMENT_HEAD_BYTES as u64;
+        if keep || found.iter().any(is_other) {
             kept.push(move_to_lost(files, *number)?);
         } else {
             files.remove(&file_name(*number))?;

@@ -84,10 +84,10 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
         let from = first_to_read(&plan, noted, position);
         let seen = survey(files, &plan, from, by, |_, _| Ok(()))?;
         let Some((torn, keep)) = first_torn(&seen, noted) else { break seen };
-        opened.cut_off = Some(described(&torn));
         fault::point("open.cut");
         let kept = cut(files, &mut found, &torn, keep)?;
-        opened.damage.extend(kept.iter().map(|name| format!("what was cut off is kept in {name}")));
+        let where_kept = if kept.is_empty() { String::new() } else { format!("; kept in {}", kept.join(", ")) };
+        opened.cut_off = Some(described(&torn) + &where_kept);
         // What listed the segments may be among what was cut off.
         plan = Plan::make(files, &found, by)?;
     };

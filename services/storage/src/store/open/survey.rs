@@ -230,6 +230,7 @@ impl Survey {
             self.bad.push(Bad { segment: number, from: length, until: length, first, last, why });
         } else if reached.sequence >= listed.sequence && reached != listed {
             let why = "it holds other frames than when the commits listed it";
+            self.mixed = self.mixed.max(Some(reached.sequence - 1));
             self.bad.push(Bad {
                 segment: number,
                 from: 0,

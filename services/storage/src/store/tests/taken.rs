@@ -421,3 +421,46 @@ fn what_was_begun_is_not_begun_anew_where_its_segments_are_gone() {
     let opened = Store::open(Arc::new(OnDisk::new(made.path()).unwrap()), keys, options);
     assert!(matches!(opened, Err(StoreError::Damaged(_))));
 }
+
+/// Where nothing says what lost frames changed, what was written since is served, but not what is around it in the same file.
+#[test]
+fn a_file_that_was_written_since_shows_nothing_of_before_what_nobody_can_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path()).unwrap();
+    let file = store.create(&store.root(), b"f", Kind::File, &[]).unwrap();
+    store.write(&file, 0, &[1; 50_000], &[]).unwrap();
+    store.sync().unwrap();
+    store.write(&file, 0, &[2; 100], &[]).unwrap();
+    store.sync().unwrap();
+    store.write(&file, 40_000, &[3; 100], &[]).unwrap();
+    store.sync().unwrap();
+    store.abandon();
+    drop(file);
+    // What wrote the first sector again, and the commits that name it: but the last, all of them.
+    let all = frames(folder.path());
+    let lost = all.iter().filter(|frame| frame.kinds.contains(&ItemKind::Sector)).nth(1).unwrap().sequence;
+    let last = all.last().unwrap().sequence;
+    let until = all.iter().rev().find(|frame| frame.kinds.contains(&ItemKind::Sector)).unwrap().sequence;
+    for frame in all.iter().filter(|frame| frame.sequence >= lost && frame.sequence < last && frame.sequence != until) {
+        change(folder.path(), frame.number, |bytes| bytes[frame.begin + 20] ^= 1);
+    }
+    forget_index(folder.path());
+    let (store, _) = open(folder.path()).unwrap();
+    let mut bytes = vec![0; 50_000];
+    let read = store.find(&store.root(), b"f").and_then(|file| store.read(&file, 0, &mut bytes));
+    assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+}
+
+/// As by somebody's mistake: it is found to be missing where it belongs, and nothing of it is thrown away where it does not.
+#[test]
+fn a_segment_under_the_next_number_is_kept() {
+    let made = made();
+    let all = numbers(made.path());
+    let (moved, next) = (all[1], all.last().unwrap() + 1);
+    let bytes = std::fs::read(segment(made.path(), moved)).unwrap();
+    std::fs::rename(segment(made.path(), moved), segment(made.path(), next)).unwrap();
+    let (store, opened) = open(made.path()).unwrap();
+    assert!(!check(&store, false).0.clean && judge(&store, "under another name") < FILES, "{opened:?}");
+    drop(store);
+    assert_eq!(std::fs::read(made.path().join(format!("lost/{next:08}.seg"))).unwrap(), bytes);
+}
