@@ -3,8 +3,8 @@
 use super::error::{Outcome, StoreError};
 use super::files::Files;
 use super::format::{
-    FRAME_HEAD_BYTES, FrameHead, Hash, Id, PAYLOAD_LIMIT_BYTES, SEGMENT_HEAD_BYTES, SegmentFront, SegmentHead,
-    file_name, number_of, payload_hash,
+    FRAME_HEAD_BYTES, FrameHead, Hash, ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, PAYLOAD_LIMIT_BYTES,
+    SEGMENT_HEAD_BYTES, SegmentFront, SegmentHead, file_name, number_of, payload_hash,
 };
 use super::keys::{OwnKeys, TAG_BYTES};
 use super::segments::read;
@@ -165,6 +165,31 @@ pub(crate) fn scan(
         at = until;
     }
     Ok(expected)
+}
+
+/// Gives the payloads of the frames that begin with a commit, wherever they are. Of other frames no more than the heads is looked at.
+pub(crate) fn scan_commits(
+    files: &dyn Files,
+    keys: &OwnKeys,
+    segment: &FoundSegment,
+    mut each: impl FnMut(&FrameHead, &[u8]),
+) -> Outcome<()> {
+    let file = files.open(&file_name(segment.number))?;
+    let end = segment.length.min(SEGMENT_LIMIT_BYTES);
+    let mut window = Window::new(file.as_ref(), end);
+    let mut at = SEGMENT_HEAD_BYTES as u64;
+    while let Some((offset, head)) = next_frame(&mut window, Some(keys), at, end, 0)? {
+        let begin = offset + FRAME_HEAD_BYTES as u64;
+        let first = ItemHead::decode(window.at(begin, ITEM_HEAD_BYTES)?);
+        if first.is_some_and(|first| first.kind == ItemKind::Commit) {
+            let payload = window.at(begin, head.length as usize)?;
+            if payload_hash(payload) == head.payload {
+                each(&head, payload);
+            }
+        }
+        at = end_of(&head, offset);
+    }
+    Ok(())
 }
 
 /// Where a frame ends that begins here.

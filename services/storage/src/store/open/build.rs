@@ -39,7 +39,7 @@ pub(super) fn build(
     wiped.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))?;
     let mut index = Index::open(&options.index, by.1)?;
     // First what everything else is judged by.
-    let _ = survey(files, plan, 0, by, |segment, frame| {
+    let _ = survey(files, plan, 0, by.1, |segment, frame| {
         let first: Vec<_> =
             items(frame.payload).into_iter().flatten().filter(|item| comes_first(item.head.kind)).collect();
         if first.is_empty() {
@@ -57,7 +57,7 @@ pub(super) fn build(
     let mut versions = None;
     let last_commit = seen.last_commit.as_ref().map(|(sequence, _)| *sequence);
     let mut gathered = Gathered::default();
-    let again = survey(files, plan, 0, by, |segment, frame| {
+    let again = survey(files, plan, 0, by.1, |segment, frame| {
         if Some(frame.head.sequence) == last_commit {
             gathered.flush(&mut index)?;
             versions = Some(index.position.versions);
@@ -87,7 +87,7 @@ pub(crate) fn rebuild(segments: &Segments, options: &Options, log: &Log) -> Outc
     let plan =
         Plan::of_known(known.map(|segment| (FoundSegment::known(segment.head, segment.length), segment.end)).collect());
     let by = (&log.store, &log.keys);
-    let mut seen = survey(files, &plan, 0, by, |_, _| Ok(()))?;
+    let mut seen = survey(files, &plan, 0, by.1, |_, _| Ok(()))?;
     build(files, options, &plan, by, &mut seen, (log.sequence, 0))
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::super::error::Outcome;
 use super::super::files::Files;
-use super::super::format::{FRAME_HEAD_BYTES, FrameHead, Id, SEGMENT_HEAD_BYTES, Take, file_name, items};
+use super::super::format::{FRAME_HEAD_BYTES, FrameHead, SEGMENT_HEAD_BYTES, Take, file_name, items};
 use super::super::index::{self, Index, IndexError, Transaction, apply};
 use super::super::keys::OwnKeys;
 use super::super::scan::{Bad, FoundFrame, FoundSegment};
@@ -80,10 +80,10 @@ pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad, 
 }
 
 /// Applies the frames that the index does not have.
-pub(super) fn catch_up(files: &dyn Files, index: &mut Index, plan: &Plan, by: (&Id, &OwnKeys)) -> Outcome<u64> {
+pub(super) fn catch_up(files: &dyn Files, index: &mut Index, plan: &Plan, keys: &OwnKeys) -> Outcome<u64> {
     let (from, last) = (index.position.segment, index.position.sequence);
     let mut replayed = 0;
-    survey(files, plan, from, by, |segment, frame| {
+    survey(files, plan, from, keys, |segment, frame| {
         if frame.head.sequence <= last {
             return Ok(());
         }

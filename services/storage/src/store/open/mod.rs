@@ -77,19 +77,19 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
         Some(index) if trusted && !created => noted.max(index.position.sequence),
         _ => noted,
     };
-    let mut plan = Plan::make(files, &found, by)?;
+    let mut plan = Plan::make(files, &found, &own)?;
     let mut seen = loop {
         found_index.compare(|index| misplaced(files, index, &plan))?;
         let position = found_index.fits.as_ref().map(|index| index.position.segment);
         let from = first_to_read(&plan, noted, position);
-        let seen = survey(files, &plan, from, by, |_, _| Ok(()))?;
+        let seen = survey(files, &plan, from, &own, |_, _| Ok(()))?;
         let Some((torn, keep)) = first_torn(&seen, noted) else { break seen };
         fault::point("open.cut");
         let kept = cut(files, &mut found, &torn, keep)?;
         let where_kept = if kept.is_empty() { String::new() } else { format!("; kept in {}", kept.join(", ")) };
         opened.cut_off = Some(described(&torn) + &where_kept);
         // What listed the segments may be among what was cut off.
-        plan = Plan::make(files, &found, by)?;
+        plan = Plan::make(files, &found, &own)?;
     };
     found_index.compare(|index| outrun(index, &plan))?;
     let synced = seen.synced(noted);
@@ -118,7 +118,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     let mut doubt = Doubt::default();
     if let Some(index) = &mut found_index.fits {
         fault::point("open.behind");
-        let caught_up = catch_up(files, index, &plan, by).and_then(|replayed| {
+        let caught_up = catch_up(files, index, &plan, &own).and_then(|replayed| {
             doubt = Doubt::load(files, index, by)?;
             Ok(replayed)
         });
@@ -144,7 +144,6 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
         }
     };
     opened.damage.extend(seen.bad.iter().map(described));
-    opened.damage.append(&mut seen.damage);
     for (node, entry) in doubt.nodes.keys() {
         let what = if *entry == [0; 16] { "node" } else { "an entry of directory" };
         opened.damage.push(format!("{what} {} lost a change", hex(node)));

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use super::super::commit::{Commit, Listed};
 use super::super::error::Outcome;
 use super::super::files::Files;
-use super::super::format::{Id, ItemKind, SEGMENT_HEAD_BYTES, items};
+use super::super::format::{ItemKind, SEGMENT_HEAD_BYTES, items};
 use super::super::keys::OwnKeys;
-use super::super::scan::{Expected, FoundFrame, FoundSegment, scan};
+use super::super::scan::{Expected, FoundSegment, scan, scan_commits};
 
 /// A segment that there is to be.
 pub(super) struct Planned {
@@ -37,8 +37,8 @@ pub(super) struct Plan {
 
 impl Plan {
     /// What there is to be beside these files, of which only heads of this store's hand are given.
-    pub(super) fn make(files: &dyn Files, found: &[FoundSegment], by: (&Id, &OwnKeys)) -> Outcome<Self> {
-        let listed = last_list(files, found, by)?.unwrap_or_default();
+    pub(super) fn make(files: &dyn Files, found: &[FoundSegment], keys: &OwnKeys) -> Outcome<Self> {
+        let listed = last_list(files, found, keys)?.unwrap_or_default();
         let mut there: BTreeMap<u32, FoundSegment> = found.iter().map(|one| (one.number, one.clone())).collect();
         let mut plan = Self { last_listed: listed.last().map_or(0, |one| one.number), ..Self::default() };
         for one in listed {
@@ -94,39 +94,26 @@ impl Plan {
 }
 
 /// The newest list of segments that a commit has. The first commit in a segment lists them, so few are read.
-fn last_list(files: &dyn Files, found: &[FoundSegment], by: (&Id, &OwnKeys)) -> Outcome<Option<Vec<Listed>>> {
+fn last_list(files: &dyn Files, found: &[FoundSegment], keys: &OwnKeys) -> Outcome<Option<Vec<Listed>>> {
     // One without a head may be that which was begun last.
     let last = found.iter().rev().find(|one| one.head.is_some()).map_or(u32::MAX, |one| one.number.saturating_add(1));
     let mut newest: Option<(u64, Vec<Listed>)> = None;
     for segment in found.iter().rev().filter(|one| one.number <= last) {
-        read_frames(files, segment, by.1, |frame| {
-            for item in items(frame.payload).into_iter().flatten().filter(|item| item.head.kind == ItemKind::Commit) {
-                if item.head.sequence == frame.head.sequence
-                    && newest.as_ref().is_none_or(|(sequence, _)| frame.head.sequence > *sequence)
-                    && let Some(commit) = Commit::decode(item.body).filter(|commit| commit.is_signed(by.0))
+        scan_commits(files, keys, segment, |head, payload| {
+            for item in items(payload).into_iter().flatten().filter(|item| item.head.kind == ItemKind::Commit) {
+                if newest.as_ref().is_none_or(|(sequence, _)| head.sequence > *sequence)
+                    && let Some(commit) = Commit::decode(item.body)
                     && let Some(list) = commit.segments
                 {
-                    newest = Some((frame.head.sequence, list));
+                    newest = Some((head.sequence, list));
                 }
             }
-            Ok(())
         })?;
         if newest.is_some() && segment.head.is_some() {
             break;
         }
     }
     Ok(newest.map(|(_, list)| list))
-}
-
-/// All frames of this store's hand that are in a file, whatever its head is.
-fn read_frames(
-    files: &dyn Files,
-    segment: &FoundSegment,
-    keys: &OwnKeys,
-    each: impl FnMut(FoundFrame<'_>) -> Outcome<()>,
-) -> Outcome<()> {
-    let begin = segment.head.as_ref().map_or(Expected::BEGIN, Expected::at_begin_of);
-    scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), each).map(drop)
 }
 
 /// Whether one of the files holds anything that this store wrote.
@@ -136,7 +123,8 @@ pub(super) fn holds_anything(files: &dyn Files, found: &[FoundSegment], keys: &O
         if holds {
             break;
         }
-        read_frames(files, segment, keys, |_| {
+        let begin = Expected::BEGIN;
+        scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |_| {
             holds = true;
             Ok(())
         })?;

@@ -5,15 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use super::super::commit::{Commit, TOUCHED_LIMIT};
 use super::super::error::Outcome;
 use super::super::files::Files;
-use super::super::format::{Id, ItemKind, SEGMENT_HEAD_BYTES, Take, items};
+use super::super::format::{Id, Item, ItemKind, SEGMENT_HEAD_BYTES, Take, items};
 use super::super::index::{self, Index, Row};
 use super::super::keys::OwnKeys;
 use super::super::log::{ChainStart, KEPT_LIMIT, Touched, touched_by};
 use super::super::scan::{Bad, Expected, FoundFrame, FoundSegment, scan};
 use super::plan::Plan;
-
-/// Commits whose signature is wrong that people are told of one by one.
-const DAMAGE_TOLD: usize = 100;
 
 /// A change that was lost.
 pub(super) struct Hit {
@@ -91,35 +88,20 @@ pub(super) struct Survey {
     pub(super) touched_from: u64,
     /// The last frame before that which changed anything.
     pub(super) anchor: Option<(u64, ChainStart)>,
-    pub(super) damage: Vec<String>,
     pub(super) lost_end: Option<(Bad, Option<LostEnd>)>,
 }
 
 impl Survey {
-    fn frame(&mut self, store: &Id, frame: &FoundFrame<'_>) -> Outcome<()> {
-        let Some(found) = items(frame.payload) else { return Ok(()) };
-        self.touched.extend(touched_by(&found, frame.head.sequence, &frame.chain));
-        for item in found {
-            let sequence = frame.head.sequence;
-            match item.head.kind {
-                ItemKind::Commit if item.head.sequence == sequence => {
-                    let Some(commit) = Commit::decode(item.body) else { continue };
-                    if !commit.is_signed(store) {
-                        if self.damage.len() < DAMAGE_TOLD {
-                            let what = format!("the signature of the commit in frame {sequence} is not its key's");
-                            self.damage.push(what);
-                        }
-                        continue;
-                    }
-                    self.note_named(commit.listed_from, commit.sequence);
-                    self.note_hits(&commit);
-                    self.commits = [self.commits[1], sequence];
-                    self.last_commit = Some((sequence, commit));
-                }
-                _ => {}
-            }
+    fn frame(&mut self, frame: &FoundFrame<'_>) {
+        let Some(found) = items(frame.payload) else { return };
+        let sequence = frame.head.sequence;
+        self.touched.extend(touched_by(&found, sequence, &frame.chain));
+        for commit in commits_among(&found, sequence) {
+            self.note_named(commit.listed_from, commit.sequence);
+            self.note_hits(&commit);
+            self.commits = [self.commits[1], sequence];
+            self.last_commit = Some((sequence, commit));
         }
-        Ok(())
     }
 
     /// What a commit says of frames that are bad.
@@ -243,6 +225,12 @@ impl Survey {
     }
 }
 
+/// The commit that a frame is. The tag of the frame says whose it is: its signature is for those who have no key.
+fn commits_among<'a>(found: &'a [Item<'a>], sequence: u64) -> impl Iterator<Item = Commit> + 'a {
+    let own = move |item: &&Item<'_>| item.head.kind == ItemKind::Commit && item.head.sequence == sequence;
+    found.iter().filter(own).filter_map(|item| Commit::decode(item.body))
+}
+
 fn is_in(sequence: u64, bad: &Bad) -> bool {
     sequence >= bad.first && bad.last.is_none_or(|last| sequence <= last)
 }
@@ -262,7 +250,7 @@ pub(super) fn survey(
     files: &dyn Files,
     plan: &Plan,
     from: u32,
-    (store, keys): (&Id, &OwnKeys),
+    keys: &OwnKeys,
     mut each: impl FnMut(&FoundSegment, &FoundFrame<'_>) -> Outcome<()>,
 ) -> Outcome<Survey> {
     let mut survey = Survey { end: Expected::BEGIN, ..Survey::default() };
@@ -312,7 +300,7 @@ pub(super) fn survey(
         }
         let mut bad = Vec::new();
         let reached = scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |frame| {
-            survey.frame(store, &frame)?;
+            survey.frame(&frame);
             each(segment, &frame)
         })?;
         let known = survey.bad.len();
@@ -323,13 +311,8 @@ pub(super) fn survey(
         if survey.bad.len() > known {
             // What is bad has to be known when the commit that names it is read: that may have been here.
             scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |frame| {
-                for item in items(frame.payload).into_iter().flatten() {
-                    if item.head.kind == ItemKind::Commit
-                        && let Some(commit) = Commit::decode(item.body).filter(|commit| commit.is_signed(store))
-                    {
-                        survey.note_hits(&commit);
-                    }
-                }
+                let found = items(frame.payload).unwrap_or_default();
+                commits_among(&found, frame.head.sequence).for_each(|commit| survey.note_hits(&commit));
                 Ok(())
             })?;
         }
