@@ -202,11 +202,10 @@ fn last_unnamed(bad: &Bad, named: &[(u64, u64)], synced: u64, noted: u64) -> Opt
             last -= 1;
             continue;
         }
-        let (from, _) =
-            named.iter().find(|(from, until)| (*from..=*until).contains(&last)).copied().unwrap_or_default();
-        if from == 0 {
+        let before = named.partition_point(|(from, _)| *from <= last);
+        let Some((from, _)) = named[..before].last().filter(|(from, until)| *from > 0 && last <= *until) else {
             return Some(last);
-        }
+        };
         last = from - 1;
     }
     None

@@ -219,22 +219,28 @@ fn first_to_read(plan: &Plan, noted: u64, position: Option<u32>) -> u32 {
 }
 
 /// The first of what is bad after all that is sure: also a segment of which only the name did not come to the disk. It is cut off
-/// with all after it. So is what is bad with frames after it but no commit: nothing says that these belong there. If that may have
-/// been sure once, it is to be kept for people.
+/// with all after it. So is what is bad with frames after it but no commit: nothing says that these belong there. What may have been
+/// sure once, or has a commit in it, is to be kept for people.
 fn first_torn(seen: &Survey, noted: u64) -> Option<(Bad, bool)> {
     let synced = seen.synced(noted);
     let last_commit = seen.last_commit.as_ref().map_or(0, |(sequence, _)| *sequence);
     let is_unproven = |bad: &Bad| bad.last.is_some_and(|last| last >= last_commit && last + 1 < seen.end.sequence);
     let torn = seen.bad.iter().filter(|bad| bad.first > synced || is_unproven(bad));
-    torn.min_by_key(|bad| (bad.first, bad.segment)).map(|bad| (bad.clone(), bad.first <= synced))
+    let torn = torn.min_by_key(|bad| (bad.first, bad.segment));
+    torn.map(|bad| (bad.clone(), bad.first <= synced || bad.first < last_commit))
 }
 
 /// Takes away the files of segments that were given up; what may be anything is kept among what is lost. Says what.
 fn tidy(files: &dyn Files, plan: &Plan, seen: &Survey) -> Outcome<Vec<String>> {
-    for number in &plan.given_up {
-        files.remove(&file_name(*number))?;
-    }
     let mut told = Vec::new();
+    for number in &plan.given_up {
+        if seen.bad.is_empty() {
+            files.remove(&file_name(*number))?;
+        } else {
+            // The list that does without it may be of another time.
+            told.push(format!("{} was given up, and is kept in {}", file_name(*number), move_to_lost(files, *number)?));
+        }
+    }
     for number in plan.strange.iter().chain(&seen.strange) {
         let kept = move_to_lost(files, *number)?;
         told.push(format!("{} is no segment that follows what is there: it was moved to {kept}", file_name(*number)));

@@ -62,6 +62,7 @@ impl LostEnd {
 /// What reading the segments showed.
 #[derive(Default)]
 pub(super) struct Survey {
+    /// By the frames that are lost: no frame is in two of them.
     pub(super) bad: Vec<Bad>,
     /// Segments that are of another time than what is before them. They were not read.
     pub(super) strange: Vec<u32>,
@@ -78,7 +79,7 @@ pub(super) struct Survey {
     pub(super) hit: HashMap<(Id, [u8; 16]), Hit>,
     /// The versions that the nodes in `hit` should have.
     pub(super) versions: HashMap<Id, u64>,
-    /// Frames of which commits that are whole say what they changed, first and last.
+    /// Frames of which commits that are whole say what they changed, first and last: in order, and apart from each other.
     pub(super) named: Vec<(u64, u64)>,
     /// The last frame before which there are others than those that came before what is after it.
     pub(super) mixed: Option<u64>,
@@ -106,13 +107,15 @@ impl Survey {
 
     /// What a commit says of frames that are bad.
     fn note_hits(&mut self, commit: &Commit) {
-        for bad in &self.bad {
-            if commit.listed_from <= bad.first && bad.first <= commit.sequence && self.is_after_others(bad, commit) {
-                self.mixed = self.mixed.max(Some(bad.last.unwrap_or(commit.sequence)));
+        let from = self.bad.partition_point(|bad| bad.first < commit.listed_from);
+        for at in from..self.bad.partition_point(|bad| bad.first <= commit.sequence) {
+            if self.is_after_others(at, commit) {
+                self.mixed = self.mixed.max(Some(self.bad[at].last.unwrap_or(commit.sequence)));
             }
         }
         for touched in &commit.touched {
-            let bad = self.bad.iter().find(|bad| is_in(touched.sequence, bad));
+            let until = self.bad.partition_point(|bad| bad.first <= touched.sequence);
+            let bad = self.bad[..until].last().filter(|bad| bad.last.is_none_or(|last| touched.sequence <= last));
             let key = (touched.node, touched.entry);
             if let Some(bad) = bad {
                 let why = described(bad);
@@ -129,10 +132,10 @@ impl Survey {
     /// Whether what is before a bad place is not what was there when a commit was made that is after it. What the commit lists, or the
     /// last change before that, has the last frame before the place that changed anything. Nobody has to look further back than
     /// the last bad place, of which the same is asked, or the beginning of the segment, which is as listed.
-    fn is_after_others(&self, bad: &Bad, commit: &Commit) -> bool {
+    fn is_after_others(&self, at: usize, commit: &Commit) -> bool {
+        let bad = &self.bad[at];
         let begin = self.begins.get(&bad.segment).map_or(0, |begin| begin.sequence);
-        let others = self.bad.iter().filter(|other| other.segment == bad.segment && other.first < bad.first);
-        let from = others.filter_map(|other| other.last).map(|last| last + 1).fold(begin, u64::max);
+        let from = self.bad[..at].last().and_then(|other| other.last).map_or(begin, |last| begin.max(last + 1));
         let before = self.touched.partition_point(|touched| touched.sequence < bad.first);
         let Some(last) = before.checked_sub(1).and_then(|at| self.touched.get(at)) else { return false };
         if last.sequence < from {
@@ -172,11 +175,11 @@ impl Survey {
     }
 
     /// Frames that a commit names: joined with those before where they meet, so that this stays short.
-    fn note_named(&mut self, from: u64, until: u64) {
-        match self.named.last_mut() {
-            Some(last) if from >= last.0 && from <= last.1.saturating_add(1) => last.1 = last.1.max(until),
-            _ => self.named.push((from, until)),
+    fn note_named(&mut self, mut from: u64, mut until: u64) {
+        while let Some(last) = self.named.pop_if(|last| from <= last.1.saturating_add(1) && last.0 <= until.saturating_add(1)) {
+            (from, until) = (from.min(last.0), until.max(last.1));
         }
+        self.named.push((from, until));
     }
 
     /// A segment begins, after the one whose first frame this is: of what came before that, the next commit names nothing.
@@ -212,6 +215,8 @@ impl Survey {
             self.bad.push(Bad { segment: number, from: length, until: length, first, last, why });
         } else if reached.sequence >= listed.sequence && reached != listed {
             let why = "it holds other frames than when the commits listed it";
+            // That is all of it, whatever else is bad in it.
+            while self.bad.pop_if(|bad| bad.segment == number && bad.first >= begin).is_some() {}
             self.mixed = self.mixed.max(Some(reached.sequence - 1));
             self.bad.push(Bad {
                 segment: number,
@@ -229,10 +234,6 @@ impl Survey {
 fn commits_among<'a>(found: &'a [Item<'a>], sequence: u64) -> impl Iterator<Item = Commit> + 'a {
     let own = move |item: &&Item<'_>| item.head.kind == ItemKind::Commit && item.head.sequence == sequence;
     found.iter().filter(own).filter_map(|item| Commit::decode(item.body))
-}
-
-fn is_in(sequence: u64, bad: &Bad) -> bool {
-    sequence >= bad.first && bad.last.is_none_or(|last| sequence <= last)
 }
 
 pub(super) fn described(bad: &Bad) -> String {
