@@ -33,31 +33,68 @@ impl<F: tree::File> File<F> {
         File { file, rights, link }
     }
 
+    /// Sends the file from `offset`, at most `length` bytes; how many that were.
+    async fn send(&self, offset: u64, length: u64, sink: &byte_stream::Client) -> Result<u64, Error> {
+        if self.file.size()?.is_none() {
+            return self.send_pieces(offset, length, sink).await;
+        }
+        let mut sent = 0;
+        while sent < length {
+            match self.send_chunk(offset.saturating_add(sent), Self::chunk_of(length - sent), sink).await? {
+                0 => break,
+                chunk => sent += chunk as u64,
+            }
+        }
+        Ok(sent)
+    }
+
     /// Sends one chunk of the file from `offset`, at most `limit` bytes: as many as it says, 0 at the end of the file.
     async fn send_chunk(&self, offset: u64, limit: usize, sink: &byte_stream::Client) -> Result<usize, Error> {
         let turn = self.file.look().await;
+        let ahead = ahead(self.file.size()?.unwrap_or(0), offset, limit);
         let mut request = sink.write_request();
-        let sent = if let Some(size) = self.file.size()? {
-            let ahead = ahead(size, offset, limit);
-            let buffer = request.get().init_bytes(fits_a_message(ahead));
-            let read = self.file.read_into(&self.link, turn, offset, buffer).await?;
-            if read < ahead {
-                // It was cut meanwhile.
-                let bytes = buffer[..read].to_vec();
-                request = sink.write_request();
-                request.get().set_bytes(&bytes);
-            }
-            read
-        } else {
-            let piece = self.file.piece(&self.link, turn, offset, limit).await?;
-            request.get().set_bytes(&piece.bytes);
-            piece.bytes.len()
-        };
-        if sent > 0 {
+        let buffer = request.get().init_bytes(fits_a_message(ahead));
+        let read = self.file.read_into(&self.link, turn, offset, buffer).await?;
+        if read < ahead {
+            // It was cut meanwhile.
+            let bytes = buffer[..read].to_vec();
+            request = sink.write_request();
+            request.get().set_bytes(&bytes);
+        }
+        if read > 0 {
             // Ready as long as what is on the way fits the stream's window, so a slow reader slows this loop.
             request.send().await?;
         }
+        Ok(read)
+    }
+
+    /// The same where a disk thread makes what is sent: it works on the next piece while this one is on its way.
+    async fn send_pieces(&self, offset: u64, length: u64, sink: &byte_stream::Client) -> Result<u64, Error> {
+        let next = async |sent: u64| {
+            let turn = self.file.look().await;
+            let limit = Self::chunk_of(length - sent);
+            Ok::<_, Error>(self.file.piece(&self.link, turn, offset.saturating_add(sent), limit).await?.bytes)
+        };
+        let mut sent = 0;
+        let mut piece = next(sent).await?;
+        while !piece.is_empty() {
+            sent += piece.len() as u64;
+            let send = async {
+                let mut request = sink.write_request();
+                request.get().set_bytes(&piece);
+                request.send().await
+            };
+            // The first of them is begun first.
+            let (following, arrived) = tokio::join!(next(sent), send);
+            arrived?;
+            piece = following?;
+        }
         Ok(sent)
+    }
+
+    /// What is sent at once of so many bytes.
+    fn chunk_of(length: u64) -> usize {
+        usize::try_from(length).unwrap_or(usize::MAX).min(Self::CHUNK_BYTES)
     }
 }
 
@@ -131,14 +168,7 @@ impl<F: tree::File> Server for File<F> {
         let params = params.get()?;
         let (offset, sink) = (params.get_offset(), params.get_sink()?);
         let length = if params.get_length() == 0 { u64::MAX } else { params.get_length() };
-        let mut sent = 0;
-        while sent < length {
-            let limit = usize::try_from(length - sent).unwrap_or(usize::MAX).min(Self::CHUNK_BYTES);
-            match self.send_chunk(offset.saturating_add(sent), limit, &sink).await? {
-                0 => break,
-                chunk => sent += chunk as u64,
-            }
-        }
+        let sent = self.send(offset, length, &sink).await?;
         sink.end_request().send().promise.await?;
         results.get().set_sent(sent);
         Ok(())
