@@ -88,8 +88,8 @@ impl Shared {
                 for item in all {
                     let offset = frame.offset + (FRAME_HEAD_BYTES + item.offset) as u64;
                     let offset = u32::try_from(offset).map_err(|_| StoreError::TooLarge)?;
-                    let length = item.head.whole_bytes();
-                    heads.push((item.head, Place { segment: number, offset, length }));
+                    let place = Place::of(&item, number, offset);
+                    heads.push((item.head, place));
                 }
                 Ok(())
             },

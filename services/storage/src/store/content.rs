@@ -10,7 +10,7 @@ use super::log::{Draft, Log};
 use super::metadata::Known;
 use super::node::{Kind, Node, hex};
 use super::seal::{SEAL_BYTES, Sealer};
-use super::segments::item_of;
+use super::segments::{is_same, item_of};
 use super::shared::{Shared, now_ns};
 
 /// What is sealed in one piece. A change of one byte writes as much, and a sector costs 128 bytes beside: 0.8%.
@@ -427,6 +427,9 @@ impl Sealers<'_> {
             let of = hex(&id);
             StoreError::Damaged(format!("sector {number} of file {of} does not open (segment {segment} at {offset})"))
         };
+        if !is_same(row.place, item) {
+            return Err(damaged());
+        }
         if self.last.as_ref().is_none_or(|(generation, _)| *generation != head.generation) {
             let key = self.known.key(&self.file.keys(), head.generation).ok_or_else(damaged)?;
             self.last = Some((head.generation, Sealer::new(self.shared.store_id, &content_key(&key))));

@@ -172,7 +172,7 @@ impl Shared {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         // Closed first, because two cannot have its folder.
         drop(index.take());
-        let (built, doubt) = open::rebuild(&self.segments, &self.options, &log)?;
+        let open::Built { index: built, doubt, is_written } = open::rebuild(&self.segments, &self.options, &log)?;
         if matches!(log.broken, Some(Broken::Index(_))) {
             log.broken = None;
         }
@@ -181,7 +181,7 @@ impl Shared {
         }
         *index = Some(built);
         drop((index, log));
-        if *self.doubt.read().unwrap_or_else(PoisonError::into_inner) != doubt {
+        if !is_written {
             self.write_down(&doubt);
         }
         *self.doubt.write().unwrap_or_else(PoisonError::into_inner) = doubt;
@@ -191,7 +191,12 @@ impl Shared {
     /// What was found to be lost is written down before anything else, because the next commits do not name what is missing, and what
     /// named the changes may be given up.
     fn write_down(&self, losses: &Doubt) {
-        if let Err(error) = self.write_losses(losses).and_then(|()| self.sync()) {
+        let written = self.write_losses(losses).and_then(|()| self.sync());
+        let judged = written.and_then(|()| {
+            let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+            Ok(index.as_mut().map_or(Ok(()), |index| index.set_judged(true))?)
+        });
+        if let Err(error) = judged {
             let why = format!("what was lost could not be written down, and is to be before anything else: {error}");
             self.lock_log().broken.get_or_insert(Broken::Disk(why));
         }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::error::Outcome;
+use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
 use super::format::{ITEM_HEAD_BYTES, ItemHead, SegmentHead, file_name};
-use super::index::Place;
+use super::index::{Place, check_of};
 use super::scan::Expected;
 
 /// How often a read that failed is tried again, for disks and cables have bad moments.
@@ -168,19 +168,33 @@ impl Segments {
         Ok((got == length).then_some(bytes))
     }
 
-    /// The item at a place: its head, and its bytes with the head. Nothing where there is no item of that length.
+    /// The item at a place: its head, and its bytes with the head. Nothing where there is no item of that length; damaged where it
+    /// is another.
     pub(crate) fn item(&self, place: Place) -> Outcome<Option<(ItemHead, Vec<u8>)>> {
         if (place.length as usize) < ITEM_HEAD_BYTES {
             return Ok(None);
         }
         let bytes = self.bytes_at(place.segment, u64::from(place.offset), place.length as usize)?;
-        Ok(bytes.and_then(|bytes| item_of(place, &bytes).map(|head| (head, bytes))))
+        let Some((head, bytes)) = bytes.and_then(|bytes| item_of(place, &bytes).map(|head| (head, bytes))) else {
+            return Ok(None);
+        };
+        if !is_same(place, &bytes) {
+            let (segment, offset) = (place.segment, place.offset);
+            let what = format!("what is in segment {segment} at {offset} is not what was written there");
+            return Err(StoreError::Damaged(what));
+        }
+        Ok(Some((head, bytes)))
     }
 }
 
-/// The head of the item that these bytes are, if they are the one of that place.
+/// The head of the item that these bytes are, if they are as long as the one of that place.
 pub(crate) fn item_of(place: Place, bytes: &[u8]) -> Option<ItemHead> {
     ItemHead::decode(bytes).filter(|head| head.whole_bytes() == place.length && bytes.len() == place.length as usize)
+}
+
+/// Whether it is the very item that was written there, and not one of another time with the same head.
+pub(crate) fn is_same(place: Place, bytes: &[u8]) -> bool {
+    bytes.get(ITEM_HEAD_BYTES..).is_some_and(|body| check_of(body) == place.check)
 }
 
 /// Reads, and tries again where that fails.

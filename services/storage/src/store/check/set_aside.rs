@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::super::compact::COPY_BYTES;
-use super::super::error::Outcome;
+use super::super::error::{Outcome, StoreError};
 use super::super::index::{
     ENTRY, HOLE, JOINED, LOSSES, NODE, ORPHAN, PARENT, ROOT, Row, SECTOR, SNAPSHOT, head_of, key_of, row_damaged, split,
 };
@@ -91,14 +91,15 @@ impl Shared {
             let (key, sequence) = split(&whole).ok_or_else(row_damaged)?;
             let item = match head_of(key, sequence, &row) {
                 Some(head) => head.encode().to_vec(),
-                None => match self.segments.item(row.place)? {
-                    Some((head, bytes))
+                None => match self.segments.item(row.place) {
+                    Ok(Some((head, bytes)))
                         if key_of(&head) == key && head.sequence == sequence && Row::of(&head, row.place) == row =>
                     {
                         bytes
                     }
                     // It is of a snapshot only: what shows was replaced.
-                    _ => continue,
+                    Ok(_) | Err(StoreError::Damaged(_)) => continue,
+                    Err(error) => return Err(error),
                 },
             };
             if draft.payload().len() + item.len() > COPY_BYTES && !draft.payload().is_empty() {

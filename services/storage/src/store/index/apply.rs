@@ -26,7 +26,7 @@ pub(crate) fn apply(
     let untouched = untouched(index, items, frame_sequence)?;
     for item in first.into_iter().chain(rest) {
         let offset = begin.checked_add(item.offset as u64).and_then(|offset| u32::try_from(offset).ok());
-        let place = Place { segment, offset: offset.ok_or_else(row_damaged)?, length: item.head.whole_bytes() };
+        let place = Place::of(item, segment, offset.ok_or_else(row_damaged)?);
         let fresh = item.head.sequence == frame_sequence;
         if fresh {
             // Nothing has this sequence yet.
@@ -293,7 +293,7 @@ pub(crate) fn drop_segment(
     let is_known = index.get(&known)?.is_some();
     index.set(known, None)?;
     for head in heads.filter(|_| is_known) {
-        let gone = Row::of(&head, Place { segment: 0, offset: 0, length: 0 }).gone;
+        let gone = Row::of(&head, Place::default()).gone;
         if let Some(dead) = rows::dead_key(&rows::key_of(&head))
             && !gone
         {

@@ -13,7 +13,8 @@ pub(crate) struct Retention {
     root: Option<Id>,
     /// The sequences that snapshots of a home show, and how many show each.
     by_home: HashMap<Id, BTreeMap<u64, u32>>,
-    /// For each home those that it is joined with, and since which frame.
+    /// For each home those that it was joined with, and in which frame. Homes are together that are joined directly or by way of
+    /// others; no more is kept than leads from each to each, so there is one way only.
     joined: HashMap<Id, BTreeMap<Id, u64>>,
 }
 
@@ -70,35 +71,63 @@ impl Retention {
         if Some(home) == self.root {
             return None;
         }
-        let mut group: BTreeSet<Id> = self.joined.get(&home).into_iter().flatten().map(|(other, _)| *other).collect();
-        group.insert(home);
+        let mut group = BTreeSet::new();
+        self.each_joined(home, |other, _| {
+            group.insert(other);
+            true
+        });
         Some(group)
     }
 
-    /// Joins two homes, and with them those that each is joined with.
+    /// Joins two homes, and with them those that each is joined with. Where they are already, what counts is the way of which the
+    /// last frame is the earliest.
     pub(crate) fn join(&mut self, one: Id, other: Id, since: u64) {
-        let with = |retention: &Self, home: Id| {
-            let mut all = retention.joined.get(&home).cloned().unwrap_or_default();
-            all.insert(home, 0);
-            all
-        };
-        let (left, right) = (with(self, one), with(self, other));
-        for (left, left_since) in &left {
-            for (right, right_since) in &right {
-                if left != right {
-                    let since = since.max(*left_since).max(*right_since);
-                    for (from, to) in [(left, right), (right, left)] {
-                        let known = self.joined.entry(*from).or_default().entry(*to).or_insert(since);
-                        *known = since.min(*known);
-                    }
-                }
+        if one == other {
+            return;
+        }
+        if let Some((left, right, latest)) = self.latest_between(one, other) {
+            if latest <= since {
+                return;
             }
+            for (from, to) in [(left, right), (right, left)] {
+                self.joined.entry(from).or_default().remove(&to);
+            }
+        }
+        for (from, to) in [(one, other), (other, one)] {
+            self.joined.entry(from).or_default().insert(to, since);
+        }
+    }
+
+    /// The last of the joinings by which a home leads to another.
+    fn latest_between(&self, from: Id, to: Id) -> Option<(Id, Id, u64)> {
+        let mut waiting = vec![(from, from, (from, from, 0))];
+        while let Some((at, before, latest)) = waiting.pop() {
+            if at == to {
+                return Some(latest);
+            }
+            for (next, since) in self.joined.get(&at).into_iter().flatten().filter(|(next, _)| **next != before) {
+                let latest = if *since > latest.2 { (at, *next, *since) } else { latest };
+                waiting.push((*next, at, latest));
+            }
+        }
+        None
+    }
+
+    /// Each home that this one is joined with, itself among them, and since when; until `each` says that it is enough.
+    fn each_joined(&self, home: Id, mut each: impl FnMut(Id, u64) -> bool) {
+        let mut waiting = vec![(home, home, 0)];
+        while let Some((at, before, since)) = waiting.pop() {
+            if !each(at, since) {
+                return;
+            }
+            let next = self.joined.get(&at).into_iter().flatten().filter(|(next, _)| **next != before);
+            waiting.extend(next.map(|(next, later)| (*next, at, since.max(*later))));
         }
     }
 
     /// Whether two homes are joined already. To join them again would forget since when they are.
     pub(crate) fn are_joined(&self, one: Id, other: Id) -> bool {
-        self.joined.get(&one).is_some_and(|joined| joined.contains_key(&other))
+        one != other && self.latest_between(one, other).is_some()
     }
 
     pub(crate) fn add(&mut self, home: Id, shows: u64) {
@@ -127,9 +156,12 @@ impl Retention {
             let from = from.max(since);
             from < until && self.by_home.get(home).is_some_and(|shown| shown.range(from..until).next().is_some())
         };
-        of(&home, 0)
-            || self.root.is_some_and(|root| of(&root, 0))
-            || self.joined.get(&home).into_iter().flatten().any(|(other, since)| of(other, *since))
+        let mut needed = self.root.is_some_and(|root| of(&root, 0));
+        self.each_joined(home, |other, since| {
+            needed = needed || of(&other, since);
+            !needed
+        });
+        needed
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod apply;
 mod content;
+mod copy;
 mod kept;
 mod rows;
 mod table;

@@ -2,7 +2,7 @@
 //! inverted sequence, so that the newest comes first.
 
 pub(super) use super::super::format::numbers;
-use super::super::format::{ITEM_HEAD_BYTES, Id, ItemHead, ItemKind, Take};
+use super::super::format::{ITEM_HEAD_BYTES, Id, Item, ItemHead, ItemKind, Take};
 
 /// The position: excluded from the sum over all rows, which is a part of it.
 pub(super) const POSITION: &[u8] = b"P";
@@ -35,16 +35,34 @@ pub(crate) const KEPT: u8 = b'V';
 pub(crate) const LOSSES: u8 = b'X';
 /// What holes and removed nodes have still to take away.
 pub(crate) const LEFT: u8 = b'L';
+/// It is being built, or what it shows to be lost is not written down yet.
+pub(crate) const UNJUDGED: u8 = b'U';
 /// How many nodes of a kind there are.
 pub(crate) const COUNT: u8 = b'Q';
 
-/// Where an item lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where an item lies, and how it is known from others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) segment: u32,
     pub(crate) offset: u32,
     /// Of the item with its head.
     pub(crate) length: u32,
+    /// The end of its body, which is that of a seal: an item of another time opens as well as this one, if it has the same head.
+    pub(crate) check: [u8; CHECK_BYTES],
+}
+
+/// To meet one of the same by chance takes 2^64 items.
+pub(crate) const CHECK_BYTES: usize = 8;
+
+impl Place {
+    pub(crate) fn of(item: &Item<'_>, segment: u32, offset: u32) -> Self {
+        Self { segment, offset, length: item.head.whole_bytes(), check: check_of(item.body) }
+    }
+}
+
+/// What an item with this body is known by. One without a body is known by its row.
+pub(crate) fn check_of(body: &[u8]) -> [u8; CHECK_BYTES] {
+    body.last_chunk().copied().unwrap_or_default()
 }
 
 /// What the index says about an item.
@@ -63,7 +81,7 @@ pub(crate) struct Row {
 }
 
 /// Without version and extra.
-const SHORT_BYTES: usize = 12 + 1 + 8 + 16;
+const SHORT_BYTES: usize = 12 + CHECK_BYTES + 1 + 8 + 16;
 
 impl Row {
     pub(crate) fn of(head: &ItemHead, place: Place) -> Self {
@@ -89,6 +107,7 @@ impl Row {
         bytes.extend_from_slice(&self.place.segment.to_le_bytes());
         bytes.extend_from_slice(&self.place.offset.to_le_bytes());
         bytes.extend_from_slice(&self.place.length.to_le_bytes());
+        bytes.extend_from_slice(&self.place.check);
         bytes.push(u8::from(self.gone) | u8::from(self.directory) << 1);
         bytes.extend_from_slice(&self.account.to_le_bytes());
         bytes.extend_from_slice(&self.home);
@@ -101,7 +120,8 @@ impl Row {
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut take = Take(bytes);
-        let place = Place { segment: take.u32()?, offset: take.u32()?, length: take.u32()? };
+        let (segment, offset, length) = (take.u32()?, take.u32()?, take.u32()?);
+        let place = Place { segment, offset, length, check: take.array()? };
         let flags = take.u8()?;
         let (account, home) = (take.u64()?, take.array()?);
         let (version, extra) = if bytes.len() == SHORT_BYTES { (0, [0; 16]) } else { (take.u64()?, take.array()?) };

@@ -15,7 +15,7 @@ use super::super::format::{Hash, Take};
 use super::super::keys::OwnKeys;
 use super::kept::Retention;
 use super::rows::{self, Row};
-use super::transaction::Changes;
+use super::transaction::{Changes, Transaction};
 
 /// What sled may keep in memory. 1,000,000 files have about 3,000,000 rows of 100 bytes, of which a working set of a
 /// tenth fits.
@@ -115,6 +115,12 @@ impl Sum {
 }
 
 impl Position {
+    /// Whether these are all its rows.
+    pub(super) fn is_of(&self, count: u64, sum: Sum) -> Result<(), IndexError> {
+        let fits = count == self.rows && sum == self.sum;
+        fits.then_some(()).ok_or_else(|| IndexError("its rows are not those that it had".into()))
+    }
+
     /// Sealed: who cannot open it can neither make one nor see the sum.
     fn seal(&self, keys: &OwnKeys) -> Result<Vec<u8>, IndexError> {
         let mut bytes = Vec::with_capacity(160);
@@ -150,7 +156,7 @@ impl Position {
 
 /// The open index.
 pub(crate) struct Index {
-    database: sled::Db,
+    pub(super) database: sled::Db,
     pub(super) keys: OwnKeys,
     /// What the database does not have yet.
     recent: Changes,
@@ -164,10 +170,7 @@ impl Index {
     /// Opens what is there, or makes it.
     pub(crate) fn open(path: &Path, keys: &OwnKeys) -> Result<Self, IndexError> {
         guarded(|| {
-            // It tidies its file less often: the index is small beside what it leads to.
-            let mode = sled::Mode::HighThroughput;
-            let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).mode(mode);
-            let database = open_patiently(&config.flush_every_ms(Some(FLUSH_EVERY_MS)))?;
+            let database = open_database(path)?;
             let position = match database.get(rows::POSITION)? {
                 Some(bytes) => {
                     Position::open(&bytes, keys).ok_or_else(|| IndexError("its position is damaged".into()))?
@@ -198,8 +201,21 @@ impl Index {
             }
             Ok(true)
         })?;
-        let fits = count == self.position.rows && sum == self.position.sum;
-        fits.then_some(()).ok_or_else(|| IndexError("its rows are not those that it had".into()))
+        self.position.is_of(count, sum)
+    }
+
+    /// Whether what it showed to be lost when it was built was written down, so that it can be used.
+    pub(crate) fn need_judged(&self) -> Result<(), IndexError> {
+        let unjudged = self.get(&[rows::UNJUDGED])?;
+        unjudged.map_or(Ok(()), |_| Err(IndexError("it was not finished when it was built".into())))
+    }
+
+    /// Says whether it was.
+    pub(crate) fn set_judged(&mut self, judged: bool) -> Result<(), IndexError> {
+        let mut changes = Transaction::new(self);
+        changes.set(vec![rows::UNJUDGED], (!judged).then(Vec::new))?;
+        let ready = changes.ready()?;
+        self.commit(ready)
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, IndexError> {
@@ -363,6 +379,13 @@ fn random_nonce() -> Result<[u8; NONCE_BYTES], IndexError> {
     Ok(nonce)
 }
 
+/// Opens a database, or makes it.
+pub(super) fn open_database(path: &Path) -> Result<sled::Db, sled::Error> {
+    // It tidies its file less often: the index is small beside what it leads to.
+    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).mode(sled::Mode::HighThroughput);
+    open_patiently(&config.flush_every_ms(Some(FLUSH_EVERY_MS)))
+}
+
 /// A database that was closed a moment ago may still be held by a thread of sled's that ends. Nobody else can have it:
 /// the store's own lock is taken before.
 fn open_patiently(config: &sled::Config) -> Result<sled::Db, sled::Error> {
@@ -379,6 +402,6 @@ fn open_patiently(config: &sled::Config) -> Result<sled::Db, sled::Error> {
 }
 
 /// Turns a panic inside sled into an error.
-fn guarded<T>(act: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+pub(super) fn guarded<T>(act: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err(IndexError("its database panicked".into())))
 }

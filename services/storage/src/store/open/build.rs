@@ -23,7 +23,16 @@ const GATHERED_ITEMS: usize = 20_000;
 /// Rows that are written together: with what they hold, some 20 MB.
 const GATHERED_ROWS: usize = 60_000;
 
-/// Builds the index anew. What reading the segments shows is as it was when they were read for it.
+/// A new index.
+pub(crate) struct Built {
+    pub(crate) index: Index,
+    pub(crate) doubt: Doubt,
+    /// Whether all that is in doubt was written down already.
+    pub(crate) is_written: bool,
+}
+
+/// Builds the index anew. It is of use once what is lost was written down. What reading the segments shows is as it was when they
+/// were read for it.
 pub(super) fn build(
     files: &dyn Files,
     options: &Options,
@@ -31,13 +40,14 @@ pub(super) fn build(
     by: (&Id, &OwnKeys),
     seen: &mut Survey,
     sure: (u64, u64),
-) -> Outcome<(Index, Doubt)> {
+) -> Outcome<Built> {
     let wiped = catch_unwind(AssertUnwindSafe(|| match std::fs::remove_dir_all(&options.index) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }));
     wiped.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))?;
     let mut index = Index::open(&options.index, by.1)?;
+    index.set_judged(false)?;
     // First what everything else is judged by.
     let _ = survey(files, plan, 0, by.1, |segment, frame| {
         let first: Vec<_> =
@@ -74,14 +84,18 @@ pub(super) fn build(
     seen.name_lost_end(lost_end);
     index.clear_left()?;
     let before = Doubt::load(files, &index, by)?;
-    let doubt = judge(&index, seen, versions, sure)?.and(before);
+    let doubt = judge(&index, seen, versions, sure)?.and(before.clone());
     // After it was judged, because what was removed is not to be missed.
     settle_all(&mut index)?;
-    Ok((index, doubt))
+    let is_written = doubt == before;
+    if is_written {
+        index.set_judged(true)?;
+    }
+    Ok(Built { index, doubt, is_written })
 }
 
 /// Builds the index anew while the store is in use.
-pub(crate) fn rebuild(segments: &Segments, options: &Options, log: &Log) -> Outcome<(Index, Doubt)> {
+pub(crate) fn rebuild(segments: &Segments, options: &Options, log: &Log) -> Outcome<Built> {
     let files = segments.files.as_ref();
     let known = segments.all().into_values();
     let plan =
@@ -105,7 +119,7 @@ impl Gathered {
         for item in items(frame.payload).into_iter().flatten().filter(|item| !comes_first(item.head.kind)) {
             let begin = frame.offset + (FRAME_HEAD_BYTES + item.offset) as u64;
             let offset = u32::try_from(begin).map_err(|_| StoreError::TooLarge)?;
-            let place = index::Place { segment, offset, length: item.head.whole_bytes() };
+            let place = index::Place::of(&item, segment, offset);
             self.items.push((item.head, place, frame.head.sequence));
         }
         self.segments.insert(segment);

@@ -10,7 +10,7 @@ use super::super::keys::OwnKeys;
 use super::super::log::{Draft, KEPT_LIMIT};
 use super::super::scan::Bad;
 use super::super::seal::Sealer;
-use super::super::segments::{item_of, read};
+use super::super::segments::{is_same, item_of, read};
 use super::survey::Survey;
 
 /// What cannot be trusted any more.
@@ -59,8 +59,8 @@ impl Doubt {
         let file = files.open(&file_name(row.place.segment))?;
         let got = read(file.as_ref(), u64::from(row.place.offset), &mut item)?;
         item.truncate(got);
-        let opened =
-            item_of(row.place, &item).filter(|head| (head.kind, head.sequence) == (ItemKind::Losses, sequence));
+        let opened = item_of(row.place, &item)
+            .filter(|head| (head.kind, head.sequence) == (ItemKind::Losses, sequence) && is_same(row.place, &item));
         let opened = opened.and_then(|head| {
             let plain = Sealer::new(*by.0, &by.1.losses).open(&head, &mut item[ITEM_HEAD_BYTES..])?;
             Self::decode(plain)

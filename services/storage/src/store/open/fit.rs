@@ -35,6 +35,9 @@ pub(super) fn misplaced(files: &dyn Files, index: &Index, plan: &Plan) -> Outcom
 pub(super) fn outrun(index: &Index, plan: &Plan) -> Outcome<Option<String>> {
     let there: BTreeSet<u32> = plan.files().map(|segment| segment.number).collect();
     let end = there.last().copied().unwrap_or(0);
+    if plan.segments.iter().any(|planned| planned.file.is_none()) {
+        return Ok(Some("a segment is missing".to_owned()));
+    }
     let whole = (index.position.segment.max(1)..=end).all(|number| there.contains(&number));
     let mut all_there = true;
     index.scan(&[index::KNOWN], &[], |key, _| {

@@ -30,7 +30,7 @@ use fit::{catch_up, cut, misplaced, outrun};
 use plan::Plan;
 use survey::{LostEnd, Survey, described, survey};
 
-pub(crate) use build::rebuild;
+pub(crate) use build::{Built, rebuild};
 pub(crate) use doubt::Doubt;
 
 /// What was found when a store was opened, for people.
@@ -69,8 +69,9 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     let by = (&root.store, &own);
     let mut opened = Opened { created, cut_off: moved, ..Opened::default() };
     let trusted = marker::take(files, &options.index, &own)?;
-    let index = Index::open(&options.index, &own);
-    let index = index.and_then(|index| if trusted { Ok(index) } else { index.verify().map(|()| index) });
+    let index = Index::forget_copy(&options.index).and_then(|()| Index::open(&options.index, &own));
+    let index = index.and_then(|index| if trusted { Ok(index) } else { index.verified(&options.index) });
+    let index = index.and_then(|index| index.need_judged().map(|()| index));
     let mut found_index = FoundIndex::new(index);
     // After a clean close all was on the disk that the index has.
     let noted = match &found_index.fits {
@@ -135,12 +136,10 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
         Some(index) => index,
         None => {
             opened.rebuilt = found_index.why.filter(|_| !created);
-            let (index, judged) = build(files, options, &plan, by, &mut seen, (synced, noted))?;
-            if judged != Doubt::load(files, &index, by)? {
-                losses = Some(judged.clone());
-            }
-            doubt = judged;
-            index
+            let built = build(files, options, &plan, by, &mut seen, (synced, noted))?;
+            losses = (!built.is_written).then(|| built.doubt.clone());
+            doubt = built.doubt;
+            built.index
         }
     };
     opened.damage.extend(seen.bad.iter().map(described));

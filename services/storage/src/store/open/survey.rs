@@ -176,7 +176,9 @@ impl Survey {
 
     /// Frames that a commit names: joined with those before where they meet, so that this stays short.
     fn note_named(&mut self, mut from: u64, mut until: u64) {
-        while let Some(last) = self.named.pop_if(|last| from <= last.1.saturating_add(1) && last.0 <= until.saturating_add(1)) {
+        while let Some(last) =
+            self.named.pop_if(|last| from <= last.1.saturating_add(1) && last.0 <= until.saturating_add(1))
+        {
             (from, until) = (from.min(last.0), until.max(last.1));
         }
         self.named.push((from, until));
