@@ -139,6 +139,12 @@ impl Shared {
         doubt.about_entry(directory, hash, written_at)
     }
 
+    /// Why this entry is not to be trusted. Of those of which that is to be said of all the names are shown.
+    fn one_lost(&self, directory: &Id, hash: &[u8; 16], written_at: u64) -> Option<String> {
+        let doubt = self.doubt.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        doubt.about_one(directory, hash, written_at).map(str::to_owned)
+    }
+
     /// The entry of a row.
     pub(crate) fn open_link(
         &self,
@@ -268,7 +274,7 @@ impl Shared {
         let mut entries = Vec::with_capacity(found.len());
         let mut damaged = None;
         for (hash, sequence, row) in found {
-            if let Some(why) = self.doubt_about_entry(&directory.id(), &hash, u64::MAX) {
+            if let Some(why) = self.one_lost(&directory.id(), &hash, sequence) {
                 damaged.get_or_insert(why);
                 continue;
             }

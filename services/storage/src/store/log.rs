@@ -133,10 +133,16 @@ pub(crate) fn touched_by(items: &[Item<'_>], sequence: u64, chain: &Hash) -> Vec
         let whole = Touched { sequence, chain: start_of(chain), node: head.node, entry: [0; 16], version };
         match head.kind {
             ItemKind::Entry | ItemKind::EntryRemoved => touched.push(Touched { entry: head.part, ..whole }),
-            ItemKind::Metadata | ItemKind::Sector | ItemKind::Hole | ItemKind::NodeRemoved | ItemKind::Orphaned => {
-                touched.push(whole);
-            }
-            _ => {}
+            ItemKind::Metadata
+            | ItemKind::Sector
+            | ItemKind::Hole
+            | ItemKind::NodeRemoved
+            | ItemKind::Orphaned
+            | ItemKind::Snapshot
+            | ItemKind::SnapshotDropped
+            | ItemKind::Losses => touched.push(whole),
+            // These are repeated, or are in one frame with what is written by them.
+            ItemKind::Root | ItemKind::Account | ItemKind::HomesJoined | ItemKind::Commit => {}
         }
     }
     // A directory whose metadata changed with its entries is not lost with them.

@@ -111,6 +111,13 @@ impl Expected {
     }
 }
 
+/// What is found in a segment, one after the other.
+pub(crate) enum Found<'a> {
+    Frame(FoundFrame<'a>),
+    /// Whether what comes next is known to follow what came before.
+    Bad(Bad, bool),
+}
+
 /// Reads a segment from an offset on. `each` is given every good frame, in order; what lies between is added to `bad`.
 /// Without the store's keys nobody can say whether a frame is its own. Returns what is expected after it.
 pub(crate) fn scan(
@@ -118,9 +125,27 @@ pub(crate) fn scan(
     keys: Option<&OwnKeys>,
     segment: &FoundSegment,
     from: u64,
-    mut expected: Expected,
+    expected: Expected,
     bad: &mut Vec<Bad>,
     mut each: impl FnMut(FoundFrame<'_>) -> Outcome<()>,
+) -> Outcome<Expected> {
+    scan_all(files, keys, segment, from, expected, |found| match found {
+        Found::Frame(frame) => each(frame),
+        Found::Bad(one, _) => {
+            bad.push(one);
+            Ok(())
+        }
+    })
+}
+
+/// The same with all that is found in the order in which it is there.
+pub(crate) fn scan_all(
+    files: &dyn Files,
+    keys: Option<&OwnKeys>,
+    segment: &FoundSegment,
+    from: u64,
+    mut expected: Expected,
+    mut each: impl FnMut(Found<'_>) -> Outcome<()>,
 ) -> Outcome<Expected> {
     let number = segment.number;
     let file = files.open(&file_name(number))?;
@@ -136,11 +161,11 @@ pub(crate) fn scan(
             let payload = window.at(at + FRAME_HEAD_BYTES as u64, head.length as usize)?;
             let until = end_of(&head, at);
             if payload_hash(payload) == head.payload {
-                each(FoundFrame { offset: at, head, chain, payload })?;
+                each(Found::Frame(FoundFrame { offset: at, head, chain, payload }))?;
             } else {
                 let (first, last) = (head.sequence, Some(head.sequence));
                 let why = "its content does not have the hash that its head says";
-                bad.push(Bad { segment: number, from: at, until, first, last, why });
+                each(Found::Bad(Bad { segment: number, from: at, until, first, last, why }, true))?;
             }
             at = until;
             continue;
@@ -149,18 +174,13 @@ pub(crate) fn scan(
         let until = next.as_ref().map_or(segment.length, |(offset, _)| *offset);
         let why = "this is no frame of this store that follows the one before";
         let Some((_, head)) = next else {
-            bad.push(Bad { segment: number, from: at, until, first: expected.sequence, last: None, why });
+            let first = expected.sequence;
+            each(Found::Bad(Bad { segment: number, from: at, until, first, last: None, why }, true))?;
             break;
         };
         let next = Expected { sequence: head.sequence, chain: head.before };
-        bad.push(Bad {
-            segment: number,
-            from: at,
-            until,
-            first: expected.lost_before(next),
-            last: Some(next.sequence - 1),
-            why,
-        });
+        let (first, last) = (expected.lost_before(next), Some(next.sequence - 1));
+        each(Found::Bad(Bad { segment: number, from: at, until, first, last, why }, next == expected))?;
         expected = next;
         at = until;
     }

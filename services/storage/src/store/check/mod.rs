@@ -276,7 +276,7 @@ impl Shared {
 /// Says what was lost of what the walk did not come to.
 fn name_doubts(doubt: &Doubt, repair: bool, report: &mut Report<'_>) {
     let all = doubt.all_until.iter().map(|(_, why)| ("everything".to_owned(), why.clone()));
-    let each = doubt.nodes.iter().map(|((node, entry), why)| {
+    let each = doubt.nodes.iter().map(|((node, entry), (_, why))| {
         let what = if *entry == [0; 16] { "node" } else { "an entry of directory" };
         (format!("{what} {}", super::node::hex(node)), why.clone())
     });

@@ -46,7 +46,7 @@ pub(super) fn done<T: Default>(repaired: Outcome<T>) -> Outcome<T> {
 fn name_lost_entries(directory: &Node, shown: &str, doubt: &mut Doubt, report: &mut Report<'_>) {
     let id = directory.id();
     let lost: Vec<_> = doubt.nodes.extract_if(|(node, entry), _| *node == id && *entry != [0; 16]).collect();
-    for (_, why) in lost {
+    for (_, (_, why)) in lost {
         let done = "what this change made or renamed cannot be reached any more; or the name was removed by it";
         report.found(Severity::Lost, shown.to_owned(), why, done);
     }
@@ -109,7 +109,7 @@ impl Shared {
                 match link {
                     Ok(link) => {
                         let name = format!("{path}/{}", String::from_utf8_lossy(&link.name));
-                        if repair && let Some(why) = doubt.nodes.remove(&(directory.id(), hash)) {
+                        if repair && let Some((_, why)) = doubt.nodes.remove(&(directory.id(), hash)) {
                             report.found(Severity::Lost, name.clone(), why, SERVED_AS_BEFORE);
                         }
                         if repair && self.repair_child(&directory, &link, &name, report)? {
@@ -220,7 +220,7 @@ impl Shared {
     /// Names a node of which a change was lost, now that it is served again.
     fn name_doubt(node: &Node, name: &str, doubt: &mut Doubt, report: &mut Report<'_>) {
         // What is said of everything is said once.
-        if let Some(why) = doubt.nodes.remove(&(node.id(), [0; 16])) {
+        if let Some((_, why)) = doubt.nodes.remove(&(node.id(), [0; 16])) {
             report.found(Severity::Lost, name.to_owned(), why, SERVED_AS_BEFORE);
         }
     }

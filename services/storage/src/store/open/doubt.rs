@@ -16,8 +16,8 @@ use super::survey::Survey;
 /// What cannot be trusted any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Doubt {
-    /// Nodes, and entries of directories by the hashes of their names; zeros: the node itself.
-    pub(crate) nodes: HashMap<(Id, [u8; 16]), String>,
+    /// Nodes, and entries of directories by the hashes of their names; zeros: the node itself. Up to which frame, and why.
+    pub(crate) nodes: HashMap<(Id, [u8; 16]), (u64, String)>,
     /// Nodes that were not written since this frame, because nobody can say which of them were.
     pub(crate) all_until: Option<(u64, String)>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Doubt {
 impl Doubt {
     /// Why a node, whose metadata was written then, is not to be trusted.
     pub(crate) fn about(&self, node: &Id, written_at: u64) -> Option<String> {
-        self.nodes.get(&(*node, [0; 16])).map(String::as_str).or(self.about_all(written_at)).map(str::to_owned)
+        self.about_one(node, &[0; 16], written_at).or(self.about_all(written_at)).map(str::to_owned)
     }
 
     /// Why nothing that was written then is to be trusted.
@@ -35,7 +35,12 @@ impl Doubt {
 
     /// Why an entry is not to be trusted.
     pub(crate) fn about_entry(&self, directory: &Id, hash: &[u8; 16], written_at: u64) -> Option<String> {
-        self.nodes.get(&(*directory, *hash)).map(String::as_str).or(self.about_all(written_at)).map(str::to_owned)
+        self.about_one(directory, hash, written_at).or(self.about_all(written_at)).map(str::to_owned)
+    }
+
+    /// The same, but for what is to be said of everything.
+    pub(crate) fn about_one(&self, node: &Id, entry: &[u8; 16], written_at: u64) -> Option<&str> {
+        self.nodes.get(&(*node, *entry)).filter(|(until, _)| written_at <= *until).map(|(_, why)| why.as_str())
     }
 
     /// Whether everything is to be trusted.
@@ -45,8 +50,9 @@ impl Doubt {
 
     /// What either says.
     pub(super) fn and(mut self, other: Self) -> Self {
-        for (what, why) in other.nodes {
-            self.nodes.entry(what).or_insert(why);
+        for (what, lost) in other.nodes {
+            let known = self.nodes.entry(what).or_insert_with(|| lost.clone());
+            known.0 = known.0.max(lost.0);
         }
         self.all_until = [self.all_until, other.all_until].into_iter().flatten().max();
         self
@@ -79,7 +85,7 @@ impl Doubt {
         let mut reasons: Vec<&str> = Vec::new();
         let mut numbers: HashMap<&str, u16> = HashMap::new();
         let mut nodes = Vec::with_capacity(self.nodes.len() * NODE_BYTES);
-        for ((node, entry), why) in &self.nodes {
+        for ((node, entry), (until, why)) in &self.nodes {
             // Of so many reasons one more tells nobody anything.
             let new = u16::try_from(reasons.len()).unwrap_or(u16::MAX);
             let number = *numbers.entry(why).or_insert(new);
@@ -88,6 +94,7 @@ impl Doubt {
             }
             nodes.extend_from_slice(node);
             nodes.extend_from_slice(entry);
+            nodes.extend_from_slice(&until.to_le_bytes());
             nodes.extend_from_slice(&number.to_le_bytes());
         }
         let (mut until, mut why) = self.all_until.as_ref().map_or((0, ""), |(until, why)| (*until, why.as_str()));
@@ -113,21 +120,21 @@ impl Doubt {
         }
         let mut nodes = HashMap::new();
         while take.end().is_none() {
-            let what = (take.array()?, take.array()?);
+            let (what, until) = ((take.array()?, take.array()?), take.u64()?);
             let why = reasons.get(usize::from(take.u16()?)).cloned().unwrap_or_default();
-            nodes.insert(what, why);
+            nodes.insert(what, (until, why));
         }
         Some(Self { nodes, all_until })
     }
 }
 
-/// Of one node or entry: node, entry, number of the reason.
-const NODE_BYTES: usize = 16 + 16 + 2;
-/// More is not written down one by one: with 65,535 reasons of at most 256 bytes it would not fit into a frame. It is what the
+/// Of one node or entry: node, entry, up to which frame, number of the reason.
+const NODE_BYTES: usize = 16 + 16 + 8 + 2;
+/// More is not written down one by one: with 65,535 reasons of at most 128 bytes it would not fit into a frame. It is what the
 /// commits of a whole segment name.
 const NODES_LIMIT: usize = KEPT_LIMIT;
 /// Of a reason no more is kept.
-const REASON_LIMIT_BYTES: usize = 150;
+const REASON_LIMIT_BYTES: usize = 126;
 const _: () = assert!(
     NODES_LIMIT * NODE_BYTES + (u16::MAX as usize) * (REASON_LIMIT_BYTES + 2) < PAYLOAD_LIMIT_BYTES - 1_024,
     "it fits into a frame"
@@ -158,11 +165,19 @@ pub(super) fn judge(
         let key =
             if *entry == [0; 16] { index::key(index::NODE, &[node]) } else { index::key(index::ENTRY, &[node, entry]) };
         let row = index.newest(&key, u64::MAX)?;
-        // What was removed, or an entry that was written again, is as it should be.
-        let fine =
-            row.as_ref().is_some_and(|(sequence, row)| *sequence > hit.sequence && (row.gone || *entry != [0; 16]));
-        if !fine {
-            doubt.nodes.insert((*node, *entry), hit.why.clone());
+        // What was removed, or an entry that was written again, is as it should be, but where a snapshot shows what was between.
+        let fine = row.as_ref().is_some_and(|(sequence, row)| {
+            *sequence > hit.sequence
+                && (row.gone || *entry != [0; 16])
+                && !index.retention.needs(row.home, hit.sequence, *sequence)
+        });
+        if (*node, *entry) == (Id::default(), [0; 16]) {
+            let why = "what was written down as lost is lost itself; nothing written before is served";
+            doubt.all_until = doubt.all_until.max(Some((hit.sequence, why.to_owned())));
+        } else if !fine {
+            // An entry that was written since is that; a file may have been changed anywhere.
+            let until = if *entry == [0; 16] { u64::MAX } else { hit.sequence };
+            doubt.nodes.insert((*node, *entry), (until, hit.why.clone()));
         }
     }
     for (node, version) in &seen.versions {
@@ -178,32 +193,29 @@ pub(super) fn judge(
             sum.add(index::Sum::of(node, &version.to_le_bytes()));
         }
     }
-    let unnamed =
-        seen.bad.iter().filter_map(|bad| last_unnamed(bad, &seen.named, synced, noted)).chain(seen.mixed).max();
+    let unnamed = seen.bad.iter().filter_map(|bad| last_unnamed(bad, seen, synced, noted)).chain(seen.mixed).max();
     let claimed = seen.last_commit.as_ref().map(|(_, commit)| commit.versions);
     if let Some(until) = unnamed {
         let why = "frames are missing of which nothing says what they changed; nothing written before them is served";
-        doubt.all_until = Some((until, why.to_owned()));
+        doubt.all_until = doubt.all_until.max(Some((until, why.to_owned())));
     } else if sum != claimed {
         let why = "the files are not of the versions that the last commit names; nothing written before it is served";
-        doubt.all_until = Some((seen.last_commit.as_ref().map_or(0, |(sequence, _)| *sequence), why.to_owned()));
+        let until = seen.last_commit.as_ref().map_or(0, |(sequence, _)| *sequence);
+        doubt.all_until = doubt.all_until.max(Some((until, why.to_owned())));
     }
     Ok(doubt)
 }
 
-/// The last of the frames that are bad of which no commit says what it changed. What the note names was a commit.
-fn last_unnamed(bad: &Bad, named: &[(u64, u64)], synced: u64, noted: u64) -> Option<u64> {
+/// The last of the frames that are bad of which no commit says what it changed.
+fn last_unnamed(bad: &Bad, seen: &Survey, synced: u64, noted: u64) -> Option<u64> {
     let mut last = bad.last.unwrap_or(synced).min(synced);
-    while last >= bad.first {
-        if last == 0 {
-            break;
-        }
-        if last == noted {
-            last -= 1;
-            continue;
-        }
-        let before = named.partition_point(|(from, _)| *from <= last);
-        let Some((from, _)) = named[..before].last().filter(|(from, until)| *from > 0 && last <= *until) else {
+    // What the note names was a commit, in the time that the note is of: where nothing comes after it there is no other.
+    if last == noted && bad.last.is_none_or(|last| last + 1 >= seen.end.sequence) {
+        last = last.saturating_sub(1);
+    }
+    while last >= bad.first && last > 0 {
+        let before = seen.named.partition_point(|(from, _)| *from <= last);
+        let Some((from, _)) = seen.named[..before].last().filter(|(from, until)| *from > 0 && last <= *until) else {
             return Some(last);
         };
         last = from - 1;

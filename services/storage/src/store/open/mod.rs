@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use vat::fault;
 
+use super::commit::note as write_note;
 use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
 use super::format::{SegmentHead, file_name};
@@ -153,8 +154,15 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     let segments = segments_of(&root, &plan, &seen);
     let dirty = maybe_cached(files, &plan, synced)?;
     // The next commit says of this one that it is on the disk, and what it does without is taken away.
-    let unsure = seen.last_commit.as_ref().is_some_and(|(sequence, _)| *sequence > noted);
-    let broken = unsure.then(|| make_sure(files, &dirty).err()).flatten();
+    let unsure = seen.last_commit.as_ref().map(|(sequence, _)| *sequence).filter(|sequence| *sequence > noted);
+    let broken = unsure.and_then(|sequence| {
+        let failed = make_sure(files, &dirty).err();
+        if failed.is_none() {
+            // Best effort: an older note is true as well.
+            let _ = note.write_at(0, &write_note(sequence, &own));
+        }
+        failed
+    });
     let broken = broken.map(|error| Broken::Disk(format!("the disk could not be made sure of: {error}")));
     if broken.is_none() {
         opened.damage.extend(tidy(files, &plan, &seen)?);

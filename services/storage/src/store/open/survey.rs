@@ -9,7 +9,7 @@ use super::super::format::{Id, Item, ItemKind, SEGMENT_HEAD_BYTES, Take, items};
 use super::super::index::{self, Index, Row};
 use super::super::keys::OwnKeys;
 use super::super::log::{ChainStart, KEPT_LIMIT, Touched, touched_by};
-use super::super::scan::{Bad, Expected, FoundFrame, FoundSegment, scan};
+use super::super::scan::{Bad, Expected, Found, FoundFrame, FoundSegment, scan_all};
 use super::plan::Plan;
 
 /// A change that was lost.
@@ -32,14 +32,18 @@ impl LostEnd {
         let mut hit: HashMap<(Id, [u8; 16]), Hit> = HashMap::new();
         let mut entries = HashSet::new();
         // Entries first: a directory whose metadata changed with its entries is not lost with them.
-        for letter in [index::ENTRY, index::NODE, index::SECTOR, index::HOLE, index::ORPHAN] {
+        for letter in
+            [index::ENTRY, index::NODE, index::SECTOR, index::HOLE, index::ORPHAN, index::SNAPSHOT, index::LOSSES]
+        {
             index.scan(&[letter], &[], |whole, value| {
                 let (key, sequence) = index::split(whole).ok_or_else(index::row_damaged)?;
                 if sequence < first {
                     return Ok(true);
                 }
                 let mut take = Take(&key[1..]);
-                let node = take.array().ok_or_else(index::row_damaged)?;
+                // What was written down as lost is of no node.
+                let node = if letter == index::LOSSES { Some(Id::default()) } else { take.array() };
+                let node = node.ok_or_else(index::row_damaged)?;
                 let mut entry = [0; 16];
                 if letter == index::ENTRY {
                     entry = take.array().ok_or_else(index::row_damaged)?;
@@ -56,6 +60,37 @@ impl LostEnd {
             })?;
         }
         Ok(Self { first, last: index.position.sequence, hit })
+    }
+}
+
+/// Frames that follow each other without a break.
+#[derive(Default)]
+struct Run {
+    /// The first of them, or what was to be there.
+    first: u64,
+    /// It begins where the run before ends.
+    follows: bool,
+    last: u64,
+    /// The last of them that changed anything.
+    changed: Option<u64>,
+    ends_as_listed: bool,
+    /// Runs in which its commits know a change that is there.
+    reaches: Vec<usize>,
+    /// The last change that its commits know as another, or not at all.
+    others: Option<u64>,
+    /// What its commits say, as of all together.
+    hit: HashMap<(Id, [u8; 16]), Hit>,
+    versions: HashMap<Id, u64>,
+    named: Vec<(u64, u64)>,
+}
+
+impl Run {
+    /// Joined with those before where they meet, so that this stays short.
+    fn name(&mut self, from: u64, until: u64) {
+        match self.named.last_mut() {
+            Some(last) if from >= last.0 && from <= last.1.saturating_add(1) => last.1 = last.1.max(until),
+            _ => self.named.push((from, until)),
+        }
     }
 }
 
@@ -83,6 +118,8 @@ pub(super) struct Survey {
     pub(super) named: Vec<(u64, u64)>,
     /// The last frame before which there are others than those that came before what is after it.
     pub(super) mixed: Option<u64>,
+    /// Frames that follow each other, in order.
+    runs: Vec<Run>,
     /// What the next commit has to name.
     pub(super) touched: VecDeque<Touched>,
     /// Of the frames from this one on, `touched` is complete.
@@ -96,55 +133,123 @@ impl Survey {
     fn frame(&mut self, frame: &FoundFrame<'_>) {
         let Some(found) = items(frame.payload) else { return };
         let sequence = frame.head.sequence;
-        self.touched.extend(touched_by(&found, sequence, &frame.chain));
+        let touched = touched_by(&found, sequence, &frame.chain);
+        if let Some(run) = self.runs.last_mut() {
+            run.last = sequence;
+            run.changed = if touched.is_empty() { run.changed } else { Some(sequence) };
+        }
+        self.touched.extend(touched);
         for commit in commits_among(&found, sequence) {
-            self.note_named(commit.listed_from, commit.sequence);
-            self.note_hits(&commit);
+            self.note_commit(&commit);
             self.commits = [self.commits[1], sequence];
             self.last_commit = Some((sequence, commit));
         }
     }
 
-    /// What a commit says of frames that are bad.
-    fn note_hits(&mut self, commit: &Commit) {
-        let from = self.bad.partition_point(|bad| bad.first < commit.listed_from);
-        for at in from..self.bad.partition_point(|bad| bad.first <= commit.sequence) {
-            if self.is_after_others(at, commit) {
-                self.mixed = self.mixed.max(Some(self.bad[at].last.unwrap_or(commit.sequence)));
-            }
-        }
+    /// Frames follow that need not follow what was read before.
+    fn begin_run(&mut self, sequence: u64, follows: bool) {
+        self.runs.push(Run { first: sequence, follows, ..Run::default() });
+    }
+
+    /// What a commit says of frames that are bad, and of those that are not: these have to be the ones that are there.
+    fn note_commit(&mut self, commit: &Commit) {
+        let Some(mut run) = self.runs.pop() else { return };
+        run.name(commit.listed_from, commit.sequence);
+        // What was read from here on is known.
+        let known_from = self.touched_from.max(self.first_read());
+        let mut last = None;
         for touched in &commit.touched {
-            let until = self.bad.partition_point(|bad| bad.first <= touched.sequence);
-            let bad = self.bad[..until].last().filter(|bad| bad.last.is_none_or(|last| touched.sequence <= last));
-            let key = (touched.node, touched.entry);
+            let bad = self.bad_at(touched.sequence);
             if let Some(bad) = bad {
-                let why = described(bad);
-                let hit = self.hit.entry(key).or_insert(Hit { sequence: 0, why });
+                let hit = run.hit.entry((touched.node, touched.entry));
+                let hit = hit.or_insert_with(|| Hit { sequence: 0, why: described(bad) });
                 hit.sequence = hit.sequence.max(touched.sequence);
+            } else if last != Some(touched.sequence) && touched.sequence >= known_from {
+                self.compare(&mut run, (touched.sequence, touched.chain));
             }
-            if touched.version > 0 && (bad.is_some() || self.versions.contains_key(&touched.node)) {
-                let version = self.versions.entry(touched.node).or_default();
+            last = Some(touched.sequence);
+            if touched.version > 0 && (bad.is_some() || run.versions.contains_key(&touched.node)) {
+                let version = run.versions.entry(touched.node).or_default();
                 *version = touched.version.max(*version);
             }
         }
+        if let Some(anchor) = commit.anchor.filter(|(sequence, _)| *sequence >= known_from)
+            && self.bad_at(anchor.0).is_none()
+        {
+            self.compare(&mut run, anchor);
+        }
+        // And there are no changes that it does not list.
+        let from = self.touched.partition_point(|one| one.sequence < commit.listed_from);
+        let until = self.touched.partition_point(|one| one.sequence <= commit.sequence);
+        for one in self.touched.range(from..until) {
+            if commit.touched.binary_search_by_key(&one.sequence, |listed| listed.sequence).is_err() {
+                run.others = run.others.max(Some(one.sequence));
+            }
+        }
+        self.runs.push(run);
     }
 
-    /// Whether what is before a bad place is not what was there when a commit was made that is after it. What the commit lists, or the
-    /// last change before that, has the last frame before the place that changed anything. Nobody has to look further back than
-    /// the last bad place, of which the same is asked, or the beginning of the segment, which is as listed.
-    fn is_after_others(&self, at: usize, commit: &Commit) -> bool {
-        let bad = &self.bad[at];
-        let begin = self.begins.get(&bad.segment).map_or(0, |begin| begin.sequence);
-        let from = self.bad[..at].last().and_then(|other| other.last).map_or(begin, |last| begin.max(last + 1));
-        let before = self.touched.partition_point(|touched| touched.sequence < bad.first);
-        let Some(last) = before.checked_sub(1).and_then(|at| self.touched.get(at)) else { return false };
-        if last.sequence < from {
-            return false;
+    /// Whether a change that a commit names is there.
+    fn compare(&self, run: &mut Run, (sequence, chain): (u64, ChainStart)) {
+        if sequence >= run.first {
+            return;
         }
-        let at = commit.touched.partition_point(|touched| touched.sequence < last.sequence);
-        let claimed = commit.touched.get(at).map(|touched| (touched.sequence, touched.chain));
-        let here = (last.sequence, last.chain);
-        claimed != Some(here) && commit.anchor != Some(here)
+        let before = self.runs.partition_point(|run| run.first <= sequence);
+        // Of what was given up nothing is there.
+        let Some(of) = before.checked_sub(1).filter(|of| sequence <= self.runs[*of].last) else { return };
+        let at = self.touched.partition_point(|one| one.sequence < sequence);
+        if self.touched.get(at).is_none_or(|one| (one.sequence, one.chain) != (sequence, chain)) {
+            run.others = run.others.max(Some(sequence));
+        } else if run.reaches.last() != Some(&of) {
+            run.reaches.push(of);
+        }
+    }
+
+    fn bad_at(&self, sequence: u64) -> Option<&Bad> {
+        let until = self.bad.partition_point(|bad| bad.first <= sequence);
+        self.bad[..until].last().filter(|bad| bad.last.is_none_or(|last| sequence <= last))
+    }
+
+    /// Which runs are of the time that the last is of: those that lead up to one of these without a break, that end where a list says,
+    /// and those that the commits of such a run know. What these commits say counts; what is in other runs does not.
+    fn believe(&mut self) {
+        let mut believed: Vec<bool> = self.runs.iter().map(|run| run.ends_as_listed).collect();
+        if let Some(last) = believed.last_mut() {
+            *last = true;
+        }
+        let runs = std::mem::take(&mut self.runs);
+        for (at, run) in runs.into_iter().enumerate().rev() {
+            if !believed[at] {
+                self.mixed = self.mixed.max(run.changed);
+                continue;
+            }
+            if run.follows && at > 0 {
+                believed[at - 1] = true;
+            }
+            run.reaches.iter().for_each(|of| believed[*of] = true);
+            self.mixed = self.mixed.max(run.others);
+            for (changed, hit) in run.hit {
+                let known = self.hit.entry(changed).or_insert(Hit { sequence: 0, why: hit.why });
+                known.sequence = known.sequence.max(hit.sequence);
+            }
+            for (node, version) in run.versions {
+                let known = self.versions.entry(node).or_default();
+                *known = version.max(*known);
+            }
+            self.named.extend(run.named);
+        }
+        self.join_named();
+    }
+
+    fn join_named(&mut self) {
+        let mut named = std::mem::take(&mut self.named);
+        named.sort_unstable();
+        for (from, until) in named {
+            match self.named.last_mut() {
+                Some(last) if from <= last.1.saturating_add(1) => last.1 = last.1.max(until),
+                _ => self.named.push((from, until)),
+            }
+        }
     }
 
     /// Takes what the index says of the end that is missing for what a commit would say of it.
@@ -152,7 +257,8 @@ impl Survey {
         let Some((bad, lost)) = lost_end else { return };
         self.bad.push(bad);
         let Some(lost) = lost else { return };
-        self.note_named(lost.first, lost.last);
+        self.named.push((lost.first, lost.last));
+        self.join_named();
         for (changed, hit) in lost.hit {
             self.hit.entry(changed).or_insert(hit);
         }
@@ -172,16 +278,6 @@ impl Survey {
     /// one before is on the disk.
     pub(super) fn synced(&self, note: u64) -> u64 {
         note.max(self.commits[0])
-    }
-
-    /// Frames that a commit names: joined with those before where they meet, so that this stays short.
-    fn note_named(&mut self, mut from: u64, mut until: u64) {
-        while let Some(last) =
-            self.named.pop_if(|last| from <= last.1.saturating_add(1) && last.0 <= until.saturating_add(1))
-        {
-            (from, until) = (from.min(last.0), until.max(last.1));
-        }
-        self.named.push((from, until));
     }
 
     /// A segment begins, after the one whose first frame this is: of what came before that, the next commit names nothing.
@@ -211,6 +307,9 @@ impl Survey {
     /// A segment that was written to no more when it was listed has to end where it did then.
     fn compare_end(&mut self, segment: &FoundSegment, begin: u64, reached: Expected, listed: Expected) {
         let was_open = self.close_end(listed.sequence);
+        if let (Some(run), true) = (self.runs.last_mut(), reached == listed) {
+            run.ends_as_listed = true;
+        }
         let (number, length) = (segment.number, segment.length);
         if reached.sequence < listed.sequence && !was_open {
             let (first, last, why) = (reached.sequence, Some(listed.sequence - 1), "its end is missing");
@@ -258,6 +357,8 @@ pub(super) fn survey(
 ) -> Outcome<Survey> {
     let mut survey = Survey { end: Expected::BEGIN, ..Survey::default() };
     let mut before: Option<(u32, u64)> = None;
+    // Where what was read last ends.
+    let mut reached = Some(Expected::BEGIN);
     for planned in plan.segments.iter().filter(|planned| planned.number >= from) {
         let head = planned.file.as_ref().and_then(|file| file.head.as_ref());
         let claimed = head.map(Expected::at_begin_of);
@@ -288,6 +389,7 @@ pub(super) fn survey(
             survey.bad.push(Bad { segment: planned.number, from: 0, until: 0, first, last, why });
             survey.end = planned.end.unwrap_or(begin);
             survey.ends.insert(planned.number, survey.end);
+            reached = None;
             continue;
         };
         if claimed.is_none() {
@@ -301,26 +403,27 @@ pub(super) fn survey(
                 why: "its head is damaged",
             });
         }
-        let mut bad = Vec::new();
-        let reached = scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut bad, |frame| {
-            survey.frame(&frame);
-            each(segment, &frame)
-        })?;
-        let known = survey.bad.len();
-        survey.bad.append(&mut bad);
-        if let Some(end) = planned.end {
-            survey.compare_end(segment, begin.sequence, reached, end);
-        }
-        if survey.bad.len() > known {
-            // What is bad has to be known when the commit that names it is read: that may have been here.
-            scan(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, &mut Vec::new(), |frame| {
-                let found = items(frame.payload).unwrap_or_default();
-                commits_among(&found, frame.head.sequence).for_each(|commit| survey.note_hits(&commit));
+        survey.begin_run(begin.sequence, reached == Some(begin));
+        let end = scan_all(files, Some(keys), segment, SEGMENT_HEAD_BYTES as u64, begin, |found| match found {
+            Found::Frame(frame) => {
+                survey.frame(&frame);
+                each(segment, &frame)
+            }
+            Found::Bad(bad, linked) => {
+                if !linked {
+                    survey.begin_run(bad.last.map_or(bad.first, |last| last + 1), false);
+                }
+                survey.bad.push(bad);
                 Ok(())
-            })?;
+            }
+        })?;
+        if let Some(listed) = planned.end {
+            survey.compare_end(segment, begin.sequence, end, listed);
         }
-        survey.end = planned.end.unwrap_or(reached);
+        reached = Some(end);
+        survey.end = planned.end.unwrap_or(end);
         survey.ends.insert(segment.number, survey.end);
     }
+    survey.believe();
     Ok(survey)
 }
