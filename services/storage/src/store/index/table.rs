@@ -13,6 +13,7 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use super::super::error::StoreError;
 use super::super::format::{Hash, Take};
 use super::super::keys::OwnKeys;
+use super::folder;
 use super::kept::Retention;
 use super::rows::{self, Row};
 use super::transaction::Changes;
@@ -161,8 +162,10 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens what is there, or makes it.
+    /// Opens what is there, or makes it. What cannot be of the database is removed first, which is an error, too: whoever opens
+    /// it builds it anew then.
     pub(crate) fn open(path: &Path, keys: &OwnKeys) -> Result<Self, IndexError> {
+        folder::check_or_remove(path)?;
         guarded(|| {
             // It tidies its file less often: the index is small beside what it leads to.
             let mode = sled::Mode::HighThroughput;

@@ -6,6 +6,7 @@ mod disk;
 mod draw;
 mod faults;
 mod flips;
+mod folder;
 mod forged;
 mod keys;
 mod large;
