@@ -15,7 +15,8 @@ use vat::fault;
 
 /// A folder and its folders. Names are relative to it.
 pub trait Files: Send + Sync {
-    /// Opens a file that is there, for reading and writing.
+    /// Opens a file that is there, for reading and writing. Whatever else has that name is refused, and waited for by nobody
+    /// ([`is_no_regular_file`]).
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoreFile>>;
     /// Makes a file that is not there, for its owner only.
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoreFile>>;
@@ -54,6 +55,11 @@ pub trait StoreFile: Send + Sync {
     fn begin_read(&self, _offset: u64, _length: u64) {}
 }
 
+/// An error of [`Files::open`]: what has that name is a folder, a link, a pipe or a device.
+pub(crate) fn is_no_regular_file(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+}
+
 /// Puts a file in the place of the one of that name, wholly or not at all.
 pub(crate) fn replace(files: &dyn Files, name: &str, bytes: &[u8]) -> io::Result<()> {
     let beside = format!("{name}.new");
@@ -86,15 +92,23 @@ impl OnDisk {
         Ok(rustix::fs::openat(&self.0, name, flags, Mode::empty())?)
     }
 
-    fn open_with(&self, name: &str, more: OFlags) -> io::Result<OwnedFd> {
+    fn open_with(&self, name: &str, more: OFlags) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | more;
-        Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?)
+        rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)
     }
 }
 
 impl Files for OnDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoreFile>> {
-        Ok(Arc::new(File::from(self.open_with(name, OFlags::empty())?)))
+        let refused = || io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}` is no regular file"));
+        // To open a device may take for ever.
+        let file = match self.open_with(name, OFlags::NONBLOCK | OFlags::NOCTTY) {
+            Ok(file) => File::from(file),
+            // A link, a folder, or something that nobody serves.
+            Err(error) if [Errno::LOOP, Errno::ISDIR, Errno::NXIO].contains(&error) => return Err(refused()),
+            Err(error) => return Err(error.into()),
+        };
+        if file.metadata()?.is_file() { Ok(Arc::new(file)) } else { Err(refused()) }
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoreFile>> {

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::files::{Files, replace};
+use super::files::{Files, is_no_regular_file, replace};
 use super::format::Hash;
+use super::index::check_folder;
 use super::keys::OwnKeys;
 use super::segments::read;
 
@@ -17,6 +18,11 @@ pub(crate) fn take(files: &dyn Files, index: &Path, keys: &OwnKeys) -> io::Resul
     let file = match files.open(MARKER) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if is_no_regular_file(&error) => {
+            // The next close can leave one, unless it is a folder, which stays: then the index is read through each time.
+            let _ = files.remove(MARKER);
+            return Ok(false);
+        }
         Err(error) => return Err(error),
     };
     let mut claimed: Hash = [0; 32];
@@ -34,6 +40,7 @@ pub(crate) fn leave(files: &dyn Files, index: &Path, keys: &OwnKeys) -> io::Resu
 
 /// The hash of every file below a folder, by name.
 fn digest(folder: &Path, keys: &OwnKeys) -> io::Result<Hash> {
+    check_folder(folder).map_err(|why| io::Error::other(why.0))?;
     let mut hasher = blake3::Hasher::new_keyed(&keys.marker);
     add_folder(folder, &mut hasher)?;
     Ok(*hasher.finalize().as_bytes())

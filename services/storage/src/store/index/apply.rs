@@ -165,7 +165,7 @@ fn insert(
         return Ok(());
     }
     if let Some(until) = newer {
-        note_kept(index, row.home, until, &whole);
+        note_kept(index, &row.home, until, &whole)?;
     }
     charge(index, row, 1)?;
     let older = match head.sequence.checked_sub(1) {
@@ -196,23 +196,34 @@ pub(super) fn supersede(
         index.retention_mut().remove(row.home, shown_by(row));
     }
     if may_be_kept(key) && index.retention().needs(row.home, sequence, until) {
-        note_kept(index, row.home, until, &whole);
-        return Ok(());
+        return note_kept(index, &row.home, until, &whole);
     }
     kill(index, key, whole, row)
 }
 
-fn note_kept(index: &mut Transaction<'_>, home: Id, superseded: u64, whole_key: &[u8]) {
-    let note = Kept { superseded, home, whole_key: whole_key.to_vec() }.key();
-    // The same note cannot be there: a row is superseded once by one sequence.
-    if matches!(index.get(&note), Ok(None)) {
-        index.set_absent(note, Some(Vec::new()));
+/// Notes that a row was superseded and is kept. What superseded it first counts, which a rebuilding index may come upon last.
+fn note_kept(index: &mut Transaction<'_>, home: &Id, superseded: u64, whole_key: &[u8]) -> Result<(), IndexError> {
+    let note = Kept::key(home, whole_key);
+    match index.get(&note)? {
+        None => index.set_absent(note, Some(Kept::encode(superseded))),
+        Some(there) => {
+            let there = Kept::decode(&note, &there).ok_or_else(row_damaged)?;
+            if superseded < there.superseded {
+                index.set(note, Some(Kept::encode(superseded)))?;
+            }
+        }
     }
+    Ok(())
 }
 
 /// Nothing uses a row any more.
 fn kill(index: &mut Transaction<'_>, key: &[u8], whole: Vec<u8>, row: &Row) -> Result<(), IndexError> {
     charge(index, row, -1)?;
+    // It may have been kept for a snapshot that something older is now known to hide it from. Without snapshots all notes are
+    // about to go.
+    if may_be_kept(key) && !index.retention().is_empty() {
+        index.set(Kept::key(&row.home, &whole), None)?;
+    }
     index.set(whole, None)?;
     if let Some(dead) = rows::dead_key(key)
         && !row.gone
@@ -269,7 +280,8 @@ fn count_node(
 
 /// Takes away what was kept for a snapshot that is no more; whether it was.
 pub(crate) fn release(index: &mut Transaction<'_>, note: &[u8]) -> Result<bool, IndexError> {
-    let kept = Kept::from_key(note).ok_or_else(row_damaged)?;
+    let Some(value) = index.get(note)? else { return Ok(false) };
+    let kept = Kept::decode(note, &value).ok_or_else(row_damaged)?;
     let (key, sequence) = rows::split(&kept.whole_key).ok_or_else(row_damaged)?;
     if index.retention().needs(kept.home, sequence, kept.superseded) {
         return Ok(false);

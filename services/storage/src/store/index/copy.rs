@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::folder;
 use super::rows;
 use super::table::{Index, IndexError, Sum, guarded, open_database};
 
@@ -64,9 +65,6 @@ fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn remove(folder: &Path) -> Result<(), IndexError> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(IndexError(error.to_string())),
-        _ => Ok(()),
-    }
+fn remove(there: &Path) -> Result<(), IndexError> {
+    folder::remove(there).map_err(|error| IndexError(format!("what was there before cannot be removed: {error}")))
 }

@@ -18,23 +18,28 @@ pub(crate) struct Retention {
     joined: HashMap<Id, BTreeMap<Id, u64>>,
 }
 
-/// A row that is kept for a snapshot, as the key of its note says.
-pub(crate) struct Kept {
-    pub(crate) superseded: u64,
-    pub(crate) home: Id,
-    pub(crate) whole_key: Vec<u8>,
+/// The note of a row that is kept for a snapshot. There is one of each row, however often the row was superseded: who cuts a
+/// file again and again has none written for what the first cut superseded.
+pub(super) struct Kept {
+    pub(super) home: Id,
+    pub(super) whole_key: Vec<u8>,
+    /// By the first that did, whichever of them was applied first: no snapshot after that shows the row.
+    pub(super) superseded: u64,
 }
 
 impl Kept {
-    pub(crate) fn key(&self) -> Vec<u8> {
-        rows::key(rows::KEPT, &[&self.home, &self.superseded.to_be_bytes(), &self.whole_key])
+    pub(super) fn key(home: &Id, whole_key: &[u8]) -> Vec<u8> {
+        rows::key(rows::KEPT, &[home, whole_key])
     }
 
-    pub(crate) fn from_key(key: &[u8]) -> Option<Self> {
+    pub(super) fn encode(superseded: u64) -> Vec<u8> {
+        superseded.to_le_bytes().to_vec()
+    }
+
+    pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
         let mut take = Take(key.get(1..)?);
-        let home = take.array()?;
-        let superseded = u64::from_be_bytes(take.array()?);
-        Some(Self { superseded, home, whole_key: take.0.to_vec() })
+        let (home, whole_key) = (take.array()?, take.0.to_vec());
+        Some(Self { home, whole_key, superseded: u64::from_le_bytes(value.try_into().ok()?) })
     }
 }
 
@@ -134,6 +139,11 @@ impl Retention {
         *self.by_home.entry(home).or_default().entry(shows).or_default() += 1;
     }
 
+    /// Whether there is no snapshot at all, and so nothing that is kept but what is about to be let go of.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_home.is_empty()
+    }
+
     pub(crate) fn remove(&mut self, home: Id, shows: u64) {
         let Some(sequences) = self.by_home.get_mut(&home) else { return };
         if let Some(count) = sequences.get_mut(&shows) {
@@ -149,7 +159,7 @@ impl Retention {
 
     /// Whether a snapshot shows what was written at `from` and superseded at `until`.
     pub(crate) fn needs(&self, home: Id, from: u64, until: u64) -> bool {
-        if self.by_home.is_empty() {
+        if self.is_empty() {
             return false;
         }
         let of = |home: &Id, since: u64| {

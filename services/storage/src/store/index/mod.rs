@@ -4,12 +4,14 @@
 mod apply;
 mod content;
 mod copy;
+mod folder;
 mod kept;
 mod rows;
 mod table;
 mod transaction;
 
 pub(crate) use apply::{apply, apply_one, comes_first, drop_segment, note_segment, release, settle};
+pub(crate) use folder::check as check_folder;
 pub(crate) use kept::shown_by;
 pub(crate) use rows::*;
 pub(crate) use table::{Index, IndexError, Sum, row_damaged};

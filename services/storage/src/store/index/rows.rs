@@ -29,7 +29,7 @@ pub(crate) const KNOWN: u8 = b'K';
 /// How many items lie in segments that nothing uses and that would come back, were the index built without what
 /// removed them.
 pub(crate) const DEAD: u8 = b'D';
-/// Rows that were superseded and are kept for a snapshot, by home and by what superseded them.
+/// Notes of rows that were superseded and are kept for a snapshot, by home and row: what superseded each.
 pub(crate) const KEPT: u8 = b'V';
 /// Where it is written what was lost.
 pub(crate) const LOSSES: u8 = b'X';

@@ -13,6 +13,7 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use super::super::error::StoreError;
 use super::super::format::{Hash, Take};
 use super::super::keys::OwnKeys;
+use super::folder;
 use super::kept::Retention;
 use super::rows::{self, Row};
 use super::transaction::{Changes, Transaction};
@@ -167,8 +168,10 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens what is there, or makes it.
+    /// Opens what is there, or makes it. What cannot be of the database is removed first, which is an error, too: whoever opens
+    /// it builds it anew then.
     pub(crate) fn open(path: &Path, keys: &OwnKeys) -> Result<Self, IndexError> {
+        folder::check_or_remove(path)?;
         guarded(|| {
             let database = open_database(path)?;
             let position = match database.get(rows::POSITION)? {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::index::{HOLE, LEFT, SECTOR};
+use super::super::index::{HOLE, KEPT, LEFT, SECTOR};
 use super::super::{Account, Kind, OnDisk, Opened, Options, Store};
 use super::keys::TestKeys;
 
@@ -154,4 +154,43 @@ fn whoever_cuts_and_extends_a_file_again_and_again_does_not_make_it_slow() {
         assert!(read[..3 * SECTOR as usize].iter().all(|byte| *byte == 0), "what was cut off comes back");
         store.truncate(&file, size, &ACCOUNT).unwrap();
     }
+}
+
+#[test]
+fn what_is_kept_for_a_snapshot_is_noted_once_however_often_the_file_is_cut() {
+    const CUTS: usize = 50;
+    const CHUNK: usize = 4 << 20;
+    const LARGE: usize = 4 * CHUNK;
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let root = store.root();
+    let file = store.create(&root, b"a", Kind::File, &ACCOUNT).unwrap();
+    for begin in (0..LARGE).step_by(CHUNK) {
+        store.write(&file, begin as u64, &vec![3; CHUNK], &ACCOUNT).unwrap();
+    }
+    let sectors = rows(&store, SECTOR);
+    let snapshot = store.snapshot(&root, "before").unwrap();
+    store.truncate(&file, 0, &ACCOUNT).unwrap();
+    let once = rows(&store, KEPT);
+    assert!((sectors..sectors + 4).contains(&once), "{once} notes of {sectors} sectors");
+    for _ in 0..CUTS {
+        store.truncate(&file, LARGE as u64, &ACCOUNT).unwrap();
+        store.truncate(&file, 0, &ACCOUNT).unwrap();
+    }
+    assert_eq!((rows(&store, KEPT), rows(&store, SECTOR)), (once, sectors));
+    store.shared().rebuild_index().unwrap();
+    assert_eq!((rows(&store, KEPT), rows(&store, SECTOR)), (once, sectors));
+    {
+        let then = store.open_snapshot(&root, snapshot.id).unwrap();
+        let mut read = vec![0; LARGE];
+        assert_eq!(store.read(&store.find(&then, b"a").unwrap(), 0, &mut read).unwrap(), LARGE);
+        assert!(read.iter().all(|byte| *byte == 3), "the snapshot is as it was");
+    }
+    // A later one shows nothing of it, and does not keep it either.
+    store.snapshot(&root, "after").unwrap();
+    store.truncate(&file, LARGE as u64, &ACCOUNT).unwrap();
+    store.truncate(&file, 0, &ACCOUNT).unwrap();
+    store.drop_snapshot(&root, snapshot.id).unwrap();
+    assert_eq!(rows(&store, SECTOR), 0, "what the last snapshot needed that shows it went with that");
+    assert!(rows(&store, KEPT) < 4 && used(&store) < 10_000, "{} notes", rows(&store, KEPT));
 }

@@ -221,6 +221,20 @@ fn all_rows(store: &Store) -> std::collections::BTreeSet<String> {
     rows
 }
 
+/// What is noted as kept for a snapshot is there, and is noted once.
+fn notes_fit(store: &Store) {
+    let index = store.shared().index.read().unwrap();
+    let index = index.as_ref().unwrap();
+    let mut noted = std::collections::BTreeSet::new();
+    let look = |note: &[u8], _: &[u8]| {
+        let row = &note[17..];
+        assert!(index.get(row)?.is_some(), "a row is noted that is not there");
+        assert!(noted.insert(row.to_vec()), "a row is noted twice");
+        Ok(true)
+    };
+    index.scan(&[super::super::index::KEPT], &[], look).unwrap();
+}
+
 #[test]
 fn the_store_does_what_a_tree_in_memory_does() {
     let seed = seed();
@@ -236,6 +250,7 @@ fn the_store_does_what_a_tree_in_memory_does() {
             if draw.below(40) != 0 {
                 continue;
             }
+            notes_fit(&store);
             let before = store.status();
             let rows = all_rows(&store);
             let way = draw.below(5);
@@ -260,6 +275,7 @@ fn the_store_does_what_a_tree_in_memory_does() {
             (store, opened) = open(folder.path());
             assert!(opened.damage.is_empty() && opened.cut_off.is_none(), "{opened:?}");
             model.compare(&store);
+            notes_fit(&store);
             let after = store.status();
             if before.accounts != after.accounts {
                 let new = all_rows(&store);
