@@ -51,11 +51,13 @@ impl FrameHead {
             return None;
         }
         let (length, sequence) = (take.u32()?, take.u64()?);
+        // Before anything is hashed: bytes may be full of what looks like the beginning of one.
+        if length as usize > PAYLOAD_LIMIT_BYTES || !(1..=SEQUENCE_LIMIT).contains(&sequence) {
+            return None;
+        }
         let (before, payload) = (take.array()?, take.array()?);
         let chain = blake3::derive_key(CHAIN_CONTEXT, &bytes[..CHECKED_BYTES]);
         let fits = take.array::<8>()? == chain[..8]
-            && length as usize <= PAYLOAD_LIMIT_BYTES
-            && (1..=SEQUENCE_LIMIT).contains(&sequence)
             && keys.is_none_or(|keys| keys.tag(&chain) == bytes[CHECKED_BYTES + 8..FRAME_HEAD_BYTES]);
         fits.then_some((Self { length, sequence, before, payload }, chain))
     }
