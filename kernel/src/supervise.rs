@@ -18,6 +18,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Who ran for so long has not failed at starting: the count begins anew.
 const STEADY: Duration = Duration::from_secs(10);
+/// The keys are told to stop once the store has ended, whose last commit they sign, and the powerbox once all others have,
+/// so that it can still record how.
+const LAST_TO_STOP: [Image; 2] = [Image::Keys, Image::Powerbox];
 
 impl Kernel {
     /// Gives a process its next life: its door, in which it finds how it begins, and nothing else.
@@ -177,21 +180,23 @@ impl Kernel {
             self.machine.say("stopping");
             notify_supervisor("STOPPING=1");
             self.emit(|mut event| event.set_stopping(()));
-            for process in self.processes.keys().copied().filter(|process| *process != POWERBOX).collect::<Vec<_>>() {
-                self.stop_process(process, false);
-            }
             self.check_stop();
         }
     }
 
-    /// The powerbox is told last, so that it can still record how the others ended.
+    /// Tells those to stop whose turn it is: on whom nobody depends who still runs.
     fn check_stop(&mut self) {
-        let others = self.processes.iter().any(|(id, known)| *id != POWERBOX && known.plan.is_some());
-        let told = self.processes.get(&POWERBOX).is_none_or(|powerbox| powerbox.stopping);
-        if self.stopping && !others && !told {
-            self.stop_process(POWERBOX, false);
-        }
+        let running = self.processes.values().filter(|known| known.plan.is_some() && self.stopping);
+        let turn = running.map(stop_turn).min();
+        let next = |(_, known): &(&u64, &Process)| !known.stopping && Some(stop_turn(known)) <= turn;
+        let next: Vec<u64> = self.processes.iter().filter(next).map(|(process, _)| *process).collect();
+        next.into_iter().for_each(|process| _ = self.stop_process(process, false));
     }
+}
+
+/// Where somebody stands in `LAST_TO_STOP`; all others are told before.
+fn stop_turn(known: &Process) -> Option<usize> {
+    known.plan.as_ref().and_then(|plan| LAST_TO_STOP.iter().position(|image| *image == plan.image))
 }
 
 /// How many failures in a row this one makes.

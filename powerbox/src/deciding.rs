@@ -9,7 +9,7 @@ use crate::core::{Core, spawn};
 use crate::problem::Problem;
 use crate::record::{Denied, Granted, Holder, How, Record};
 use crate::warnings::Cause;
-use crate::words::{PHRASE_LIMIT, plain};
+use crate::words::{PATH_LIMIT, PHRASE_LIMIT, plain};
 
 pub(crate) fn not_announced(instance: &str, label: &str) -> Problem {
     Problem::refused(format!(
@@ -120,6 +120,13 @@ impl Core {
             state.grants.labelled(&holder, label).filter(|(_, node)| node.ended.is_none()).map(|(grant, _)| grant)
         };
         while let Some(before) = before() {
+            if self.state.borrow().grants.with_descendants(&[before]).contains(&resolved.parent) {
+                let (label, offer) = (plain(label, PHRASE_LIMIT), plain(&resolved.offer, PATH_LIMIT));
+                return Err(Problem::refused(format!(
+                    "a part of #{before} cannot take the place of #{before}, with which it ends. Give {offer} itself as {label}, \
+                     which ends #{before}"
+                )));
+            }
             // Its link must be cut before another takes its place.
             self.end_grants(by, &[before], EndReason::Closed, "granted anew").await?;
         }

@@ -9,6 +9,8 @@ mod grants;
 mod hands;
 #[path = "storage/notes.rs"]
 mod notes;
+#[path = "storage/stops.rs"]
+mod stops;
 
 use tests::node::Node;
 

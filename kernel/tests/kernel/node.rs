@@ -202,6 +202,29 @@ fn a_stop_is_orderly() {
 }
 
 #[test]
+fn the_keys_are_told_to_stop_once_who_uses_them_has_ended() {
+    let (mut node, mut powerbox) = Node::ready();
+    let mut keys = started(&node, &mut powerbox, &Start { image: Image::Keys, restart: true, ..sandbox(&node, 10) });
+    let mut store =
+        started(&node, &mut powerbox, &Start { image: Image::Storage, restart: true, ..sandbox(&node, 20) });
+    assert_eq!(powerbox.link(5, 7, 10, 20), Outcome::Ok);
+    let ((_, mut served), (_, mut held)) = (keys.link(), store.link());
+    assert_eq!(powerbox.ask(&[], |mut command| command.set_shutdown(())), Outcome::Ok);
+    assert_eq!(store.hear().0, ToVat::Stop);
+    held.write_all(b"the last commit").unwrap();
+    store.exit(0);
+    powerbox.until(|event| matches!(event, Event::Exited { process: 20, will_restart: false, .. }).then_some(()));
+    assert_eq!(rest(&mut served), b"the last commit", "the keys serve until then");
+    // It hears of the link that ended first: of a stop there was no word before.
+    assert!(matches!(keys.hear().0, ToVat::Notice(_)));
+    assert_eq!(keys.hear().0, ToVat::Stop);
+    keys.exit(0);
+    assert_eq!(powerbox.fake.hear().0, ToVat::Stop, "the powerbox is told last");
+    powerbox.fake.exit(0);
+    assert_eq!(node.exit_code(), Some(0));
+}
+
+#[test]
 fn the_powerbox_can_stop_the_node_and_who_does_not_stop_is_killed() {
     let (mut node, mut powerbox) = Node::ready();
     let _stubborn = linked(&node, &mut powerbox);

@@ -37,6 +37,26 @@ fn rights_hold_on_stored_folders_as_on_others() {
 }
 
 #[test]
+fn who_grants_more_than_before_gives_it_in_the_place_of_that() {
+    let node = node();
+    install(&node, "notes");
+    let add = ["run", "notes", "--grant", "notes=storage:/notes,ro", "--", "add", "Title", "text"];
+    assert_ne!(node.run(add).status.code(), Some(0), "it may only read");
+    let granted = node.expect(["grant", "notes", "notes=storage:/notes,rw"]);
+    assert!(granted.starts_with("granted notes:notes = storage:/notes, read-write (#"), "{granted}");
+    node.expect(["run", "notes", "--", "add", "Title", "text"]);
+    let held = node.json(["grants", "notes"]);
+    assert_eq!(held.as_array().map(Vec::len), Some(1), "one in the place of the other: {held}");
+    // What it holds cannot be narrowed by a part of itself, and is not lost by the try.
+    let told = node.refused(["grant", "notes", "notes=notes:notes,ro"]);
+    assert!(told.contains("Give storage:/notes itself as notes"), "{told}");
+    assert_eq!(node.json(["grants", "notes"])[0]["id"], held[0]["id"]);
+    let granted = node.expect(["grant", "notes", "notes=storage:/notes,ro"]);
+    assert!(granted.contains(", read-only (#"), "{granted}");
+    assert_ne!(node.run(["run", "notes", "--", "add", "Other", "text"]).status.code(), Some(0));
+}
+
+#[test]
 fn two_apps_with_a_folder_each_see_only_theirs() {
     let node = node();
     install(&node, "search");

@@ -15,6 +15,10 @@ use crate::text::time::now_ms;
 /// What objects of the node's services begin with: any of them can be named, whether or not it is listed.
 const SERVICES: [&str; 2] = ["storage:", "keys:"];
 
+fn is_of_service(name: &str) -> bool {
+    SERVICES.iter().any(|service| name.starts_with(service))
+}
+
 /// An object that a person named, found and not given yet.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -99,8 +103,7 @@ impl Found {
             Target::Host(path) => Self::Folder(Folder::open(path, guarded)?),
             Target::Grant(grant) => Self::Known(Object::Target(format!("#{grant}"))),
             Target::Named(name) => {
-                let of_service = SERVICES.iter().any(|service| name.starts_with(service));
-                let listed = of_service || node.offers().await?.iter().any(|offer| offer.name == *name);
+                let listed = is_of_service(name) || node.offers().await?.iter().any(|offer| offer.name == *name);
                 Self::Known(if listed { Object::Offer(name.clone()) } else { Object::Target(name.clone()) })
             }
         })
@@ -111,6 +114,8 @@ impl Found {
     pub(crate) async fn share(&self, node: &Node, given: &Given, asked: Rights) -> Outcome<Rights> {
         let there_is = match self {
             Self::Folder(_) | Self::Known(Object::Folder(_)) => None,
+            // All of it, whoever was given how much of it before.
+            Self::Known(Object::Offer(name)) if is_of_service(name) => None,
             Self::Known(Object::Offer(name)) => {
                 node.offers().await?.into_iter().find(|offer| offer.name == *name).map(|offer| offer.rights)
             }
