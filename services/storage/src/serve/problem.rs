@@ -48,7 +48,7 @@ pub(super) fn outside(error: &OutsideError) -> Problem {
     let word = match error {
         OutsideError::Store(error) => return problem(error),
         OutsideError::WholeStore | OutsideError::Expired | OutsideError::Path(_) => Word::BadPath,
-        OutsideError::TooManyReaders | OutsideError::Directory(_) => Word::TooLarge,
+        OutsideError::TooManyReaders | OutsideError::MostlyHole | OutsideError::Directory(_) => Word::TooLarge,
         OutsideError::NoReader => Word::Unknown,
         OutsideError::Note => Word::Damaged,
         OutsideError::Ended | OutsideError::NoEntropy(_) => Word::Io,
