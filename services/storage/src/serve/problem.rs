@@ -30,7 +30,7 @@ fn word(error: &StoreError) -> Word {
         StoreError::TooLarge | StoreError::TooManySnapshots => Word::TooLarge,
         StoreError::ReadOnly => Word::ReadOnly,
         StoreError::Quota { .. } => Word::Quota,
-        StoreError::NoSpace => Word::NoSpace,
+        StoreError::NoSpace(_) => Word::NoSpace,
         StoreError::UnknownSnapshot => Word::Unknown,
         StoreError::Damaged(_) | StoreError::Keys(KeysError::Damaged) => Word::Damaged,
         // Whoever has the keys may be away for the same reason that they are locked: both pass.

@@ -46,7 +46,7 @@ pub use accounts::{Account, MARGIN_BYTES, Reservation, Room};
 pub use check::{Finding, Severity, Summary, Told};
 pub use content::{FILE_LIMIT_BYTES, SECTOR_BYTES, WRITE_LIMIT_BYTES};
 pub use directory::{Entry, NAME_LIMIT_BYTES, PAGE_LIMIT, Page};
-pub use error::{KeysError, Outcome, StoreError};
+pub use error::{KeysError, Outcome, Shortage, StoreError};
 pub use files::{Files, OnDisk, StoreFile};
 pub use format::FORMAT;
 pub use keys::{Keys, SIGNATURE_CONTEXT};
