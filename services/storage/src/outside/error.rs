@@ -23,6 +23,8 @@ pub enum OutsideError {
     NoReader,
     /// It lies deeper than a path outside can say.
     Path(PathError),
+    /// A file that is to be exported by itself would be zeros for the most part.
+    MostlyHole,
     /// The note of a node is none that this version knows.
     Note,
     /// An export that has ended, or is asked by two at once.
@@ -50,6 +52,7 @@ impl fmt::Display for OutsideError {
             Self::TooManyReaders => write!(out, "it has {} readers, which is as many as it may", super::READER_LIMIT),
             Self::NoReader => out.write_str("this key is no reader of it"),
             Self::Path(error) => error.fmt(out),
+            Self::MostlyHole => out.write_str(super::export::MOSTLY_HOLE),
             Self::Note => out.write_str("what is noted of its readers is of another version"),
             Self::Ended => out.write_str("this export has ended, or is being asked already"),
             Self::Readcap(error) => error.fmt(out),

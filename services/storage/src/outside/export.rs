@@ -1,8 +1,9 @@
 //! Sealing a part of the tree, node by node and piece by piece, from a snapshot of it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use caps::directory::{self, WrappedKey};
+use caps::directory::{self, ENTRY_LIMIT, WrappedKey};
 use caps::sealed_node::{Attributes, ContentSealer, Draft, SECTOR_PLAIN_BYTES, SealedContent, finish};
 use caps::{Path, Readable, ReaderPublic, Signer as _, SystemEntropy};
 use zeroize::Zeroizing;
@@ -17,24 +18,51 @@ use crate::store::{Kind, Node, Store, StoreError};
 const PIECE_PLAIN_BYTES: usize = 32 * SECTOR_PLAIN_BYTES;
 const TOO_DEEP: &str = "a path in an export has at most 64 nodes";
 const _: () = assert!(caps::PATH_LIMIT_NODES == 64, "as people are told");
-const MOSTLY_HOLE: &str =
-    "it is mostly a hole, which an export would write out as zeros: export it by itself, if that is wanted";
+const TOO_MANY: &str = "a directory in an export has at most 1,048,576 entries";
+const _: () = assert!(ENTRY_LIMIT == 1_048_576, "as people are told");
+pub(super) const MOSTLY_HOLE: &str = "it is mostly a hole, which an export would write out as zeros: what is in it can be copied into a file without one";
+const TOO_MANY_HOLES: &str =
+    "it is mostly a hole, as are others before it, and an export writes out no more zeros for them";
+const DAMAGED: &str = "it is damaged: a check of the store says more";
+const ENTRY_DAMAGED: &str = "something in it is damaged, and its name with it: a check of the store says more";
 /// What a snapshot is called that an export shows, should the process end before it is dropped.
 const LABEL: &str = "an export under way";
+
+/// A file may be so many times as long as what of it is stored: then who pays for what is there pays for the zeros, too. What is
+/// beyond is its excess.
+const TIMES_STORED: u64 = 8;
+/// The excess of one file: to write out 64 MiB of zeros is felt by nobody.
+const FILE_EXCESS_BYTES: u64 = 64 << 20;
+/// What of a directory's files is read through before a call is answered: below a second.
+const READ_AT_ONCE_BYTES: u64 = 64 << 20;
+
+/// What one export may have.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Things that are left out, by name: as many as a person may want to look at. Their paths have at most 16 KiB each.
+    named: usize,
+    /// The excess of all files together: some seconds of zeros.
+    excess_bytes: u64,
+    /// Of one directory.
+    entries: usize,
+}
+
+const LIMITS: Limits = Limits { named: 1_000, excess_bytes: 1 << 30, entries: ENTRY_LIMIT };
 
 /// The next part of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Sealed bytes of the node that is on its way.
+    /// Sealed bytes of the node that is on its way. None, where what is in a directory is still being read through.
     Content(Vec<u8>),
     /// Its metadata: it is whole.
     Metadata(Vec<u8>),
     /// Something that is in the directory which comes next, and not in what is exported of it.
     LeftOut {
-        /// Its names, with `/` between them, from what is exported on.
+        /// Its names, with `/` between them, from what is exported on. Where it has none, or where there is more than can be
+        /// named, that of the directory, which is `.` at the top.
         path: Vec<u8>,
         /// For people.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
     /// There are no more nodes.
     End,
@@ -49,8 +77,11 @@ pub struct Export {
     _snapshot: Snapshot,
     /// What is still to come.
     waiting: Vec<Below>,
-    current: Option<Sealing>,
-    left_out: VecDeque<(Vec<u8>, &'static str)>,
+    current: Option<Current>,
+    limits: Limits,
+    /// Of what was left out.
+    named: usize,
+    excess_bytes: u64,
     failed: bool,
 }
 
@@ -61,6 +92,38 @@ struct Below {
     /// Its names, with a `/` after each.
     shown: Vec<u8>,
     names: VecDeque<Vec<u8>>,
+}
+
+/// The node that comes next.
+enum Current {
+    Listing(Box<Listing>),
+    Sealing(Box<Sealing>),
+}
+
+/// A directory, while it is seen what of it can be exported: who fills a folder is not to keep what is around it from being
+/// exported.
+struct Listing {
+    draft: NodeDraft,
+    directory: Node,
+    path: Path,
+    /// Its names, with a `/` after each.
+    shown: Vec<u8>,
+    entries: Vec<directory::Entry>,
+    /// Names that were listed and not looked at yet.
+    names: VecDeque<Vec<u8>>,
+    /// Where the next page of it begins; nothing where there is none.
+    cursor: Option<u64>,
+    /// A file that is being read through, its name, and how far it is.
+    reading: Option<(Node, Vec<u8>, u64)>,
+    /// What is left out and was not named.
+    unnamed: u64,
+}
+
+impl Listing {
+    /// Of the directory itself.
+    fn shown(&self) -> Vec<u8> {
+        self.shown.strip_suffix(b"/").map_or_else(|| b".".to_vec(), <[u8]>::to_vec)
+    }
 }
 
 /// The node that is on its way.
@@ -104,9 +167,6 @@ impl NodeDraft {
     }
 }
 
-/// A directory's content, and the names in it.
-type Listed = (Zeroizing<Vec<u8>>, VecDeque<Vec<u8>>);
-
 /// Kept for as long as it is exported.
 struct Snapshot {
     store: Store,
@@ -123,6 +183,15 @@ impl Drop for Snapshot {
 
 impl Export {
     pub(super) fn begin(store: &Store, top: Located, number: u64, now_ms: u64) -> Result<Export, OutsideError> {
+        Export::begin_within(LIMITS, store, top, (number, now_ms))
+    }
+
+    fn begin_within(
+        limits: Limits,
+        store: &Store,
+        top: Located,
+        (number, now_ms): (u64, u64),
+    ) -> Result<Export, OutsideError> {
         let signer = StoreSigner::of(store)?;
         // A file is shown by way of the directory that it is in.
         let (of, name) = match (top.node.kind(), &top.parent) {
@@ -144,9 +213,14 @@ impl Export {
             _snapshot: snapshot,
             waiting: vec![],
             current: None,
-            left_out: VecDeque::new(),
+            limits,
+            named: 0,
+            excess_bytes: 0,
             failed: false,
         };
+        if node.kind() == Kind::File && export.excess(&node)? > FILE_EXCESS_BYTES {
+            return Err(OutsideError::MostlyHole);
+        }
         export.start(node, top.path, Vec::new())?;
         Ok(export)
     }
@@ -165,14 +239,11 @@ impl Export {
     }
 
     fn step(&mut self) -> Result<Piece, OutsideError> {
-        if let Some((path, why)) = self.left_out.pop_front() {
-            return Ok(Piece::LeftOut { path, why });
-        }
-        let Some(sealing) = self.current.take() else {
-            return match self.start_next()? {
-                true => self.step(),
-                false => Ok(Piece::End),
-            };
+        let sealing = match self.current.take() {
+            Some(Current::Sealing(sealing)) => *sealing,
+            Some(Current::Listing(listing)) => return self.list(listing),
+            None if self.start_next()? => return self.step(),
+            None => return Ok(Piece::End),
         };
         match sealing.state {
             State::Content(sealer) => self.seal(sealing.node, sealing.source, sealing.offset, sealer),
@@ -199,7 +270,7 @@ impl Export {
         } else {
             State::Content(sealer)
         };
-        self.current = Some(Sealing { node, source, offset, state });
+        self.current = Some(Current::Sealing(Box::new(Sealing { node, source, offset, state })));
         if sealed.is_empty() { self.step() } else { Ok(Piece::Content(sealed)) }
     }
 
@@ -253,52 +324,135 @@ impl Export {
             attributes: Attributes { modified_ns: metadata.modified_ns, executable: metadata.executable },
             readers: readers.map(|reader| reader.key).collect(),
         };
-        let source = match node.kind() {
-            Kind::File => Source::File(node),
-            Kind::Directory => {
-                let (bytes, names) = self.directory(&node, &draft.readable, &shown)?;
-                self.waiting.push(Below { directory: node, path, shown, names });
-                Source::Bytes(bytes)
-            }
-        };
-        let sealer = ContentSealer::new(&draft.draft(), &mut SystemEntropy)?;
-        self.current = Some(Sealing { node: draft, source, offset: 0, state: State::Content(Box::new(sealer)) });
+        if node.kind() == Kind::File {
+            return self.begin_sealing(draft, Source::File(node));
+        }
+        self.current = Some(Current::Listing(Box::new(Listing {
+            draft,
+            directory: node,
+            path,
+            shown,
+            entries: Vec::new(),
+            names: VecDeque::new(),
+            cursor: Some(0),
+            reading: None,
+            unnamed: 0,
+        })));
         Ok(())
     }
 
-    fn directory(&mut self, directory: &Node, readable: &Readable, shown: &[u8]) -> Result<Listed, OutsideError> {
-        let mut entries = Vec::new();
-        let mut cursor = 0;
-        loop {
-            let page = self.store.list(directory, cursor, 0)?;
-            if let Some(why) = page.damaged {
-                return Err(StoreError::Damaged(why).into());
-            }
-            for entry in page.entries {
-                let child = self.store.find(directory, &entry.name)?;
-                match self.hindrance(&child, readable)? {
-                    Some(why) => self.left_out.push_back(([shown, &entry.name].concat(), why)),
-                    None => entries.push(Self::entry(&child, readable, entry.name)?),
-                }
-            }
-            if page.end {
-                break;
-            }
-            cursor = page.cursor;
-        }
-        let bytes = Zeroizing::new(directory::encode(&entries)?);
-        Ok((bytes, entries.into_iter().map(|entry| entry.name).collect()))
+    fn begin_sealing(&mut self, node: NodeDraft, source: Source) -> Result<(), OutsideError> {
+        let sealer = ContentSealer::new(&node.draft(), &mut SystemEntropy)?;
+        let state = State::Content(Box::new(sealer));
+        self.current = Some(Current::Sealing(Box::new(Sealing { node, source, offset: 0, state })));
+        Ok(())
     }
 
-    /// Why something in a directory is left out: who fills a folder is not to keep what is around it from being exported.
-    fn hindrance(&self, child: &Node, directory: &Readable) -> Result<Option<&'static str>, OutsideError> {
-        Ok(if directory.path.child(id(child)).is_err() {
-            Some(TOO_DEEP)
-        } else if child.kind() == Kind::File && self.store.is_mostly_hole(child)? {
-            Some(MOSTLY_HOLE)
-        } else {
-            None
-        })
+    /// Goes on with a directory, up to the next that is left out, or until enough was read for once.
+    fn list(&mut self, mut listing: Box<Listing>) -> Result<Piece, OutsideError> {
+        let mut read = 0;
+        loop {
+            let hindrance = if let Some((child, name, offset)) = listing.reading.take() {
+                if read >= READ_AT_ONCE_BYTES {
+                    listing.reading = Some((child, name, offset));
+                    self.current = Some(Current::Listing(listing));
+                    return Ok(Piece::Content(Vec::new()));
+                }
+                match self.plain(&Source::File(child.clone()), offset) {
+                    Ok(plain) if plain.len() == PIECE_PLAIN_BYTES => {
+                        read += plain.len() as u64;
+                        listing.reading = Some((child, name, offset + plain.len() as u64));
+                        continue;
+                    }
+                    Ok(plain) => {
+                        read += plain.len() as u64;
+                        listing.entries.push(Self::entry(&child, &listing.draft.readable, name)?);
+                        continue;
+                    }
+                    Err(error) => (name, if_damaged(error)?),
+                }
+            } else if let Some(name) = listing.names.pop_front() {
+                match self.look_at(&listing, &name) {
+                    Ok(Ok(child)) if child.kind() == Kind::File => {
+                        listing.reading = Some((child, name, 0));
+                        continue;
+                    }
+                    Ok(Ok(child)) => {
+                        listing.entries.push(Self::entry(&child, &listing.draft.readable, name)?);
+                        continue;
+                    }
+                    Ok(Err(why)) => (name, why),
+                    Err(error) => (name, if_damaged(error)?),
+                }
+            } else if let Some(cursor) = listing.cursor.take() {
+                let page = self.store.list(&listing.directory, cursor, 0)?;
+                listing.cursor = (!page.end).then_some(page.cursor);
+                listing.names.extend(page.entries.into_iter().map(|entry| entry.name));
+                match page.damaged {
+                    Some(_) => (Vec::new(), ENTRY_DAMAGED),
+                    None => continue,
+                }
+            } else {
+                return self.end_list(listing);
+            };
+            let (name, why) = hindrance;
+            if self.named == self.limits.named {
+                listing.unnamed += 1;
+                continue;
+            }
+            self.named += 1;
+            let path = if name.is_empty() { listing.shown() } else { [&listing.shown[..], &name].concat() };
+            self.current = Some(Current::Listing(listing));
+            return Ok(Piece::LeftOut { path, why: why.into() });
+        }
+    }
+
+    /// All of a directory was looked at: it is the node that is on its way.
+    fn end_list(&mut self, mut listing: Box<Listing>) -> Result<Piece, OutsideError> {
+        let unnamed = std::mem::take(&mut listing.unnamed);
+        if unnamed > 0 {
+            let path = listing.shown();
+            self.current = Some(Current::Listing(listing));
+            return Ok(Piece::LeftOut { path, why: format!("{unnamed} more in it are left out and not named").into() });
+        }
+        let Listing { draft, directory, path, shown, entries, .. } = *listing;
+        let bytes = Zeroizing::new(directory::encode(&entries)?);
+        let names = entries.into_iter().map(|entry| entry.name).collect();
+        self.waiting.push(Below { directory, path, shown, names });
+        self.begin_sealing(draft, Source::Bytes(bytes))?;
+        self.step()
+    }
+
+    /// Something in a directory, or why it is left out.
+    fn look_at(&mut self, listing: &Listing, name: &[u8]) -> Result<Result<Node, &'static str>, OutsideError> {
+        if listing.entries.len() >= self.limits.entries {
+            return Ok(Err(TOO_MANY));
+        }
+        let child = self.store.find(&listing.directory, name)?;
+        if listing.path.child(id(&child)).is_err() {
+            return Ok(Err(TOO_DEEP));
+        }
+        // What is needed once it is the node that is on its way.
+        self.store.stat(&child)?;
+        Note::decode(&self.store.note(&child)?)?;
+        if child.kind() == Kind::File {
+            let excess = self.excess(&child)?;
+            if excess > FILE_EXCESS_BYTES {
+                return Ok(Err(MOSTLY_HOLE));
+            }
+            if excess > self.limits.excess_bytes - self.excess_bytes {
+                return Ok(Err(TOO_MANY_HOLES));
+            }
+            self.excess_bytes += excess;
+        }
+        Ok(Ok(child))
+    }
+
+    /// How many bytes a file is longer than it may be for what of it is stored.
+    fn excess(&self, file: &Node) -> Result<u64, OutsideError> {
+        let size = self.store.stat(file)?.size;
+        let stored = self.store.stored_bytes(file, size.div_ceil(TIMES_STORED))?;
+        Ok(size.saturating_sub(stored.saturating_mul(TIMES_STORED)))
     }
 
     fn entry(child: &Node, readable: &Readable, name: Vec<u8>) -> Result<directory::Entry, OutsideError> {
@@ -319,5 +473,121 @@ fn kind(kind: Kind) -> caps::Kind {
     match kind {
         Kind::File => caps::Kind::File,
         Kind::Directory => caps::Kind::Directory,
+    }
+}
+
+/// Why something is left out that does not open. Whatever else it is ends the export.
+fn if_damaged(error: OutsideError) -> Result<&'static str, OutsideError> {
+    match error {
+        OutsideError::Store(StoreError::Damaged(_)) | OutsideError::Note => Ok(DAMAGED),
+        error => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::super::Outside;
+    use super::*;
+    use crate::store::tests::basic::{open, spoil_entry, spoil_metadata, spoil_sector};
+
+    const SECTOR: u64 = 16 << 10;
+
+    /// What an export of the whole store leaves out, and how many nodes it has.
+    fn export(store: &Store, limits: Limits) -> (Vec<(String, String)>, usize) {
+        let outside = Outside::new(store.clone(), store.root());
+        let mut export = Export::begin_within(limits, store, outside.locate(&[]).unwrap(), (1, 1)).unwrap();
+        let (mut left_out, mut nodes) = (Vec::new(), 0);
+        loop {
+            match export.next_piece().unwrap() {
+                Piece::Content(_) => {}
+                Piece::Metadata(_) => nodes += 1,
+                Piece::LeftOut { path, why } => left_out.push((String::from_utf8(path).unwrap(), why.into_owned())),
+                Piece::End => return (left_out, nodes),
+            }
+        }
+    }
+
+    fn make(store: &Store, name: &str, stored: u64, size: u64) -> Node {
+        let file = store.create(&store.root(), name.as_bytes(), Kind::File, &[]).unwrap();
+        store.write(&file, 0, &vec![7; usize::try_from(stored).unwrap()], &[]).unwrap();
+        store.truncate(&file, size, &[]).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_file_that_is_mostly_a_hole_is_not_exported_by_itself_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        make(&store, "hole", SECTOR, 1 << 40);
+        make(&store, "whole", SECTOR, 8 * SECTOR);
+        let outside = Outside::new(store.clone(), store.root());
+        assert!(matches!(outside.export(&[b"hole"], 1), Err(OutsideError::MostlyHole)));
+        assert!(outside.export(&[b"whole"], 1).is_ok());
+        assert_eq!(store.snapshots(&store.root(), 0, 0).unwrap().len(), 0, "what was refused keeps nothing");
+    }
+
+    #[test]
+    fn what_was_cut_off_counts_as_a_hole_though_a_snapshot_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        let sectors = 2_500;
+        let file = make(&store, "a", 0, 0);
+        for begin in (0..sectors).step_by(500) {
+            store.write(&file, begin * SECTOR, &vec![7; 500 * SECTOR as usize], &[]).unwrap();
+        }
+        assert_eq!(store.stored_bytes(&file, u64::MAX).unwrap(), sectors * SECTOR, "over more than one page");
+        assert_eq!(store.stored_bytes(&file, 3 * SECTOR).unwrap(), 3 * SECTOR);
+        store.snapshot(&store.root(), "whole").unwrap();
+        store.truncate(&file, 3 * SECTOR, &[]).unwrap();
+        store.truncate(&file, sectors * SECTOR, &[]).unwrap();
+        assert_eq!(store.stored_bytes(&file, u64::MAX).unwrap(), 3 * SECTOR);
+    }
+
+    #[test]
+    fn the_holes_of_all_files_count_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        for name in ["a", "b", "c", "d", "e"] {
+            make(&store, name, SECTOR, 40 * SECTOR);
+        }
+        make(&store, "whole", 5 * SECTOR, 40 * SECTOR);
+        let (left_out, nodes) = export(&store, Limits { excess_bytes: 70 * SECTOR, ..LIMITS });
+        assert!(left_out.len() == 3 && left_out.iter().all(|(name, why)| name != "whole" && why == TOO_MANY_HOLES));
+        assert_eq!(nodes, 4);
+        assert_eq!(export(&store, LIMITS), (Vec::new(), 7));
+    }
+
+    #[test]
+    fn what_is_too_much_is_left_out_and_counted_where_it_is_not_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        for name in 0..8 {
+            make(&store, &name.to_string(), 1, 1);
+        }
+        let (left_out, nodes) = export(&store, Limits { entries: 2, named: 4, ..LIMITS });
+        assert!(left_out[..4].iter().all(|(_, why)| why == TOO_MANY), "{left_out:?}");
+        assert_eq!(left_out[4..], [(".".to_owned(), "2 more in it are left out and not named".to_owned())]);
+        assert_eq!(nodes, 3);
+    }
+
+    #[test]
+    fn what_is_damaged_is_left_out_and_all_else_is_exported() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        make(&store, "whole", 3 * SECTOR, 3 * SECTOR);
+        let sector = make(&store, "sector", 3 * SECTOR, 3 * SECTOR);
+        let metadata = make(&store, "metadata", 1, 1);
+        make(&store, "entry", 1, 1);
+        let root = store.root();
+        spoil_sector(folder.path(), &store, &sector, 2);
+        spoil_metadata(folder.path(), &store, &metadata);
+        spoil_entry(folder.path(), &store, &root, b"entry");
+        drop((sector, metadata, root));
+        let (left_out, nodes) = export(&store, LIMITS);
+        let of = |name: &str| left_out.iter().find(|(path, _)| path == name).map(|(_, why)| why.as_str());
+        assert_eq!((of("sector"), of("metadata"), of(".")), (Some(DAMAGED), Some(DAMAGED), Some(ENTRY_DAMAGED)));
+        assert_eq!((left_out.len(), nodes), (3, 2));
     }
 }

@@ -39,7 +39,7 @@ impl export::Server for Export {
             Piece::LeftOut { path, why } => {
                 let mut left_out = builder.init_left_out();
                 left_out.set_path(&path);
-                left_out.set_why(why);
+                left_out.set_why(&*why);
             }
             Piece::End => builder.set_end(()),
         }

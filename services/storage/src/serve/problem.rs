@@ -30,7 +30,7 @@ fn word(error: &StoreError) -> Word {
         StoreError::TooLarge | StoreError::TooManySnapshots => Word::TooLarge,
         StoreError::ReadOnly => Word::ReadOnly,
         StoreError::Quota { .. } => Word::Quota,
-        StoreError::NoSpace => Word::NoSpace,
+        StoreError::NoSpace(_) => Word::NoSpace,
         StoreError::UnknownSnapshot => Word::Unknown,
         StoreError::Damaged(_) | StoreError::Keys(KeysError::Damaged) => Word::Damaged,
         // Whoever has the keys may be away for the same reason that they are locked: both pass.
@@ -48,7 +48,7 @@ pub(super) fn outside(error: &OutsideError) -> Problem {
     let word = match error {
         OutsideError::Store(error) => return problem(error),
         OutsideError::WholeStore | OutsideError::Expired | OutsideError::Path(_) => Word::BadPath,
-        OutsideError::TooManyReaders | OutsideError::Directory(_) => Word::TooLarge,
+        OutsideError::TooManyReaders | OutsideError::MostlyHole | OutsideError::Directory(_) => Word::TooLarge,
         OutsideError::NoReader => Word::Unknown,
         OutsideError::Note => Word::Damaged,
         OutsideError::Ended | OutsideError::NoEntropy(_) => Word::Io,

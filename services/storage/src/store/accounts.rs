@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, Weak};
 
-use super::error::{Outcome, StoreError};
+use super::error::{Outcome, Shortage, StoreError};
 use super::format::{FRAME_HEAD_BYTES, ItemHead, ItemKind, numbers, part_of};
 use super::index::{ACCOUNT, PARENT, key};
 use super::log::{Draft, Log};
@@ -103,6 +103,10 @@ pub(crate) fn innermost(accounts: &[Account]) -> u64 {
     accounts.first().map_or(0, |account| account.grant)
 }
 
+fn no_space(asked_bytes: u64, left_bytes: u64) -> StoreError {
+    StoreError::NoSpace(Some(Shortage { asked_bytes, left_bytes }))
+}
+
 impl Shared {
     /// Refuses a frame for which there is no room, and adds to it what has to be said of new accounts.
     pub(crate) fn admit(&self, log: &Log, draft: &mut Draft, accounts: &[Account]) -> Outcome<()> {
@@ -137,13 +141,20 @@ impl Shared {
         for account in accounts {
             let used = self.used(account.grant)?;
             let others = reservations.of_others(mine, Some(account.grant));
-            if used.saturating_add(others).saturating_add(bytes) > account.quota_bytes {
-                return Err(StoreError::Quota { grant: account.grant });
+            let taken = used.saturating_add(others);
+            if taken.saturating_add(bytes) > account.quota_bytes {
+                let (grant, quota_bytes) = (account.grant, account.quota_bytes);
+                let left_bytes = quota_bytes.saturating_sub(taken);
+                return Err(StoreError::Quota {
+                    grant,
+                    quota_bytes,
+                    short: Shortage { asked_bytes: bytes, left_bytes },
+                });
             }
         }
         let others = reservations.of_others(mine, None);
         let free = self.disk_bytes(log)?.saturating_sub(others);
-        if bytes > free { Err(StoreError::NoSpace) } else { Ok(()) }
+        if bytes > free { Err(no_space(bytes, free)) } else { Ok(()) }
     }
 
     /// What ordinary writes may take of the disk.
@@ -154,7 +165,8 @@ impl Shared {
     /// Refuses what would take the last of the disk. Compaction may take from the margin, but not all of it.
     pub(crate) fn need_margin(&self, bytes: u64) -> Outcome<()> {
         let free = self.segments.files.free_bytes()?;
-        if bytes + MARGIN_BYTES / 2 > free { Err(StoreError::NoSpace) } else { Ok(()) }
+        let kept = MARGIN_BYTES / 2;
+        if bytes + kept > free { Err(no_space(bytes, free.saturating_sub(kept))) } else { Ok(()) }
     }
 
     pub(crate) fn reserve(&self, accounts: &[Account], bytes: u64) -> Outcome<Reservation> {

@@ -29,8 +29,9 @@ const RUN_BYTES: usize = 1 << 20;
 const HOLES: usize = 1_024;
 /// Sectors that are emptied at once instead of making a hole: 64 KiB, less than many a write.
 const EMPTIED: usize = 512;
-/// A file from which on it matters how much of it is there: to write out 64 MiB of zeros is felt by nobody.
-const LARGE_BYTES: u64 = 64 << 20;
+/// Rows that are counted at once, between which others may write: with as many holes as a file may have, a million
+/// comparisons.
+const COUNTED_ROWS: usize = 1_000;
 
 /// What a sector is.
 enum Found {
@@ -168,25 +169,33 @@ impl Shared {
         Ok((stored.len() <= EMPTIED).then_some(stored))
     }
 
-    /// Whether a file is large, and of its sectors fewer than one in eight is stored.
-    pub(crate) fn is_mostly_hole(&self, file: &Node) -> Outcome<bool> {
+    /// How many bytes of a file are in sectors that are stored: of all, or, where that is more, at least `enough`. What a hole lies
+    /// over is not there, though a snapshot or a piece that is left may still have its row.
+    pub(crate) fn stored_bytes(&self, file: &Node, enough: u64) -> Outcome<u64> {
         need_file(file)?;
-        let size = self.known(file)?.size;
-        if size < LARGE_BYTES {
-            return Ok(false);
+        let holes = self.holes(file)?;
+        let (mut stored, mut last, mut from) = (0, None, Some(Vec::new()));
+        while let Some(begin) = from.take() {
+            let mut looked_at = 0;
+            self.read_index(|index| {
+                index.scan(&key(SECTOR, &[&file.id()]), &begin, |whole, _| {
+                    if looked_at == COUNTED_ROWS {
+                        from = Some(whole.to_vec());
+                        return Ok(false);
+                    }
+                    looked_at += 1;
+                    let (key, sequence) = split(whole).ok_or_else(row_damaged)?;
+                    let number = key[17..].try_into().map(u64::from_be_bytes).map_err(|_| row_damaged())?;
+                    if sequence <= file.shows() && last != Some(number) {
+                        last = Some(number);
+                        let over = |hole: &Hole| hole.sequence > sequence && hole.sectors.contains(&number);
+                        stored += if holes.iter().any(over) { 0 } else { SECTOR_BYTES };
+                    }
+                    Ok(stored < enough)
+                })
+            })?;
         }
-        let (wanted, mut stored, mut last) = (size / SECTOR_BYTES / 8, 0, None);
-        self.read_index(|index| {
-            index.scan(&key(SECTOR, &[&file.id()]), &[], |whole, _| {
-                let (key, sequence) = split(whole).ok_or_else(row_damaged)?;
-                if sequence <= file.shows() && last.as_deref() != Some(key) {
-                    last = Some(key.to_vec());
-                    stored += 1;
-                }
-                Ok(stored < wanted)
-            })
-        })?;
-        Ok(stored < wanted)
+        Ok(stored)
     }
 
     /// The holes of a file.

@@ -31,9 +31,14 @@ pub enum StoreError {
     Quota {
         /// Whose quota it is.
         grant: u64,
+        /// All that it may store.
+        quota_bytes: u64,
+        /// What was lacking of that.
+        short: Shortage,
     },
-    /// The disk has no room but what is kept for removals and commits.
-    NoSpace,
+    /// The disk has no room but what is kept for removals and commits. Nothing is known of how much where the disk itself
+    /// says so.
+    NoSpace(Option<Shortage>),
     /// There is no such snapshot.
     UnknownSnapshot,
     /// The directory has as many snapshots as it may.
@@ -55,6 +60,15 @@ pub enum StoreError {
     Index(String),
     /// The file system failed.
     Io(io::Error),
+}
+
+/// What was to be stored, and the room that there was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// What was asked for, with what is stored beside it: the heads of items, seals, and metadata.
+    pub asked_bytes: u64,
+    /// What was left, without what others have set aside.
+    pub left_bytes: u64,
 }
 
 /// Why keys were of no use.
@@ -82,8 +96,17 @@ impl fmt::Display for StoreError {
             Self::BelowItself => out.write_str("a directory cannot be moved below itself"),
             Self::TooLarge => out.write_str("it is too large"),
             Self::ReadOnly => out.write_str("it belongs to a snapshot"),
-            Self::Quota { grant } => write!(out, "the quota of grant {grant} does not allow it"),
-            Self::NoSpace => out.write_str("the disk is full"),
+            Self::Quota { grant, quota_bytes, short } => write!(
+                out,
+                "the quota of grant {grant} does not allow it: of its {quota_bytes} bytes {} are left, and this takes {}",
+                short.left_bytes, short.asked_bytes
+            ),
+            Self::NoSpace(None) => out.write_str("the disk is full"),
+            Self::NoSpace(Some(short)) => write!(
+                out,
+                "the disk is full: beside what is kept for removals and commits {} bytes are left, and this takes {}",
+                short.left_bytes, short.asked_bytes
+            ),
             Self::UnknownSnapshot => out.write_str("there is no such snapshot"),
             Self::TooManySnapshots => out.write_str("the directory has as many snapshots as it may"),
             Self::Damaged(what) => write!(out, "damaged: {what}"),
@@ -119,7 +142,7 @@ impl std::error::Error for KeysError {}
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         match rustix::io::Errno::from_io_error(&error) {
-            Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT) => Self::NoSpace,
+            Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT) => Self::NoSpace(None),
             _ => Self::Io(error),
         }
     }

@@ -36,7 +36,7 @@ mod shared;
 mod snapshots;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod window;
 
 use std::ops::ControlFlow;
@@ -46,7 +46,7 @@ pub use accounts::{Account, MARGIN_BYTES, Reservation, Room};
 pub use check::{Finding, Severity, Summary, Told};
 pub use content::{FILE_LIMIT_BYTES, SECTOR_BYTES, WRITE_LIMIT_BYTES};
 pub use directory::{Entry, NAME_LIMIT_BYTES, PAGE_LIMIT, Page};
-pub use error::{KeysError, Outcome, StoreError};
+pub use error::{KeysError, Outcome, Shortage, StoreError};
 pub use files::{Files, OnDisk, StoreFile};
 pub use format::FORMAT;
 pub use keys::{Keys, SIGNATURE_CONTEXT};
@@ -162,12 +162,12 @@ impl Store {
         self.shared().with_sound_index(|| self.shared().read(file, offset, buffer))
     }
 
-    /// Whether a file is large, and of its bytes more than seven in eight were never written.
+    /// How many bytes a file has beside its holes, in whole sectors; where that is more, at least `enough`.
     ///
     /// # Errors
     /// [`StoreError::IsDirectory`].
-    pub fn is_mostly_hole(&self, file: &Node) -> Outcome<bool> {
-        self.shared().with_sound_index(|| self.shared().is_mostly_hole(file))
+    pub fn stored_bytes(&self, file: &Node, enough: u64) -> Outcome<u64> {
+        self.shared().with_sound_index(|| self.shared().stored_bytes(file, enough))
     }
 
     /// Writes all of these bytes or, if it fails, none. A gap reads as zeros.

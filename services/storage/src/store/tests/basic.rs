@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::{Kind, OnDisk, Opened, Options, Store, StoreError};
+use super::super::format::file_name;
+use super::super::index::{ENTRY, NODE, key, sector_key};
+use super::super::{Kind, Node, OnDisk, Opened, Options, Store, StoreError};
 use super::keys::TestKeys;
 
 /// Small, so that there are several.
@@ -12,6 +14,29 @@ pub(super) const SEGMENT_BYTES: u64 = 256 << 10;
 pub(crate) fn open(folder: &Path) -> (Store, Opened) {
     let options = Options { segment_bytes: SEGMENT_BYTES, compacts: false, ..Options::new(folder.join("index")) };
     Store::open(Arc::new(OnDisk::new(folder).unwrap()), Arc::new(TestKeys::new()), options).unwrap()
+}
+
+/// Changes a byte of a sector on the disk.
+pub(crate) fn spoil_sector(folder: &Path, store: &Store, file: &Node, sector: u64) {
+    spoil(folder, store, &sector_key(&file.id(), sector));
+}
+
+/// The same of what a node is.
+pub(crate) fn spoil_metadata(folder: &Path, store: &Store, node: &Node) {
+    spoil(folder, store, &key(NODE, &[&node.id()]));
+}
+
+/// The same of what has a name.
+pub(crate) fn spoil_entry(folder: &Path, store: &Store, directory: &Node, name: &[u8]) {
+    spoil(folder, store, &key(ENTRY, &[&directory.id(), &directory.keys().name_hash(name)]));
+}
+
+fn spoil(folder: &Path, store: &Store, key: &[u8]) {
+    let (_, row) = store.shared().read_index(|index| index.newest(key, u64::MAX)).unwrap().unwrap();
+    let segment = folder.join(file_name(row.place.segment));
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[(row.place.offset + row.place.length - 1) as usize] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn what_could_not_be_written_leaves_everything_as_it_was() {
         let before = model.tree.clone();
         match model.step(&store, draw) {
             Ok(()) => {}
-            Err(StoreError::NoSpace | StoreError::Io(_)) => {
+            Err(StoreError::NoSpace(_) | StoreError::Io(_)) => {
                 failed += 1;
                 assert!(model.tree == before);
             }
@@ -51,7 +51,7 @@ fn what_could_not_be_written_leaves_everything_as_it_was() {
 /// Does something, and once more where it failed because the disk was full.
 fn patiently<T>(mut act: impl FnMut() -> Result<T, StoreError>) -> T {
     match act() {
-        Err(StoreError::NoSpace) => act().unwrap(),
+        Err(StoreError::NoSpace(_)) => act().unwrap(),
         done => done.unwrap(),
     }
 }

@@ -1,6 +1,6 @@
 //! What the store promises.
 
-mod basic;
+pub(crate) mod basic;
 mod bounds;
 mod disk;
 mod draw;

@@ -21,9 +21,9 @@ fn a_quota_holds_and_what_is_removed_counts_no_more() {
     let root = store.root();
     let a = store.create(&root, b"a", Kind::File, &INNER).unwrap();
     store.write(&a, 0, &[1; 500_000], &INNER).unwrap();
-    assert!(matches!(store.write(&a, 500_000, &[1; 200_000], &INNER), Err(StoreError::Quota { grant: 2 })));
+    assert!(matches!(store.write(&a, 500_000, &[1; 200_000], &INNER), Err(StoreError::Quota { grant: 2, .. })));
     let b = store.create(&root, b"b", Kind::File, &OTHER).unwrap();
-    assert!(matches!(store.write(&b, 0, &[1; 500_000], &OTHER), Err(StoreError::Quota { grant: 1 })));
+    assert!(matches!(store.write(&b, 0, &[1; 500_000], &OTHER), Err(StoreError::Quota { grant: 1, .. })));
     let room = store.room(&OTHER).unwrap();
     store.write(&b, 0, &vec![1; usize::try_from(room.free_bytes).unwrap()], &OTHER).unwrap();
     let before = used(&store, 1);
@@ -70,13 +70,33 @@ fn what_was_set_aside_is_there_for_who_asked() {
         store.create(&root, b"b", Kind::File, &OTHER).unwrap(),
     );
     let reservation = store.reserve(&INNER, 500_000).unwrap();
-    assert!(matches!(store.reserve(&INNER, 200_000), Err(StoreError::Quota { grant: 2 })));
-    assert!(matches!(store.write(&b, 0, &[1; 600_000], &OTHER), Err(StoreError::Quota { grant: 1 })));
+    assert!(matches!(store.reserve(&INNER, 200_000), Err(StoreError::Quota { grant: 2, .. })));
+    assert!(matches!(store.write(&b, 0, &[1; 600_000], &OTHER), Err(StoreError::Quota { grant: 1, .. })));
     store.write(&b, 0, &[1; 400_000], &OTHER).unwrap();
     store.write(&a, 0, &[1; 400_000], &INNER).unwrap();
     assert!(reservation.left() < 100_000);
     drop(reservation);
     assert_eq!(store.status().accounts.iter().map(|one| one.reserved_bytes).sum::<u64>(), 0);
+}
+
+#[test]
+fn who_has_no_room_is_told_how_much_there_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let mine = [Account { grant: 5, quota_bytes: 100_000 }];
+    let file = store.create(&store.root(), b"a", Kind::File, &mine).unwrap();
+    store.write(&file, 0, &[1; 50_000], &mine).unwrap();
+    let used = store.room(&mine).unwrap().used_bytes;
+    let refused = store.write(&file, 50_000, &[1; 60_000], &mine).unwrap_err();
+    let StoreError::Quota { grant: 5, quota_bytes: 100_000, short } = refused else { panic!("{refused:?}") };
+    assert_eq!(short.left_bytes, 100_000 - used);
+    // With its sectors, heads and metadata.
+    assert!((60_000..80_000).contains(&short.asked_bytes), "{short:?}");
+    let (left, asked) = (short.left_bytes, short.asked_bytes);
+    let told = format!("of its 100000 bytes {left} are left, and this takes {asked}");
+    assert!(refused.to_string().ends_with(&told), "{refused}");
+    let reserved = store.reserve(&[], u64::MAX).err().unwrap();
+    assert!(matches!(reserved, StoreError::NoSpace(Some(short)) if short.asked_bytes == u64::MAX), "{reserved}");
 }
 
 #[test]
@@ -92,7 +112,7 @@ fn snapshots_count() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(refused, StoreError::Quota { grant: 5 }), "{refused}");
+    assert!(matches!(refused, StoreError::Quota { grant: 5, .. }), "{refused}");
     assert!((10..100).contains(&made.len()), "{}", made.len());
     store.drop_snapshot(&kept, made[0]).unwrap();
     store.snapshot_for(&kept, "again", &mine).unwrap();
