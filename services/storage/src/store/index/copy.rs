@@ -53,8 +53,13 @@ impl Index {
         self.position.is_of(count, sum)
     }
 
-    /// Forgets what an earlier copying may have left.
-    pub(crate) fn forget_copy(path: &Path) -> Result<(), IndexError> {
+    /// Takes away an index that nobody has open.
+    pub(crate) fn remove(path: &Path) -> Result<(), IndexError> {
+        remove(path)
+    }
+
+    /// Takes away what an earlier copying may have left.
+    pub(crate) fn remove_copy(path: &Path) -> Result<(), IndexError> {
         remove(&beside(path))
     }
 }

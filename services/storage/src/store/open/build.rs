@@ -1,7 +1,6 @@
 //! Building the index anew from the segments.
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use vat::fault;
 
@@ -41,11 +40,7 @@ pub(super) fn build(
     seen: &mut Survey,
     sure: (u64, u64),
 ) -> Outcome<Built> {
-    let wiped = catch_unwind(AssertUnwindSafe(|| match std::fs::remove_dir_all(&options.index) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }));
-    wiped.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))?;
+    Index::remove(&options.index)?;
     let mut index = Index::open(&options.index, by.1)?;
     index.set_judged(false)?;
     // First what everything else is judged by.

@@ -70,7 +70,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     let by = (&root.store, &own);
     let mut opened = Opened { created, cut_off: moved, ..Opened::default() };
     let trusted = marker::take(files, &options.index, &own)?;
-    let index = Index::forget_copy(&options.index).and_then(|()| Index::open(&options.index, &own));
+    let index = Index::remove_copy(&options.index).and_then(|()| Index::open(&options.index, &own));
     let index = index.and_then(|index| if trusted { Ok(index) } else { index.verified(&options.index) });
     let index = index.and_then(|index| index.need_judged().map(|()| index));
     let mut found_index = FoundIndex::new(index);
