@@ -179,12 +179,13 @@ impl Shared {
         if built.position.sequence != log.sequence {
             log.broken = Some(Broken::Disk("the end of the segments cannot be read".to_owned()));
         }
+        // First, because whoever reads with the new index is to know what of it is in doubt.
+        *self.doubt.write().unwrap_or_else(PoisonError::into_inner) = doubt.clone();
         *index = Some(built);
         drop((index, log));
         if !is_written {
             self.write_down(&doubt);
         }
-        *self.doubt.write().unwrap_or_else(PoisonError::into_inner) = doubt;
         Ok(())
     }
 
@@ -193,10 +194,15 @@ impl Shared {
     fn write_down(&self, losses: &Doubt) {
         let written = self.write_losses(losses).and_then(|()| self.sync());
         let judged = written.and_then(|()| {
+            // The note of before may be of frames that are lost.
+            self.note.sync()?;
             let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
             Ok(index.as_mut().map_or(Ok(()), |index| index.set_judged(true))?)
         });
-        if let Err(error) = judged {
+        // Without keys it is in the log all the same, and the next commit makes sure of it; until then the index does not count.
+        if let Err(error) =
+            judged.or_else(|error| if matches!(error, StoreError::Keys(_)) { Ok(()) } else { Err(error) })
+        {
             let why = format!("what was lost could not be written down, and is to be before anything else: {error}");
             self.lock_log().broken.get_or_insert(Broken::Disk(why));
         }

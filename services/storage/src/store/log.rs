@@ -244,6 +244,7 @@ impl Log {
     /// Where a frame of so many bytes goes: the segment and the offset. Begins a new segment where it must.
     pub(crate) fn place_for(&mut self, segments: &Segments, bytes: u64) -> Outcome<(u32, u64)> {
         if let Some(active) = segments.get(self.active)
+            && active.length >= SEGMENT_HEAD_BYTES as u64
             && (active.length + bytes <= self.segment_bytes || active.length == SEGMENT_HEAD_BYTES as u64)
         {
             return Ok((self.active, active.length));
@@ -370,6 +371,14 @@ impl Log {
         while self.touched.len() > TOUCHED_MOST {
             self.forget_oldest();
         }
+    }
+
+    /// What was lost before a frame nobody can list.
+    pub(crate) fn list_from(&mut self, sequence: u64) {
+        while self.touched.front().is_some_and(|(_, touched)| touched.sequence < sequence) {
+            self.forget_oldest();
+        }
+        self.listed_from = self.listed_from.max(sequence);
     }
 
     fn forget_oldest(&mut self) {

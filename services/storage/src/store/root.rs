@@ -67,8 +67,13 @@ impl Root {
         Self::open(keys, &bytes[..got])
     }
 
-    /// Looks for it in all that is stored, the newest first, and puts it into its file.
-    pub(crate) fn search(files: &dyn Files, keys: &dyn Keys, found: &[FoundSegment]) -> Outcome<Option<Self>> {
+    /// Looks for it in all that is stored, the newest first, and puts it into its file. One of another store may be there, too.
+    pub(crate) fn search(
+        files: &dyn Files,
+        keys: &dyn Keys,
+        found: &[FoundSegment],
+        is_of_store: impl Fn(&Self) -> Outcome<bool>,
+    ) -> Outcome<Option<Self>> {
         let mut tried: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
         for segment in found {
             let begin = segment.head.as_ref().map_or(Expected::BEGIN, Expected::at_begin_of);
@@ -88,7 +93,9 @@ impl Root {
         }
         tried.make_contiguous().sort_by_key(|(sequence, _)| std::cmp::Reverse(*sequence));
         for (_, item) in tried {
-            if let Some(root) = Self::open(keys, &item)? {
+            if let Some(root) = Self::open(keys, &item)?
+                && is_of_store(&root)?
+            {
                 // Best effort: it is found here the next time, too.
                 let _ = root.keep(files);
                 return Ok(Some(root));

@@ -46,23 +46,29 @@ pub(crate) fn move_to_lost(files: &dyn Files, number: u32) -> io::Result<String>
     Ok(kept)
 }
 
-/// Copies a segment's file there; the name that the copy has.
-pub(crate) fn copy_to_lost(files: &dyn Files, number: u32) -> io::Result<String> {
+/// Copies the end of a segment's file there; the name that the copy has.
+pub(crate) fn copy_to_lost(files: &dyn Files, number: u32, from: u64) -> io::Result<String> {
     let kept = name_in_lost(files, number)?;
-    let (from, into) = (files.open(&file_name(number))?, files.create(&kept)?);
-    let mut piece = vec![0; COPY_BYTES];
-    let mut offset = 0;
-    loop {
-        let got = read(from.as_ref(), offset, &mut piece)?;
-        if got == 0 {
-            break;
-        }
-        into.write_at(offset, &piece[..got])?;
-        offset += got as u64;
+    let copied = copy_end(files, number, from, &kept);
+    if copied.is_err() {
+        let _ = files.remove(&kept);
     }
-    into.sync()?;
     files.sync_folder(LOST)?;
-    Ok(kept)
+    copied.map(|()| kept)
+}
+
+fn copy_end(files: &dyn Files, number: u32, begin: u64, to: &str) -> io::Result<()> {
+    let (from, into) = (files.open(&file_name(number))?, files.create(to)?);
+    let mut piece = vec![0; COPY_BYTES];
+    let mut done = 0;
+    loop {
+        let got = read(from.as_ref(), begin + done, &mut piece)?;
+        if got == 0 {
+            return into.sync();
+        }
+        into.write_at(done, &piece[..got])?;
+        done += got as u64;
+    }
 }
 
 /// A name there that nothing has.

@@ -154,7 +154,11 @@ impl Shared {
         if repair && stopped {
             self.set_doubt(lost);
         } else if repair {
-            self.set_aside(&bad, !lost.is_empty())?;
+            let done = self.set_aside(&bad, !lost.is_empty());
+            if done.is_err() {
+                self.set_doubt(lost);
+            }
+            done?;
         }
         walked?;
         report.done_bytes = report.of_bytes;

@@ -50,9 +50,10 @@ impl Shared {
         if numbers.is_empty() && !something_lost {
             return Ok(());
         }
-        self.set_doubt(Doubt::default());
         self.write_losses(&Doubt::default())?;
-        self.commit_segments()
+        self.commit_segments()?;
+        self.set_doubt(Doubt::default());
+        Ok(())
     }
 
     /// Copies the items in a segment that the index leads to, also those in frames that are bad as a whole. What proves nothing,

@@ -89,6 +89,8 @@ pub(crate) fn file_name(number: u32) -> String {
 /// The number of the segment with this name in its folder.
 pub(crate) fn number_of(name: &str) -> Option<u32> {
     let digits = name.strip_suffix(".seg")?;
-    let all_digits = digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    all_digits.then(|| digits.parse().ok())?
+    let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = all_digits.then(|| digits.parse().ok())??;
+    // One name for each number.
+    file_name(number).ends_with(&format!("/{name}")).then_some(number)
 }

@@ -31,7 +31,7 @@ pub(super) struct Beginning {
 
 /// Finds the store's root, or makes one where there is no store.
 pub(super) fn begin(files: &dyn Files, keys: &dyn Keys) -> Outcome<Beginning> {
-    // First, because this fails for as long as the keys are locked.
+    // First, because where there is one this fails for as long as the keys are locked.
     let kept = match Root::kept(files, keys) {
         Err(error @ StoreError::Keys(_)) => return Err(error),
         kept => kept,
@@ -53,8 +53,8 @@ pub(super) fn begin(files: &dyn Files, keys: &dyn Keys) -> Outcome<Beginning> {
     let created = !holds_anything(files, &found, &own)?;
     let mut moved = None;
     if created {
-        // Before a note or a marker is left, a commit was on the disk.
-        if noted > 0 || has_marker {
+        // Before a note or a marker is left, a commit was on the disk. A note that cannot be read is one all the same.
+        if noted > 0 || has_marker || (!note_bytes.is_empty() && !found.is_empty()) {
             return Err(all_gone());
         }
         moved = give_up(files, &mut found)?;
@@ -99,15 +99,18 @@ fn find_root(
     kept: Outcome<Option<Root>>,
     found: &[FoundSegment],
 ) -> Outcome<Option<Root>> {
-    if let Ok(Some(root)) = &kept {
+    let is_of_store = |root: &Root| {
         let own = root.own_keys();
         let mut believed = found.to_vec();
         believed.iter_mut().for_each(|segment| segment.believe(&root.store, &own));
-        if holds_anything(files, &believed, &own)? {
-            return kept;
-        }
+        holds_anything(files, &believed, &own)
+    };
+    if let Ok(Some(root)) = &kept
+        && is_of_store(root)?
+    {
+        return kept;
     }
-    match Root::search(files, keys, found)? {
+    match Root::search(files, keys, found, is_of_store)? {
         Some(root) => Ok(Some(root)),
         None => kept.map_err(|error| match error {
             StoreError::Io(error) => {

@@ -162,6 +162,15 @@ pub(super) fn judge(
     let mut doubt = Doubt::default();
     let mut sum = versions;
     for ((node, entry), hit) in &seen.hit {
+        if (*node, *entry) == (Id::default(), [0; 16]) {
+            // What was written down since stands in its place.
+            if index.newest(&key(LOSSES, &[]), u64::MAX)?.is_some_and(|(sequence, _)| sequence > hit.sequence) {
+                continue;
+            }
+            let why = "what was written down as lost is lost itself; nothing written before is served";
+            doubt.all_until = doubt.all_until.max(Some((hit.sequence, why.to_owned())));
+            continue;
+        }
         let key =
             if *entry == [0; 16] { index::key(index::NODE, &[node]) } else { index::key(index::ENTRY, &[node, entry]) };
         let row = index.newest(&key, u64::MAX)?;
@@ -171,10 +180,7 @@ pub(super) fn judge(
                 && (row.gone || *entry != [0; 16])
                 && !index.retention.needs(row.home, hit.sequence, *sequence)
         });
-        if (*node, *entry) == (Id::default(), [0; 16]) {
-            let why = "what was written down as lost is lost itself; nothing written before is served";
-            doubt.all_until = doubt.all_until.max(Some((hit.sequence, why.to_owned())));
-        } else if !fine {
+        if !fine {
             // An entry that was written since is that; a file may have been changed anywhere.
             let until = if *entry == [0; 16] { u64::MAX } else { hit.sequence };
             doubt.nodes.insert((*node, *entry), (until, hit.why.clone()));

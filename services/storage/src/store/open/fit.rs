@@ -48,38 +48,61 @@ pub(super) fn outrun(index: &Index, plan: &Plan) -> Outcome<Option<String>> {
     Ok((!whole || !all_there).then(|| "segments were given up that it did not hear of".to_owned()))
 }
 
-/// Cuts off everything from a place on. What may have been made sure of once is kept among what is lost; the names that it has there.
-pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad, keep: bool) -> Outcome<Vec<String>> {
+/// What was done about a torn end.
+#[derive(Default)]
+pub(super) struct Cut {
+    /// Something was cut off or taken away.
+    pub(super) is_done: bool,
+    /// What is kept of it, by name.
+    pub(super) kept: Vec<String>,
+}
+
+/// Cuts off everything from a place on. What is to be kept of it goes to what is lost.
+pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad, keep: Keep) -> Outcome<Cut> {
     let keep_bytes = if torn.from < SEGMENT_HEAD_BYTES as u64 { 0 } else { torn.from };
-    let mut kept = Vec::new();
+    let mut cut = Cut::default();
     let mut gone = Vec::new();
     for segment in found.iter_mut() {
         if segment.number == torn.segment && torn.until > 0 && keep_bytes > 0 {
-            if keep {
-                kept.push(copy_to_lost(files, segment.number)?);
+            if keep != Keep::Nothing {
+                match copy_to_lost(files, segment.number, keep_bytes) {
+                    Ok(name) => cut.kept.push(name),
+                    Err(error) if keep == Keep::All => return Err(error.into()),
+                    Err(_) => {}
+                }
             }
             let file = files.open(&file_name(segment.number))?;
             file.set_length(keep_bytes)?;
             file.sync()?;
+            cut.is_done |= segment.length > keep_bytes;
             segment.length = keep_bytes;
         } else if segment.number > torn.segment || (segment.number == torn.segment && torn.until > 0) {
-            gone.push(segment.number);
+            // One without a head of its own may be another segment under a wrong name.
+            let is_other = segment.head.is_none() && segment.length > SEGMENT_HEAD_BYTES as u64;
+            gone.push((segment.number, keep != Keep::Nothing || is_other));
         }
     }
+    cut.is_done |= !gone.is_empty();
     // From the end, so that what is left after a failure is still a beginning.
-    for number in gone.iter().rev() {
-        // One without a head of its own may be another segment under a wrong name.
-        let is_other =
-            |one: &FoundSegment| one.number == *number && one.head.is_none() && one.length > SEGMENT_HEAD_BYTES as u64;
-        if keep || found.iter().any(is_other) {
-            kept.push(move_to_lost(files, *number)?);
+    for (number, keep) in gone.iter().rev() {
+        if *keep {
+            cut.kept.push(move_to_lost(files, *number)?);
         } else {
             files.remove(&file_name(*number))?;
         }
     }
-    found.retain(|segment| !gone.contains(&segment.number));
+    found.retain(|segment| gone.iter().all(|(number, _)| *number != segment.number));
     files.sync_folder("segments")?;
-    Ok(kept)
+    Ok(cut)
+}
+
+/// How much of a torn end is kept for people.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    Nothing,
+    /// As far as there is room.
+    IfPossible,
+    All,
 }
 
 /// Applies the frames that the index does not have.

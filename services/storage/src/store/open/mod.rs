@@ -27,7 +27,7 @@ use super::segments::{Segment, move_to_lost};
 use super::shared::Options;
 use begin::{Beginning, begin};
 use build::build;
-use fit::{catch_up, cut, misplaced, outrun};
+use fit::{Keep, catch_up, cut, misplaced, outrun};
 use plan::Plan;
 use survey::{LostEnd, Survey, described, survey};
 
@@ -43,7 +43,7 @@ pub struct Opened {
     pub rebuilt: Option<String>,
     /// Frames that the index did not have yet.
     pub replayed_frames: u64,
-    /// What was cut off, because it had never been made sure of.
+    /// What was cut off, because it was never made sure of, or nothing says any more that it belongs there.
     pub cut_off: Option<String>,
     /// What was lost or changed, and what that means.
     pub damage: Vec<String>,
@@ -79,37 +79,32 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
         Some(index) if trusted && !created => noted.max(index.position.sequence),
         _ => noted,
     };
-    let mut plan = Plan::make(files, &found, &own)?;
-    let mut seen = loop {
+    let (plan, mut seen) = loop {
+        // Anew each time, because what listed the segments may be among what was cut off.
+        let plan = Plan::make(files, &found, &own)?;
         found_index.compare(|index| misplaced(files, index, &plan))?;
         let position = found_index.fits.as_ref().map(|index| index.position.segment);
-        let from = first_to_read(&plan, noted, position);
-        let seen = survey(files, &plan, from, &own, |_, _| Ok(()))?;
-        let Some((torn, keep)) = first_torn(&seen, noted) else { break seen };
+        let seen = survey(files, &plan, first_to_read(&plan, noted, position), &own, |_, _| Ok(()))?;
+        let Some((torn, keep)) = first_torn(&seen, noted) else { break (plan, seen) };
         fault::point("open.cut");
-        let kept = cut(files, &mut found, &torn, keep)?;
-        let where_kept = if kept.is_empty() { String::new() } else { format!("; kept in {}", kept.join(", ")) };
-        opened.cut_off = Some(described(&torn) + &where_kept);
-        // What listed the segments may be among what was cut off.
-        plan = Plan::make(files, &found, &own)?;
+        let cut = cut(files, &mut found, &torn, keep)?;
+        if !cut.is_done {
+            // Nothing of it is there: it is missing, and not torn.
+            break (plan, seen);
+        }
+        let kept = if cut.kept.is_empty() { String::new() } else { format!("; kept in {}", cut.kept.join(", ")) };
+        opened.cut_off = Some(described(&torn) + &kept);
     };
     found_index.compare(|index| outrun(index, &plan))?;
     let synced = seen.synced(noted);
     if synced >= seen.end.sequence {
-        let last = plan.files().next_back();
-        let (segment, offset) = last.map_or((0, 0), |segment| (segment.number, segment.length));
-        let (first, why) = (seen.end.sequence, "the end is missing");
-        let bad = Bad { segment, from: offset, until: offset, first, last: Some(synced), why };
-        // The index may have had it.
-        let known = found_index.fits.as_ref().or(found_index.other.as_ref());
-        let known = known.filter(|index| index.position.sequence >= first);
-        let known = known.map(|index| LostEnd::read(index, first, &described(&bad))).transpose()?;
-        seen.bad.push(bad.clone());
-        seen.lost_end = Some((bad, known));
+        note_lost_end(&plan, &mut seen, synced, &found_index, trusted)?;
     }
     found_index.compare(|index| {
         Ok(if index.position.sequence >= seen.end.sequence {
             Some("it is newer than the segments".into())
+        } else if seen.lost_end.is_some() {
+            Some("the end of the segments is missing".into())
         } else if !seen.bad.is_empty() && index.position.sequence + 1 < seen.end.sequence {
             // What it has need not be judged: every item proves itself. What it lacks has to be.
             Some("a segment is damaged, and it is behind".into())
@@ -167,22 +162,49 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     if broken.is_none() {
         opened.damage.extend(tidy(files, &plan, &seen)?);
     }
-    let first_read = seen.first_read();
-    let mut log = Log {
+    let log = Log {
         active: segments.keys().last().copied().unwrap_or(0),
+        dirty,
+        broken,
+        ..log_after(seen, Log::begin(root.store, own, options.segment_bytes))
+    };
+    Ok(Ready { root, log, segments, index, doubt, losses, note, opened })
+}
+
+/// The end is missing, up to what was made sure of. The index may have had it.
+fn note_lost_end(plan: &Plan, seen: &mut Survey, synced: u64, found_index: &FoundIndex, trusted: bool) -> Outcome<()> {
+    let last = plan.files().next_back();
+    let (segment, offset) = last.map_or((0, 0), |segment| (segment.number, segment.length));
+    let (first, why) = (seen.end.sequence, "the end is missing");
+    let bad = Bad { segment, from: offset, until: offset, first, last: Some(synced), why };
+    let known = found_index.fits.as_ref().or(found_index.other.as_ref());
+    let known = known.filter(|index| index.position.sequence >= first);
+    let known = known.map(|index| LostEnd::read(index, first, trusted, &described(&bad))).transpose()?;
+    seen.bad.push(bad.clone());
+    seen.lost_end = Some((bad, known));
+    Ok(())
+}
+
+/// The end of the log, with what the next commit has to name.
+fn log_after(seen: Survey, begin: Log) -> Log {
+    let lost = seen.bad.iter().filter_map(|bad| bad.last).filter(|last| *last < seen.end.sequence).max();
+    let first_read = seen.first_read();
+    let (committed, commits) =
+        seen.last_commit.as_ref().map_or((0, 0), |(_, commit)| (commit.sequence, commit.commits));
+    let mut log = Log {
         sequence: seen.end.sequence - 1,
         chain: seen.end.chain,
         touched: seen.touched.into_iter().map(|touched| (0, touched)).collect(),
         listed_from: first_read.max(seen.touched_from),
         anchor: seen.anchor,
-        committed: seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence),
-        commits: seen.last_commit.as_ref().map_or(0, |(_, commit)| commit.commits),
-        dirty,
-        broken,
-        ..Log::begin(root.store, own, options.segment_bytes)
+        committed,
+        commits,
+        ..begin
     };
+    // Of what is lost it cannot say what it changed.
+    log.list_from(lost.map_or(0, |last| last + 1));
     log.bound_touched();
-    Ok(Ready { root, log, segments, index, doubt, losses, note, opened })
+    log
 }
 
 /// The index that was found, as long as it fits.
@@ -228,13 +250,18 @@ fn first_to_read(plan: &Plan, noted: u64, position: Option<u32>) -> u32 {
 /// The first of what is bad after all that is sure: also a segment of which only the name did not come to the disk. It is cut off
 /// with all after it. So is what is bad with frames after it but no commit: nothing says that these belong there. What may have been
 /// sure once, or has a commit in it, is to be kept for people.
-fn first_torn(seen: &Survey, noted: u64) -> Option<(Bad, bool)> {
+fn first_torn(seen: &Survey, noted: u64) -> Option<(Bad, Keep)> {
     let synced = seen.synced(noted);
     let last_commit = seen.last_commit.as_ref().map_or(0, |(sequence, _)| *sequence);
     let is_unproven = |bad: &Bad| bad.last.is_some_and(|last| last >= last_commit && last + 1 < seen.end.sequence);
     let torn = seen.bad.iter().filter(|bad| bad.first > synced || is_unproven(bad));
-    let torn = torn.min_by_key(|bad| (bad.first, bad.segment));
-    torn.map(|bad| (bad.clone(), bad.first <= synced || bad.first < last_commit))
+    let torn = torn.min_by_key(|bad| (bad.first, bad.segment))?;
+    let keep = match torn.first {
+        first if first <= synced => Keep::All,
+        first if first < last_commit => Keep::IfPossible,
+        _ => Keep::Nothing,
+    };
+    Some((torn.clone(), keep))
 }
 
 /// Takes away the files of segments that were given up; what may be anything is kept among what is lost. Says what.

@@ -104,6 +104,8 @@ fn last_list(files: &dyn Files, found: &[FoundSegment], keys: &OwnKeys) -> Outco
                 if newest.as_ref().is_none_or(|(sequence, _)| head.sequence > *sequence)
                     && let Some(commit) = Commit::decode(item.body)
                     && let Some(list) = commit.segments
+                    // It was written into the last of them, or one that was begun since.
+                    && list.last().is_some_and(|last| last.number <= segment.number)
                 {
                     newest = Some((head.sequence, list));
                 }

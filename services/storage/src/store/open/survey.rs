@@ -24,11 +24,13 @@ pub(super) struct LostEnd {
     first: u64,
     last: u64,
     hit: HashMap<(Id, [u8; 16]), Hit>,
+    /// They are known to have been those. An index that nothing vouches for may be of another time.
+    is_all: bool,
 }
 
 impl LostEnd {
     /// From a frame on, which is missing.
-    pub(super) fn read(index: &Index, first: u64, why: &str) -> Outcome<Self> {
+    pub(super) fn read(index: &Index, first: u64, is_all: bool, why: &str) -> Outcome<Self> {
         let mut hit: HashMap<(Id, [u8; 16]), Hit> = HashMap::new();
         let mut entries = HashSet::new();
         // Entries first: a directory whose metadata changed with its entries is not lost with them.
@@ -59,7 +61,7 @@ impl LostEnd {
                 Ok(true)
             })?;
         }
-        Ok(Self { first, last: index.position.sequence, hit })
+        Ok(Self { first, last: index.position.sequence, hit, is_all })
     }
 }
 
@@ -97,7 +99,7 @@ impl Run {
 /// What reading the segments showed.
 #[derive(Default)]
 pub(super) struct Survey {
-    /// By the frames that are lost: no frame is in two of them.
+    /// By the frames that are lost: no frame is in two of them, but where the end is missing.
     pub(super) bad: Vec<Bad>,
     /// Segments that are of another time than what is before them. They were not read.
     pub(super) strange: Vec<u32>,
@@ -205,6 +207,11 @@ impl Survey {
         }
     }
 
+    fn push_bad(&mut self, bad: Bad) {
+        let at = self.bad.partition_point(|before| before.first <= bad.first);
+        self.bad.insert(at, bad);
+    }
+
     fn bad_at(&self, sequence: u64) -> Option<&Bad> {
         let until = self.bad.partition_point(|bad| bad.first <= sequence);
         self.bad[..until].last().filter(|bad| bad.last.is_none_or(|last| sequence <= last))
@@ -257,8 +264,10 @@ impl Survey {
         let Some((bad, lost)) = lost_end else { return };
         self.bad.push(bad);
         let Some(lost) = lost else { return };
-        self.named.push((lost.first, lost.last));
-        self.join_named();
+        if lost.is_all {
+            self.named.push((lost.first, lost.last));
+            self.join_named();
+        }
         for (changed, hit) in lost.hit {
             self.hit.entry(changed).or_insert(hit);
         }
@@ -281,7 +290,7 @@ impl Survey {
     }
 
     /// A segment begins, after the one whose first frame this is: of what came before that, the next commit names nothing.
-    fn begin_segment(&mut self, first_of_last: u64) {
+    fn forget_before(&mut self, first_of_last: u64) {
         let committed = self.last_commit.as_ref().map_or(0, |(_, commit)| commit.sequence);
         while let Some(touched) = self.touched.front()
             && ((touched.sequence < first_of_last && touched.sequence <= committed)
@@ -295,7 +304,7 @@ impl Survey {
 
     /// Where what comes next begins is known: so it is which frames there were in an end that is bad. Whether there was such an
     /// end.
-    fn close_end(&mut self, next: u64) -> bool {
+    fn know_end(&mut self, next: u64) -> bool {
         let mut closed = false;
         for bad in self.bad.iter_mut().rev().take_while(|bad| bad.last.is_none()) {
             bad.last = Some(next.saturating_sub(1));
@@ -306,20 +315,20 @@ impl Survey {
 
     /// A segment that was written to no more when it was listed has to end where it did then.
     fn compare_end(&mut self, segment: &FoundSegment, begin: u64, reached: Expected, listed: Expected) {
-        let was_open = self.close_end(listed.sequence);
+        let was_open = self.know_end(listed.sequence);
         if let (Some(run), true) = (self.runs.last_mut(), reached == listed) {
             run.ends_as_listed = true;
         }
         let (number, length) = (segment.number, segment.length);
         if reached.sequence < listed.sequence && !was_open {
             let (first, last, why) = (reached.sequence, Some(listed.sequence - 1), "its end is missing");
-            self.bad.push(Bad { segment: number, from: length, until: length, first, last, why });
+            self.push_bad(Bad { segment: number, from: length, until: length, first, last, why });
         } else if reached.sequence >= listed.sequence && reached != listed {
             let why = "it holds other frames than when the commits listed it";
             // That is all of it, whatever else is bad in it.
             while self.bad.pop_if(|bad| bad.segment == number && bad.first >= begin).is_some() {}
             self.mixed = self.mixed.max(Some(reached.sequence - 1));
-            self.bad.push(Bad {
+            self.push_bad(Bad {
                 segment: number,
                 from: 0,
                 until: 0,
@@ -367,9 +376,9 @@ pub(super) fn survey(
             continue;
         }
         let begin = planned.begin.or(claimed).unwrap_or(survey.end);
-        let was_open = survey.close_end(begin.sequence);
+        let was_open = survey.know_end(begin.sequence);
         if planned.begin.is_none() && begin != survey.end && !was_open {
-            survey.bad.push(Bad {
+            survey.push_bad(Bad {
                 segment: before.map_or(planned.number, |(before, _)| before),
                 from: 0,
                 until: 0,
@@ -379,21 +388,21 @@ pub(super) fn survey(
             });
         }
         if let Some((_, first)) = before {
-            survey.begin_segment(first);
+            survey.forget_before(first);
         }
         survey.begins.insert(planned.number, begin);
         before = Some((planned.number, begin.sequence));
         let Some(segment) = &planned.file else {
             let last = planned.end.map(|end| end.sequence.saturating_sub(1));
             let (first, why) = (begin.sequence, "the segment is missing");
-            survey.bad.push(Bad { segment: planned.number, from: 0, until: 0, first, last, why });
+            survey.push_bad(Bad { segment: planned.number, from: 0, until: 0, first, last, why });
             survey.end = planned.end.unwrap_or(begin);
             survey.ends.insert(planned.number, survey.end);
             reached = None;
             continue;
         };
         if claimed.is_none() {
-            survey.bad.push(Bad {
+            survey.push_bad(Bad {
                 segment: segment.number,
                 from: 0,
                 until: SEGMENT_HEAD_BYTES as u64,
@@ -413,7 +422,7 @@ pub(super) fn survey(
                 if !linked {
                     survey.begin_run(bad.last.map_or(bad.first, |last| last + 1), false);
                 }
-                survey.bad.push(bad);
+                survey.push_bad(bad);
                 Ok(())
             }
         })?;

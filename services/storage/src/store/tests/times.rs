@@ -9,6 +9,7 @@ use super::super::files::Files;
 use super::super::format::{FRAME_HEAD_BYTES, ItemKind};
 use super::super::{Kind, Store, StoreError};
 use super::disk::{Disk, Fault};
+use super::draw::{Draw, seed};
 use super::forged::open;
 use super::life::check;
 use super::model::copy_folder;
@@ -300,4 +301,98 @@ fn an_index_that_was_not_finished_is_not_used() {
     let (store, opened) = open(folder.path()).unwrap();
     assert!(opened.rebuilt.is_some_and(|why| why.contains("not finished")));
     assert_eq!(shown(&store).unwrap(), [2, 3, 1]);
+}
+
+/// Nothing was in doubt as long as the index was there, for what it leads to proves itself; what is lost is known all the same when it
+/// is gone.
+#[test]
+fn what_was_lost_while_the_index_was_good_is_known_when_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path()).unwrap();
+    begin(&store);
+    write(&store, b"a", 0, 2, SECTOR);
+    store.sync().unwrap();
+    let changed = frames(folder.path()).iter().rfind(|one| one.kinds.contains(&ItemKind::Sector)).unwrap().sequence;
+    // So that no commit later on names it again.
+    write(&store, b"fill", 0, 9, 10);
+    store.sync().unwrap();
+    write(&store, b"fill", 0, 8, 10);
+    drop(store);
+    let naming: Vec<_> =
+        frames(folder.path()).into_iter().filter(|one| (changed..=changed + 1).contains(&one.sequence)).collect();
+    for frame in &naming {
+        change(folder.path(), frame.number, |bytes| bytes[frame.begin + 20] ^= 1);
+    }
+    let (store, opened) = open(folder.path()).unwrap();
+    assert!(opened.rebuilt.is_none(), "{opened:?}");
+    write(&store, b"a", SECTOR, 3, SECTOR);
+    drop(store);
+    forget_index(folder.path());
+    is_refused(&open(folder.path()).unwrap().0);
+}
+
+/// An older index with segments of its time, but a note of later: the end is missing.
+#[test]
+fn an_end_that_is_missing_is_known_where_the_index_ends_with_it() {
+    let made = fork(tempfile::tempdir().unwrap().path(), begin);
+    let later = fork(made.path(), |store| {
+        write(store, b"a", 0, 2, SECTOR);
+        store.sync().unwrap();
+    });
+    std::fs::copy(later.path().join("synced"), made.path().join("synced")).unwrap();
+    is_refused_in(made.path());
+}
+
+/// A commit of later, put where an earlier one could be, lists segments that never were: an opening comes to an end.
+#[test]
+fn a_list_of_later_does_not_lead_an_opening_astray() {
+    let (folder, _) = made();
+    let later = fork(folder.path(), |store| fill(store, 4, 80_000));
+    let last = *numbers(folder.path()).last().unwrap();
+    let of_later = frames(later.path());
+    let commit = of_later.iter().rfind(|one| one.number > last + 1 && one.kinds.contains(&ItemKind::Commit)).unwrap();
+    let commit = frame_of(later.path(), commit.sequence);
+    for with_note in [true, false] {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(folder.path(), copy.path());
+        forget_index(copy.path());
+        if !with_note {
+            std::fs::remove_file(copy.path().join("synced")).unwrap();
+        }
+        change(copy.path(), last, |bytes| {
+            bytes.splice(
+                super::super::format::SEGMENT_HEAD_BYTES..super::super::format::SEGMENT_HEAD_BYTES,
+                commit.clone(),
+            );
+        });
+        let (store, opened) = open(copy.path()).unwrap();
+        assert!(!check(&store, false).0.clean || opened.cut_off.is_some() || !opened.damage.is_empty());
+    }
+}
+
+/// A loss of power leaves a torn frame before a commit, and there is no room for what is kept of it.
+#[test]
+fn a_torn_end_is_cut_off_on_a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (disk, index) = (Disk::default(), folder.path().join("index"));
+    let (store, _) = open_on(&disk, &index);
+    begin(&store);
+    let sure = disk.operations();
+    write(&store, b"a", 0, 2, SECTOR);
+    store.sync().unwrap();
+    store.abandon();
+    let draw = &mut Draw(seed());
+    let mut kept = 0;
+    for lost in sure..=disk.operations() {
+        for full in [false, true] {
+            let left = disk.without_power_after(lost, draw);
+            left.fail(full.then_some(Fault::LaterWrite(0, Errno::NOSPC)));
+            let (store, opened) = open_on(&left, &folder.path().join("other"));
+            assert!(opened.damage.is_empty(), "{opened:?}");
+            assert!([[1, 1, 1], [2, 1, 1]].contains(&shown(&store).unwrap().try_into().unwrap()));
+            kept += usize::from(opened.cut_off.is_some_and(|what| what.contains("kept in")));
+            store.abandon();
+        }
+    }
+    println!("{kept} ends were kept");
 }
