@@ -209,7 +209,9 @@ impl Shared {
                     begin: Expected::at_begin_of(&segment.head),
                     end: (number != log.active).then_some(segment.end),
                 };
-                self.segments.all().into_iter().map(listed).collect()
+                let mut all: Vec<_> = self.segments.all().into_iter().map(listed).chain(log.missing.clone()).collect();
+                all.sort_unstable_by_key(|one| one.number);
+                all
             });
             let (listed_from, anchor, touched) = log.list_touched();
             let commit = Commit {

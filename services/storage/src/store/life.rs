@@ -172,7 +172,7 @@ impl Shared {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         // Closed first, because two cannot have its folder.
         drop(index.take());
-        let open::Built { index: built, doubt, is_written } = open::rebuild(&self.segments, &self.options, &log)?;
+        let open::Built { index: built, doubt, is_written, .. } = open::rebuild(&self.segments, &self.options, &log)?;
         if matches!(log.broken, Some(Broken::Index(_))) {
             log.broken = None;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vat::fault;
 
-use super::commit::TOUCHED_LIMIT;
+use super::commit::{Listed, TOUCHED_LIMIT};
 use super::error::{Outcome, StoreError};
 use super::files::StoreFile;
 use super::format::{
@@ -185,6 +185,8 @@ pub(crate) struct Log {
     /// The segments are others than the last commit says.
     pub(crate) list_dirty: bool,
     pub(crate) commits: u64,
+    /// Segments that are not there. They are listed on, for they may come back, until a repair does without them.
+    pub(crate) missing: Vec<Listed>,
     pub(crate) broken: Option<Broken>,
 }
 
@@ -232,6 +234,7 @@ impl Log {
             folder_dirty: true,
             list_dirty: true,
             commits: 0,
+            missing: Vec::new(),
             broken: None,
         }
     }
@@ -435,7 +438,7 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use super::super::commit::{Commit, Listed};
+    use super::super::commit::Commit;
     use super::super::index::Sum;
     use super::super::keys::Secret;
     use super::*;

@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 
 use super::commit::Commit;
 use super::error::{Outcome, StoreError};
-use super::format::{ItemKind, SEGMENT_HEAD_BYTES, items, number_of};
+use super::format::{ItemKind, SEGMENT_HEAD_BYTES, file_name, items, number_of};
 use super::open::Doubt;
 use super::scan::{Bad, Expected, FoundSegment, scan};
 use super::segments::Segment;
@@ -137,7 +137,7 @@ impl Shared {
         };
         report.tell_progress();
         let bad = self.check_segments(repair, &mut report)?;
-        self.check_files(&mut report)?;
+        self.check_files(repair, &mut report)?;
         self.check_index(repair, &mut report)?;
         let root = self.root();
         let lost = self.doubt.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -252,7 +252,12 @@ impl Shared {
     }
 
     /// What is in the folder of the segments and is none of them.
-    fn check_files(&self, report: &mut Report<'_>) -> Outcome<()> {
+    fn check_files(&self, repair: bool, report: &mut Report<'_>) -> Outcome<()> {
+        for missing in self.lock_log().missing.clone() {
+            let what = "it is missing. Put it back while the node is stopped; a repair does without what was in it";
+            let done = if repair { "the store does without it from now on" } else { "" };
+            report.found(Severity::Lost, file_name(missing.number), what.to_owned(), done);
+        }
         let names = self.segments.files.list("segments")?;
         let known = self.segments.all();
         for name in names.iter().filter(|name| number_of(name).is_none_or(|number| !known.contains_key(&number))) {

@@ -51,6 +51,9 @@ impl Shared {
             return Ok(());
         }
         self.write_losses(&Doubt::default())?;
+        self.lock_log().missing.clear();
+        self.commit_segments()?;
+        // Twice: what one list alone does without may be what a stop kept from being removed, and is removed.
         self.commit_segments()?;
         self.set_doubt(Doubt::default());
         Ok(())

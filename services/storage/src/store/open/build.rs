@@ -28,6 +28,8 @@ pub(crate) struct Built {
     pub(crate) doubt: Doubt,
     /// Whether all that is in doubt was written down already.
     pub(crate) is_written: bool,
+    /// Each byte that there is to be was read and is there: what is in doubt was lost before.
+    pub(crate) is_whole: bool,
 }
 
 /// Builds the index anew. It is of use once what is lost was written down. What reading the segments shows is as it was when they
@@ -79,14 +81,16 @@ pub(super) fn build(
     seen.name_lost_end(lost_end);
     index.clear_left()?;
     let before = Doubt::load(files, &index, by)?;
-    let doubt = judge(&index, seen, versions, sure)?.and(before.clone());
+    let doubt = judge(&index, seen, versions, sure)?;
+    let is_whole = seen.bad.is_empty() && doubt.is_empty();
+    let doubt = doubt.and(before.clone());
     // After it was judged, because what was removed is not to be missed.
     settle_all(&mut index)?;
     let is_written = doubt == before;
     if is_written {
         index.set_judged(true)?;
     }
-    Ok(Built { index, doubt, is_written })
+    Ok(Built { index, doubt, is_written, is_whole })
 }
 
 /// Builds the index anew while the store is in use.

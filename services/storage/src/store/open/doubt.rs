@@ -20,6 +20,8 @@ pub(crate) struct Doubt {
     pub(crate) nodes: HashMap<(Id, [u8; 16]), (u64, String)>,
     /// Nodes that were not written since this frame, because nobody can say which of them were.
     pub(crate) all_until: Option<(u64, String)>,
+    /// Nothing that may come back would do: an end is gone, and others frames have its numbers.
+    pub(crate) is_final: bool,
 }
 
 impl Doubt {
@@ -55,6 +57,7 @@ impl Doubt {
             known.0 = known.0.max(lost.0);
         }
         self.all_until = [self.all_until, other.all_until].into_iter().flatten().max();
+        self.is_final |= other.is_final;
         self
     }
 
@@ -72,7 +75,11 @@ impl Doubt {
             Self::decode(plain)
         });
         let why = "what was lost before cannot be read any more; nothing written before that was noted is served";
-        Ok(opened.unwrap_or_else(|| Self { all_until: Some((sequence, why.to_owned())), ..Self::default() }))
+        Ok(opened.unwrap_or_else(|| Self {
+            all_until: Some((sequence, why.to_owned())),
+            is_final: true,
+            ..Self::default()
+        }))
     }
 
     /// Writes down what is lost, in the place of what was written down before.
@@ -102,7 +109,8 @@ impl Doubt {
             (until, why) = (u64::MAX, "more was lost than could be written down; nothing is served until a repair");
             nodes.clear();
         }
-        let mut bytes = until.to_le_bytes().to_vec();
+        let mut bytes = vec![u8::from(self.is_final)];
+        bytes.extend_from_slice(&until.to_le_bytes());
         push_text(&mut bytes, why);
         bytes.extend_from_slice(&u16::try_from(reasons.len()).unwrap_or(u16::MAX).to_le_bytes());
         reasons.iter().take(usize::from(u16::MAX)).for_each(|why| push_text(&mut bytes, why));
@@ -112,6 +120,7 @@ impl Doubt {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut take = Take(bytes);
+        let is_final = take.u8()? != 0;
         let (until, why) = (take.u64()?, take_text(&mut take)?);
         let all_until = (until > 0).then_some((until, why));
         let mut reasons = Vec::new();
@@ -124,7 +133,7 @@ impl Doubt {
             let why = reasons.get(usize::from(take.u16()?)).cloned().unwrap_or_default();
             nodes.insert(what, (until, why));
         }
-        Some(Self { nodes, all_until })
+        Some(Self { nodes, all_until, is_final })
     }
 }
 
@@ -159,7 +168,7 @@ pub(super) fn judge(
     versions: Option<index::Sum>,
     (synced, noted): (u64, u64),
 ) -> Outcome<Doubt> {
-    let mut doubt = Doubt::default();
+    let mut doubt = Doubt { is_final: seen.is_end_lost, ..Doubt::default() };
     let mut sum = versions;
     for ((node, entry), hit) in &seen.hit {
         if (*node, *entry) == (Id::default(), [0; 16]) {
@@ -169,6 +178,7 @@ pub(super) fn judge(
             }
             let why = "what was written down as lost is lost itself; nothing written before is served";
             doubt.all_until = doubt.all_until.max(Some((hit.sequence, why.to_owned())));
+            doubt.is_final = true;
             continue;
         }
         let key =

@@ -32,19 +32,24 @@ pub(super) fn misplaced(files: &dyn Files, index: &Index, plan: &Plan) -> Outcom
 }
 
 /// Why an index that is behind cannot be caught up: of what was given up since, nothing tells it.
-pub(super) fn outrun(index: &Index, plan: &Plan) -> Outcome<Option<String>> {
+pub(super) fn outrun(index: &Index, plan: &Plan, knows_losses: bool) -> Outcome<Option<String>> {
     let there: BTreeSet<u32> = plan.files().map(|segment| segment.number).collect();
     let end = there.last().copied().unwrap_or(0);
-    if plan.segments.iter().any(|planned| planned.file.is_none()) {
+    if !knows_losses && plan.segments.iter().any(|planned| planned.file.is_none()) {
         return Ok(Some("a segment is missing".to_owned()));
     }
-    let whole = (index.position.segment.max(1)..=end).all(|number| there.contains(&number));
+    let whole = knows_losses || (index.position.segment.max(1)..=end).all(|number| there.contains(&number));
     let mut all_there = true;
+    let mut known = BTreeSet::new();
     index.scan(&[index::KNOWN], &[], |key, _| {
         let number = Take(&key[1..]).array().map(u32::from_be_bytes);
         all_there = all_there && number.is_some_and(|number| there.contains(&number));
+        known.extend(number);
         Ok(true)
     })?;
+    if there.iter().any(|number| *number <= index.position.segment && !known.contains(number)) {
+        return Ok(Some("a segment is there again that it did not hear of".to_owned()));
+    }
     Ok((!whole || !all_there).then(|| "segments were given up that it did not hear of".to_owned()))
 }
 

@@ -15,7 +15,7 @@ use vat::fault;
 use super::commit::note as write_note;
 use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
-use super::format::{SegmentHead, file_name};
+use super::format::{SEGMENT_HEAD_BYTES, SegmentHead, file_name};
 use super::index::{Index, IndexError};
 use super::keys::Keys;
 use super::log::{Broken, DIRTY_FILES, Log};
@@ -79,11 +79,17 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
         Some(index) if trusted && !created => noted.max(index.position.sequence),
         _ => noted,
     };
+    // What was lost may be there again, and is to be looked for.
+    let mut before = Doubt::default();
+    found_index.compare(|index| {
+        before = Doubt::load(files, index, by)?;
+        Ok(None)
+    })?;
     let (plan, mut seen) = loop {
         // Anew each time, because what listed the segments may be among what was cut off.
         let plan = Plan::make(files, &found, &own)?;
         found_index.compare(|index| misplaced(files, index, &plan))?;
-        let position = found_index.fits.as_ref().map(|index| index.position.segment);
+        let position = found_index.fits.as_ref().map(|index| index.position.segment).filter(|_| before.is_empty());
         let seen = survey(files, &plan, first_to_read(&plan, noted, position), &own, |_, _| Ok(()))?;
         let Some((torn, keep)) = first_torn(&seen, noted) else { break (plan, seen) };
         fault::point("open.cut");
@@ -95,7 +101,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
         let kept = if cut.kept.is_empty() { String::new() } else { format!("; kept in {}", cut.kept.join(", ")) };
         opened.cut_off = Some(described(&torn) + &kept);
     };
-    found_index.compare(|index| outrun(index, &plan))?;
+    found_index.compare(|index| outrun(index, &plan, !before.is_empty()))?;
     let synced = seen.synced(noted);
     if synced >= seen.end.sequence {
         note_lost_end(&plan, &mut seen, synced, &found_index, trusted)?;
@@ -112,6 +118,10 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
             None
         })
     })?;
+    found_index.compare(|_| {
+        let is_whole = !before.is_empty() && seen.bad.is_empty();
+        Ok(is_whole.then(|| "what was lost is there again".into()))
+    })?;
     let mut doubt = Doubt::default();
     if let Some(index) = &mut found_index.fits {
         fault::point("open.behind");
@@ -120,6 +130,10 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
             Ok(replayed)
         });
         match caught_up {
+            // An empty one that heard of it only now.
+            Ok(_) if before.is_empty() && !doubt.is_empty() && !doubt.is_final && seen.bad.is_empty() => {
+                found_index.refuse("what was lost is there again".into());
+            }
             Ok(replayed) => opened.replayed_frames = replayed,
             Err(StoreError::Index(why)) => found_index.refuse(why),
             Err(error) => return Err(error),
@@ -135,6 +149,11 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
             let built = build(files, options, &plan, by, &mut seen, (synced, noted))?;
             losses = (!built.is_written).then(|| built.doubt.clone());
             doubt = built.doubt;
+            if built.is_whole && !doubt.is_empty() && !doubt.is_final {
+                // What was lost is there again.
+                doubt = Doubt::default();
+                losses = Some(Doubt::default());
+            }
             built.index
         }
     };
@@ -161,11 +180,14 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     let broken = broken.map(|error| Broken::Disk(format!("the disk could not be made sure of: {error}")));
     if broken.is_none() {
         opened.damage.extend(tidy(files, &plan, &seen)?);
+        let torn = tidy_torn(files, &plan)?;
+        opened.cut_off = [opened.cut_off, torn].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
     }
     let log = Log {
         active: segments.keys().last().copied().unwrap_or(0),
         dirty,
         broken,
+        missing: plan.missing(),
         ..log_after(seen, Log::begin(root.store, own, options.segment_bytes))
     };
     Ok(Ready { root, log, segments, index, doubt, losses, note, opened })
@@ -267,12 +289,13 @@ fn first_torn(seen: &Survey, noted: u64) -> Option<(Bad, Keep)> {
 /// Takes away the files of segments that were given up; what may be anything is kept among what is lost. Says what.
 fn tidy(files: &dyn Files, plan: &Plan, seen: &Survey) -> Outcome<Vec<String>> {
     let mut told = Vec::new();
-    for number in &plan.given_up {
-        if seen.bad.is_empty() {
+    for (number, is_leftover) in &plan.given_up {
+        if *is_leftover && seen.bad.is_empty() {
             files.remove(&file_name(*number))?;
         } else {
-            // The list that does without it may be of another time.
-            told.push(format!("{} was given up, and is kept in {}", file_name(*number), move_to_lost(files, *number)?));
+            // Somebody put it there, or the list that does without it is of another time.
+            let kept = move_to_lost(files, *number)?;
+            told.push(format!("{} is of use no more: it was moved to {kept}", file_name(*number)));
         }
     }
     for number in plan.strange.iter().chain(&seen.strange) {
@@ -283,6 +306,19 @@ fn tidy(files: &dyn Files, plan: &Plan, seen: &Survey) -> Outcome<Vec<String>> {
         files.sync_folder("segments")?;
     }
     Ok(told)
+}
+
+/// The same of what may be torn beginnings of segments.
+fn tidy_torn(files: &dyn Files, plan: &Plan) -> Outcome<Option<String>> {
+    let mut kept = Vec::new();
+    for segment in &plan.torn {
+        if segment.length <= SEGMENT_HEAD_BYTES as u64 {
+            files.remove(&file_name(segment.number))?;
+        } else {
+            kept.push(move_to_lost(files, segment.number)?);
+        }
+    }
+    Ok((!kept.is_empty()).then(|| format!("what follows nothing was moved to {}", kept.join(", "))))
 }
 
 /// The segments that there are, with what they begin and end with, as it is to be.

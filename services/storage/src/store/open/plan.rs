@@ -27,10 +27,14 @@ pub(super) struct Planned {
 pub(super) struct Plan {
     /// By number.
     pub(super) segments: Vec<Planned>,
-    /// Files of segments that the list does without.
-    pub(super) given_up: Vec<u32>,
+    /// Files of segments that the list does without, and whether the list before had them, so that a stop may have kept the file
+    /// from being removed.
+    pub(super) given_up: Vec<(u32, bool)>,
     /// Files that are none of these, and may be anything.
     pub(super) strange: Vec<u32>,
+    /// Files after all of these without a head of this store's hand: beginnings that came to the disk without what was before them,
+    /// or anything.
+    pub(super) torn: Vec<FoundSegment>,
     /// The last segment that is listed; 0: none is.
     pub(super) last_listed: u32,
 }
@@ -38,7 +42,7 @@ pub(super) struct Plan {
 impl Plan {
     /// What there is to be beside these files, of which only heads of this store's hand are given.
     pub(super) fn make(files: &dyn Files, found: &[FoundSegment], keys: &OwnKeys) -> Outcome<Self> {
-        let listed = last_list(files, found, keys)?.unwrap_or_default();
+        let (listed, before) = last_lists(files, found, keys)?;
         let mut there: BTreeMap<u32, FoundSegment> = found.iter().map(|one| (one.number, one.clone())).collect();
         let mut plan = Self { last_listed: listed.last().map_or(0, |one| one.number), ..Self::default() };
         for one in listed {
@@ -52,15 +56,20 @@ impl Plan {
         }
         let later = there.split_off(&plan.last_listed.saturating_add(1));
         for (number, file) in there {
-            if file.head.is_some() { plan.given_up.push(number) } else { plan.strange.push(number) }
+            if file.head.is_some() {
+                plan.given_up.push((number, before.iter().any(|one| one.number == number)));
+            } else {
+                plan.strange.push(number);
+            }
         }
         let mut next = plan.last_listed.saturating_add(1);
         for (number, file) in later {
             // What has no head of this store's hand says nothing about numbers.
             if number > next && file.head.is_none() {
-                plan.strange.push(number);
+                plan.torn.push(file);
                 continue;
             }
+            plan.strange.extend(plan.torn.drain(..).map(|file| file.number));
             for number in next..number {
                 plan.segments.push(Planned { number, file: None, begin: None, end: None });
             }
@@ -82,6 +91,12 @@ impl Plan {
         Self { segments: segments.into_iter().map(planned).collect(), last_listed, ..Self::default() }
     }
 
+    /// Those that are listed and are not there.
+    pub(super) fn missing(&self) -> Vec<Listed> {
+        let missing = self.segments.iter().filter(|planned| planned.file.is_none());
+        missing.filter_map(|one| Some(Listed { number: one.number, begin: one.begin?, end: Some(one.end?) })).collect()
+    }
+
     /// The files of those that are there.
     pub(super) fn files(&self) -> impl DoubleEndedIterator<Item = &FoundSegment> {
         self.segments.iter().filter_map(|planned| planned.file.as_ref())
@@ -93,29 +108,32 @@ impl Plan {
     }
 }
 
-/// The newest list of segments that a commit has. The first commit in a segment lists them, so few are read.
-fn last_list(files: &dyn Files, found: &[FoundSegment], keys: &OwnKeys) -> Outcome<Option<Vec<Listed>>> {
+/// The newest list of segments that a commit has, and the one before. The first commit in a segment lists them, so few are read.
+fn last_lists(files: &dyn Files, found: &[FoundSegment], keys: &OwnKeys) -> Outcome<(Vec<Listed>, Vec<Listed>)> {
     // One without a head may be that which was begun last.
     let last = found.iter().rev().find(|one| one.head.is_some()).map_or(u32::MAX, |one| one.number.saturating_add(1));
-    let mut newest: Option<(u64, Vec<Listed>)> = None;
+    let mut lists: BTreeMap<u64, Vec<Listed>> = BTreeMap::new();
     for segment in found.iter().rev().filter(|one| one.number <= last) {
         scan_commits(files, keys, segment, |head, payload| {
             for item in items(payload).into_iter().flatten().filter(|item| item.head.kind == ItemKind::Commit) {
-                if newest.as_ref().is_none_or(|(sequence, _)| head.sequence > *sequence)
-                    && let Some(commit) = Commit::decode(item.body)
+                if let Some(commit) = Commit::decode(item.body)
                     && let Some(list) = commit.segments
                     // It was written into the last of them, or one that was begun since.
                     && list.last().is_some_and(|last| last.number <= segment.number)
                 {
-                    newest = Some((head.sequence, list));
+                    lists.insert(head.sequence, list);
+                    while lists.len() > 2 {
+                        lists.pop_first();
+                    }
                 }
             }
         })?;
-        if newest.is_some() && segment.head.is_some() {
+        if !lists.is_empty() && segment.head.is_some() {
             break;
         }
     }
-    Ok(newest.map(|(_, list)| list))
+    let mut lists = lists.into_values().rev();
+    Ok((lists.next().unwrap_or_default(), lists.next().unwrap_or_default()))
 }
 
 /// Whether one of the files holds anything that this store wrote.

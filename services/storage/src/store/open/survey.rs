@@ -129,6 +129,8 @@ pub(super) struct Survey {
     /// The last frame before that which changed anything.
     pub(super) anchor: Option<(u64, ChainStart)>,
     pub(super) lost_end: Option<(Bad, Option<LostEnd>)>,
+    /// There was one.
+    pub(super) is_end_lost: bool,
 }
 
 impl Survey {
@@ -263,6 +265,7 @@ impl Survey {
     pub(super) fn name_lost_end(&mut self, lost_end: Option<(Bad, Option<LostEnd>)>) {
         let Some((bad, lost)) = lost_end else { return };
         self.bad.push(bad);
+        self.is_end_lost = true;
         let Some(lost) = lost else { return };
         if lost.is_all {
             self.named.push((lost.first, lost.last));

@@ -396,3 +396,56 @@ fn a_torn_end_is_cut_off_on_a_full_disk() {
     }
     println!("{kept} ends were kept");
 }
+
+/// Whatever was said to be lost, with the index and without.
+#[test]
+fn what_is_put_back_before_a_repair_is_there_again() {
+    for without_index in [false, true] {
+        for is_missing in [false, true] {
+            let (folder, changed) = made();
+            let path = segment(folder.path(), changed);
+            let good = std::fs::read(&path).unwrap();
+            forget_index(folder.path());
+            if is_missing {
+                std::fs::remove_file(&path).unwrap();
+            } else {
+                let frame = frames(folder.path()).into_iter().rfind(|one| one.number == changed).unwrap();
+                change(folder.path(), changed, |bytes| bytes[frame.begin - 3_000..].fill(7));
+            }
+            for _ in 0..2 {
+                let (store, _) = open(folder.path()).unwrap();
+                is_refused(&store);
+                make(&store, format!("new{}", store.status().files).as_bytes(), 5, 100);
+            }
+            std::fs::write(&path, &good).unwrap();
+            if without_index {
+                forget_index(folder.path());
+            }
+            let (store, opened) = open(folder.path()).unwrap();
+            assert!(opened.damage.is_empty(), "{opened:?}");
+            assert_eq!(shown(&store).unwrap(), [2, 3, 1], "{opened:?}");
+            assert!(check(&store, false).0.clean);
+            drop(store);
+            let (store, opened) = open(folder.path()).unwrap();
+            assert!(opened.damage.is_empty() && opened.rebuilt.is_none(), "{opened:?}");
+            assert!(check(&store, false).0.clean);
+        }
+    }
+}
+
+/// After a repair, which did without it, it is of no use, and kept.
+#[test]
+fn what_is_put_back_after_a_repair_is_kept() {
+    let (folder, changed) = made();
+    let path = segment(folder.path(), changed);
+    let good = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let (store, _) = open(folder.path()).unwrap();
+    assert!(check(&store, true).0.clean);
+    drop(store);
+    std::fs::write(&path, &good).unwrap();
+    let (store, opened) = open(folder.path()).unwrap();
+    assert!(opened.damage.iter().any(|what| what.contains("lost/")), "{opened:?}");
+    assert_eq!(std::fs::read(folder.path().join(format!("lost/{changed:08}.seg"))).unwrap(), good);
+    assert_eq!(shown(&store).unwrap(), [1, 3, 1]);
+}
