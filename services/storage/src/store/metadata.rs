@@ -119,7 +119,11 @@ impl Shared {
     /// The metadata of a node that is open.
     pub(crate) fn known(&self, node: &Node) -> Outcome<Known> {
         match self.known_or_kept(node) {
-            Err(StoreError::Damaged(_)) if node.kind() == Kind::Directory => self.known_without_body(node),
+            Err(StoreError::Damaged(why)) if node.kind() == Kind::Directory => match self.known_without_body(node) {
+                // That nothing is there of it is what was lost.
+                Err(StoreError::NotFound) => Err(StoreError::Damaged(why)),
+                known => known,
+            },
             Err(StoreError::NotFound) if self.has_lost_row(&node.id(), node.kind(), node.shows())? => {
                 self.known_without_row(&node.id(), node.0.home)
             }

@@ -1,6 +1,6 @@
 //! The segments that there are, and reading items out of them. Few of their files are open at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -8,7 +8,7 @@ use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
 use super::format::{ITEM_HEAD_BYTES, ItemHead, SegmentHead, file_name};
 use super::index::{Place, check_of};
-use super::scan::Expected;
+use super::scan::{Expected, SEGMENT_LIMIT_BYTES};
 
 /// How often a read that failed is tried again, for disks and cables have bad moments.
 const READ_RETRIES: usize = 2;
@@ -37,10 +37,18 @@ pub(crate) struct Segments {
 /// Where the files of segments go that are of no use. A person may remove them.
 pub(crate) const LOST: &str = "lost";
 
-/// Moves a segment's file there, beside what is there already; the name that it has then.
-pub(crate) fn move_to_lost(files: &dyn Files, number: u32) -> io::Result<String> {
-    let kept = name_in_lost(files, number)?;
-    files.rename(&file_name(number), &kept)?;
+/// Moves files of segments there, beside what is there already; the names that they have then.
+pub(crate) fn move_to_lost(files: &dyn Files, numbers: &[u32]) -> io::Result<Vec<String>> {
+    let mut kept = Vec::with_capacity(numbers.len());
+    if numbers.is_empty() {
+        return Ok(kept);
+    }
+    let mut taken = names_in_lost(files)?;
+    for number in numbers {
+        let name = free_name(&mut taken, *number);
+        files.rename(&file_name(*number), &name)?;
+        kept.push(name);
+    }
     files.sync_folder(LOST)?;
     files.sync_folder("segments")?;
     Ok(kept)
@@ -48,7 +56,7 @@ pub(crate) fn move_to_lost(files: &dyn Files, number: u32) -> io::Result<String>
 
 /// Copies the end of a segment's file there; the name that the copy has.
 pub(crate) fn copy_to_lost(files: &dyn Files, number: u32, from: u64) -> io::Result<String> {
-    let kept = name_in_lost(files, number)?;
+    let kept = free_name(&mut names_in_lost(files)?, number);
     let copied = copy_end(files, number, from, &kept);
     if copied.is_err() {
         let _ = files.remove(&kept);
@@ -66,23 +74,33 @@ fn copy_end(files: &dyn Files, number: u32, begin: u64, to: &str) -> io::Result<
         if got == 0 {
             return into.sync();
         }
+        // What is beyond was not written by this program, and may have no end.
+        if begin + done >= SEGMENT_LIMIT_BYTES {
+            return into.sync();
+        }
         into.write_at(done, &piece[..got])?;
         done += got as u64;
     }
 }
 
-/// A name there that nothing has.
-fn name_in_lost(files: &dyn Files, number: u32) -> io::Result<String> {
+/// The names that are taken there.
+fn names_in_lost(files: &dyn Files) -> io::Result<HashSet<String>> {
     files.make_folder(LOST)?;
     files.sync_folder("")?;
-    let taken = files.list(LOST)?;
+    Ok(files.list(LOST)?.into_iter().collect())
+}
+
+/// A name there that nothing has, which is taken then.
+fn free_name(taken: &mut HashSet<String>, number: u32) -> String {
     let name = |count: usize| match count {
         0 => format!("{number:08}.seg"),
         _ => format!("{number:08}.seg.{count}"),
     };
     // One of so many is free.
     let free = (0..=taken.len()).map(name).find(|name| !taken.contains(name)).unwrap_or_default();
-    Ok(format!("{LOST}/{free}"))
+    let path = format!("{LOST}/{free}");
+    taken.insert(free);
+    path
 }
 
 /// A file is copied in pieces of so many bytes.

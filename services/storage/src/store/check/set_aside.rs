@@ -40,7 +40,7 @@ impl Shared {
                 log.list_dirty = true;
             }
             self.commit_segments()?;
-            move_to_lost(self.segments.files.as_ref(), *number)?;
+            move_to_lost(self.segments.files.as_ref(), &[*number])?;
         }
         if !numbers.is_empty() {
             // What could not be copied, because a snapshot alone used it, is gone from the index then; and the next commit names

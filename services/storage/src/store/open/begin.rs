@@ -12,6 +12,7 @@ use super::super::marker::MARKER;
 use super::super::root::{self, Root};
 use super::super::scan::{FoundSegment, find_segments};
 use super::super::segments::{LOST, move_to_lost, read};
+use super::listed;
 use super::plan::holds_anything;
 
 /// What there is.
@@ -146,15 +147,13 @@ fn give_up(files: &dyn Files, found: &mut Vec<FoundSegment>) -> Outcome<Option<S
         if segment.length <= SEGMENT_HEAD_BYTES as u64 {
             files.remove(&name)?;
         } else {
-            move_to_lost(files, segment.number)?;
-            kept.push(name);
+            kept.push(segment.number);
         }
     }
+    let names: Vec<String> = kept.iter().map(|number| file_name(*number)).collect();
+    move_to_lost(files, &kept)?;
     let told = || {
-        format!(
-            "nothing of {} could be read: moved to the folder {LOST}, and an empty store was begun",
-            kept.join(", ")
-        )
+        format!("nothing of {} could be read: moved to the folder {LOST}, and an empty store was begun", listed(&names))
     };
     Ok((!kept.is_empty()).then(told))
 }

@@ -211,10 +211,12 @@ pub(super) fn judge(
     }
     let unnamed = seen.bad.iter().filter_map(|bad| last_unnamed(bad, seen, synced, noted)).chain(seen.mixed).max();
     let claimed = seen.last_commit.as_ref().map(|(_, commit)| commit.versions);
+    // A commit that was made after a loss was written down names the versions that were left.
+    let has_losses = index.newest(&key(LOSSES, &[]), u64::MAX)?.is_some();
     if let Some(until) = unnamed {
         let why = "frames are missing of which nothing says what they changed; nothing written before them is served";
         doubt.all_until = doubt.all_until.max(Some((until, why.to_owned())));
-    } else if sum != claimed {
+    } else if sum != claimed && !(has_losses && versions == claimed) {
         let why = "the files are not of the versions that the last commit names; nothing written before it is served";
         let until = seen.last_commit.as_ref().map_or(0, |(sequence, _)| *sequence);
         doubt.all_until = doubt.all_until.max(Some((until, why.to_owned())));

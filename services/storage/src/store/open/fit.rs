@@ -91,7 +91,7 @@ pub(super) fn cut(files: &dyn Files, found: &mut Vec<FoundSegment>, torn: &Bad, 
     // From the end, so that what is left after a failure is still a beginning.
     for (number, keep) in gone.iter().rev() {
         if *keep {
-            cut.kept.push(move_to_lost(files, *number)?);
+            cut.kept.extend(move_to_lost(files, &[*number])?);
         } else {
             files.remove(&file_name(*number))?;
         }

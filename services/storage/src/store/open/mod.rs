@@ -17,7 +17,7 @@ use super::error::{Outcome, StoreError};
 use super::files::{Files, StoreFile};
 use super::format::{SEGMENT_HEAD_BYTES, SegmentHead, file_name};
 use super::index::{Index, IndexError};
-use super::keys::Keys;
+use super::keys::{Keys, OwnKeys};
 use super::log::{Broken, DIRTY_FILES, Log};
 use super::marker;
 use super::node::hex;
@@ -70,8 +70,10 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     let by = (&root.store, &own);
     let mut opened = Opened { created, cut_off: moved, ..Opened::default() };
     let trusted = marker::take(files, &options.index, &own)?;
-    let index = Index::remove_copy(&options.index).and_then(|()| Index::open(&options.index, &own));
-    let index = index.and_then(|index| if trusted { Ok(index) } else { index.verified(&options.index) });
+    let index = Index::remove_copy(&options.index).and_then(|()| match trusted {
+        true => Index::open(&options.index, &own),
+        false => open_unproven(files, options, &own),
+    });
     let index = index.and_then(|index| index.need_judged().map(|()| index));
     let mut found_index = FoundIndex::new(index);
     // After a clean close all was on the disk that the index has.
@@ -98,7 +100,7 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
             // Nothing of it is there: it is missing, and not torn.
             break (plan, seen);
         }
-        let kept = if cut.kept.is_empty() { String::new() } else { format!("; kept in {}", cut.kept.join(", ")) };
+        let kept = if cut.kept.is_empty() { String::new() } else { format!("; kept in {}", listed(&cut.kept)) };
         opened.cut_off = Some(described(&torn) + &kept);
     };
     found_index.compare(|index| outrun(index, &plan, !before.is_empty()))?;
@@ -193,6 +195,27 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     Ok(Ready { root, log, segments, index, doubt, losses, note, opened })
 }
 
+/// Opens an index that no marker vouches for. Somebody may have made its database such that it never ends, or takes all memory: where
+/// an opening came to its end only by that of the process, the next one does without it.
+fn open_unproven(files: &dyn Files, options: &Options, own: &OwnKeys) -> Result<Index, IndexError> {
+    let failed = |error: std::io::Error| IndexError(error.to_string());
+    let tried = match files.create(OPENING) {
+        Ok(_) => false,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => true,
+        Err(error) => return Err(failed(error)),
+    };
+    files.sync_folder("").map_err(failed)?;
+    if tried {
+        Index::remove(&options.index)?;
+    }
+    let index = Index::open(&options.index, own).and_then(|index| index.verified(&options.index));
+    files.remove(OPENING).map_err(failed)?;
+    index
+}
+
+/// Is there while an index is opened that no marker vouches for.
+const OPENING: &str = "index.opening";
+
 /// The end is missing, up to what was made sure of. The index may have had it.
 fn note_lost_end(plan: &Plan, seen: &mut Survey, synced: u64, found_index: &FoundIndex, trusted: bool) -> Outcome<()> {
     let last = plan.files().next_back();
@@ -209,7 +232,8 @@ fn note_lost_end(plan: &Plan, seen: &mut Survey, synced: u64, found_index: &Foun
 
 /// The end of the log, with what the next commit has to name.
 fn log_after(seen: Survey, begin: Log) -> Log {
-    let lost = seen.bad.iter().filter_map(|bad| bad.last).filter(|last| *last < seen.end.sequence).max();
+    let lost = seen.bad.iter().filter_map(|bad| bad.last).chain(seen.mixed);
+    let lost = lost.filter(|last| *last < seen.end.sequence).max();
     let first_read = seen.first_read();
     let (committed, commits) =
         seen.last_commit.as_ref().map_or((0, 0), |(_, commit)| (commit.sequence, commit.commits));
@@ -288,38 +312,51 @@ fn first_torn(seen: &Survey, noted: u64) -> Option<(Bad, Keep)> {
 
 /// Takes away the files of segments that were given up; what may be anything is kept among what is lost. Says what.
 fn tidy(files: &dyn Files, plan: &Plan, seen: &Survey) -> Outcome<Vec<String>> {
-    let mut told = Vec::new();
-    for (number, is_leftover) in &plan.given_up {
-        if *is_leftover && seen.bad.is_empty() {
-            files.remove(&file_name(*number))?;
-        } else {
-            // Somebody put it there, or the list that does without it is of another time.
-            let kept = move_to_lost(files, *number)?;
-            told.push(format!("{} is of use no more: it was moved to {kept}", file_name(*number)));
-        }
+    let (leftover, kept): (Vec<_>, Vec<_>) =
+        plan.given_up.iter().partition(|(_, is_leftover)| *is_leftover && seen.bad.is_empty());
+    for (number, _) in &leftover {
+        files.remove(&file_name(*number))?;
     }
-    for number in plan.strange.iter().chain(&seen.strange) {
-        let kept = move_to_lost(files, *number)?;
-        told.push(format!("{} is no segment that follows what is there: it was moved to {kept}", file_name(*number)));
-    }
-    if !plan.given_up.is_empty() {
+    if !leftover.is_empty() {
         files.sync_folder("segments")?;
+    }
+    // Somebody put these there, or the list that does without them is of another time.
+    let kept: Vec<u32> = kept.into_iter().map(|(number, _)| number).collect();
+    let strange: Vec<u32> = plan.strange.iter().chain(&seen.strange).copied().collect();
+    let mut told = Vec::new();
+    for (numbers, what) in [(kept, "of use no more"), (strange, "no segment that follows what is there")] {
+        let moved = move_to_lost(files, &numbers)?;
+        if !moved.is_empty() {
+            let names: Vec<String> = numbers.iter().map(|number| file_name(*number)).collect();
+            told.push(format!("{}: {what}; moved to {}", listed(&names), listed(&moved)));
+        }
     }
     Ok(told)
 }
 
 /// The same of what may be torn beginnings of segments.
 fn tidy_torn(files: &dyn Files, plan: &Plan) -> Outcome<Option<String>> {
-    let mut kept = Vec::new();
-    for segment in &plan.torn {
-        if segment.length <= SEGMENT_HEAD_BYTES as u64 {
-            files.remove(&file_name(segment.number))?;
-        } else {
-            kept.push(move_to_lost(files, segment.number)?);
-        }
+    let (begun, other): (Vec<_>, Vec<_>) =
+        plan.torn.iter().partition(|segment| segment.length <= SEGMENT_HEAD_BYTES as u64);
+    for segment in &begun {
+        files.remove(&file_name(segment.number))?;
     }
-    Ok((!kept.is_empty()).then(|| format!("what follows nothing was moved to {}", kept.join(", "))))
+    if !begun.is_empty() {
+        files.sync_folder("segments")?;
+    }
+    let other: Vec<u32> = other.into_iter().map(|segment| segment.number).collect();
+    let moved = move_to_lost(files, &other)?;
+    Ok((!moved.is_empty()).then(|| format!("what follows nothing was moved to {}", listed(&moved))))
 }
+
+/// The names of a few of these, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let few = names.iter().take(FEW).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > FEW { format!("{few} and {} more", names.len() - FEW) } else { few }
+}
+
+/// Files that people are told of by name.
+const FEW: usize = 10;
 
 /// The segments that there are, with what they begin and end with, as it is to be.
 fn segments_of(root: &Root, plan: &Plan, seen: &Survey) -> BTreeMap<u32, Segment> {

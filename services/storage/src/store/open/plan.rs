@@ -128,7 +128,7 @@ fn last_lists(files: &dyn Files, found: &[FoundSegment], keys: &OwnKeys) -> Outc
                 }
             }
         })?;
-        if !lists.is_empty() && segment.head.is_some() {
+        if lists.len() == 2 && segment.head.is_some() {
             break;
         }
     }

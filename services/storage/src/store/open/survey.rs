@@ -230,6 +230,7 @@ impl Survey {
         for (at, run) in runs.into_iter().enumerate().rev() {
             if !believed[at] {
                 self.mixed = self.mixed.max(run.changed);
+                self.touched.retain(|one| !(run.first..=run.last).contains(&one.sequence));
                 continue;
             }
             if run.follows && at > 0 {
@@ -330,6 +331,9 @@ impl Survey {
             let why = "it holds other frames than when the commits listed it";
             // That is all of it, whatever else is bad in it.
             while self.bad.pop_if(|bad| bad.segment == number && bad.first >= begin).is_some() {}
+            while self.touched.back().is_some_and(|touched| touched.sequence >= begin) {
+                self.touched.pop_back();
+            }
             self.mixed = self.mixed.max(Some(reached.sequence - 1));
             self.push_bad(Bad {
                 segment: number,

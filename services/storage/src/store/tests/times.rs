@@ -449,3 +449,33 @@ fn what_is_put_back_after_a_repair_is_kept() {
     assert_eq!(std::fs::read(folder.path().join(format!("lost/{changed:08}.seg"))).unwrap(), good);
     assert_eq!(shown(&store).unwrap(), [1, 3, 1]);
 }
+
+/// Whoever dies while they open an index that nothing vouches for is not to die of it again.
+#[test]
+fn an_index_that_an_opening_did_not_outlive_is_not_opened_again() {
+    let (folder, _) = made();
+    std::fs::remove_file(folder.path().join("index.marker")).unwrap();
+    std::fs::write(folder.path().join("index.opening"), []).unwrap();
+    std::fs::write(folder.path().join("index").join("mine"), b"of no database").unwrap();
+    let (store, opened) = open(folder.path()).unwrap();
+    assert!(opened.replayed_frames > 0 || opened.rebuilt.is_some(), "{opened:?}");
+    assert!(!folder.path().join("index.opening").exists() && !folder.path().join("index/mine").exists());
+    assert_eq!(shown(&store).unwrap(), [2, 3, 1]);
+}
+
+/// One lost change costs one file, also where the index is built anew after other changes.
+#[test]
+fn what_is_in_doubt_does_not_grow() {
+    let (folder, _) = made();
+    let frame =
+        frames(folder.path()).into_iter().filter(|one| one.kinds.contains(&ItemKind::Sector)).nth_back(3).unwrap();
+    change(folder.path(), frame.number, |bytes| bytes[frame.begin + FRAME_HEAD_BYTES + 200] ^= 1);
+    for _ in 0..3 {
+        forget_index(folder.path());
+        let (store, opened) = open(folder.path()).unwrap();
+        assert!(!opened.damage.iter().any(|what| what.contains("nothing written")), "{opened:?}");
+        make(&store, format!("new{}", store.status().files).as_bytes(), 5, 100);
+        assert!(!check(&store, false).0.clean);
+        store.abandon();
+    }
+}
