@@ -43,8 +43,8 @@ impl Options {
 }
 
 /// How often something is done again because a key was exchanged meanwhile: an exchange takes less than a millisecond, and
-/// an operation rarely meets two.
-const EXCHANGE_TRIES: usize = 100;
+/// an operation rarely meets two; on a busy machine, in the midst of the exchange of a whole tree, it may meet one each time for a while.
+const EXCHANGE_TRIES: usize = 1_000;
 
 /// Who waits for a commit, and what the last one reached.
 #[derive(Default)]
