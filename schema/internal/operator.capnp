@@ -220,4 +220,5 @@ struct Verification {
   logKey @4 :Data;
   problem @5 :Text;            # what is wrong and at which position
   tailUnsigned @6 :UInt64;     # records after the last checkpoint
+  unknownKey @7 :Bool;         # a checkpoint is signed with a key that the node's keys do not have
 }

@@ -12,9 +12,12 @@ use crate::ask::{Choice, Object};
 use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::text;
+use crate::state::State;
 use crate::terminal::passphrase::Passphrase;
 use crate::text::words::hex;
 
+/// Where the keys are, below the state.
+pub(crate) const KEYRING_FILE: &str = "keys/keyring";
 /// What a person is asked for.
 pub(crate) const CUE: &str = "passphrase of this node's keys";
 /// What the links are labelled at the shell's door.
@@ -32,6 +35,14 @@ fn next_after(word: Word) -> Option<&'static str> {
         Word::Io => "latch status, and look at the disk with the state",
         Word::BadInput | Word::NotSupported => return None,
     })
+}
+
+/// What to do where something was signed with keys that this node does not have now.
+pub(crate) fn restore_newer(state: &State) -> String {
+    format!(
+        "restore the latest backup of the keys: latch down, move {} away, latch up, latch keys restore BACKUP",
+        state.path().join(KEYRING_FILE).display()
+    )
 }
 
 /// All keys, for their operator.

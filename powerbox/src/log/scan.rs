@@ -34,6 +34,13 @@ pub enum LogError {
         /// Why.
         why: String,
     },
+    /// A checkpoint does not prove what it says.
+    Unproven {
+        /// Which record.
+        position: u64,
+        /// What it is.
+        why: &'static str,
+    },
     /// The file system refused.
     Io(std::io::Error),
 }
@@ -57,6 +64,7 @@ impl std::fmt::Display for LogError {
             LogError::Record { position, why } => {
                 write!(formatter, "record {position} of the log is {why}. Use the version that wrote it")
             }
+            LogError::Unproven { position, why } => write!(formatter, "record {position} of the log is {why}"),
             LogError::Io(error) => write!(
                 formatter,
                 "the log could not be read or written: {error}. Look at the disk and at the state folder's permissions"

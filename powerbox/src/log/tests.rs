@@ -174,7 +174,11 @@ fn a_chain_that_was_made_anew_is_found_by_its_checkpoint() {
 fn a_checkpoint_holds_only_by_a_key_that_the_node_has_had() {
     let made = make();
     let known = Known { keys: vec![[7; 32]], ..made.known.clone() };
-    assert!(verify(made.folder.path(), &known).problem.unwrap().contains("never had"));
+    let found = verify(made.folder.path(), &known);
+    let problem = found.problem.unwrap();
+    assert!(problem.contains("a key that this node does not have") && !problem.contains("version"), "{problem}");
+    assert!(found.unknown_key.is_some() && found.checkpoints == 0);
+    assert_eq!(found.records, made.verify().records, "the chain is checked to its end");
     let several = Known { keys: [vec![[7; 32]], made.known.keys.clone()].concat(), ..made.known.clone() };
     assert_eq!(verify(made.folder.path(), &several).problem, None);
 }

@@ -12,7 +12,7 @@ use super::{CHECKPOINT_REACH, LOG_PURPOSE, RECORDS, checkpoint_message};
 use crate::record::{Checkpoint, Record};
 
 /// What verification found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
     /// Records read.
     pub records: u64,
@@ -22,6 +22,8 @@ pub struct Verification {
     pub tail_unsigned: u64,
     /// The last record's hash.
     pub head: Hash,
+    /// The first checkpoint of a key that is none of the node's. It proves nothing.
+    pub unknown_key: Option<u64>,
     /// What is wrong; nothing: all is well.
     pub problem: Option<String>,
 }
@@ -46,7 +48,7 @@ pub fn verify(folder: &Path, known: &Known) -> Verification {
 
 /// The same, of the log in these files.
 pub(super) fn verify_in(files: &dyn Files, known: &Known) -> Verification {
-    let mut found = Verification { records: 0, checkpoints: 0, tail_unsigned: 0, head: [0; 32], problem: None };
+    let mut found = Verification::default();
     let mut lately: VecDeque<(u64, Hash)> = VecDeque::new();
     let mut at_known = None;
     let mut each = |position: u64, hash: &Hash, payload: &[u8]| {
@@ -54,17 +56,19 @@ pub(super) fn verify_in(files: &dyn Files, known: &Known) -> Verification {
         if let Record::Checkpoint(checkpoint) = &entry.record {
             let why = match () {
                 () if !lately.contains(&(checkpoint.position, checkpoint.head)) => "a checkpoint of another log",
-                () if !known.keys.contains(&checkpoint.key) => {
-                    "a checkpoint that was signed with a key that this node never had"
-                }
                 () if !holds(checkpoint) => "a checkpoint whose signature does not hold",
                 () => "",
             };
             if !why.is_empty() {
-                return Err(LogError::Record { position, why: why.to_owned() });
+                return Err(LogError::Unproven { position, why });
             }
-            found.checkpoints += 1;
-            found.tail_unsigned = position - checkpoint.position - 1;
+            if known.keys.contains(&checkpoint.key) {
+                found.checkpoints += 1;
+                found.tail_unsigned = position - checkpoint.position - 1;
+            } else {
+                found.unknown_key.get_or_insert(position);
+                found.tail_unsigned += 1;
+            }
         } else {
             found.tail_unsigned += 1;
         }
@@ -90,7 +94,12 @@ pub(super) fn verify_in(files: &dyn Files, known: &Known) -> Verification {
         Ok(_) if known.position > 0 && at_known != Some(known.head) => {
             Some(format!("record {} is not the one that was written", known.position))
         }
-        Ok(_) => None,
+        Ok(_) => found.unknown_key.map(|position| {
+            format!(
+                "record {position} is a checkpoint that was signed with a key that this node does not have: with one of later, \
+                 where an older backup of the keys was restored; else somebody else wrote"
+            )
+        }),
     };
     found
 }

@@ -4,7 +4,8 @@ use schema::operator_capnp::operator;
 
 use super::{Operator, PAGE_ROWS, count};
 use crate::compile::blocking;
-use crate::log::{self, Known};
+use crate::core::Core;
+use crate::log::{self, Known, Verification};
 use crate::problem::Problem;
 use crate::record::describe;
 
@@ -55,6 +56,18 @@ pub(super) async fn log(
     Ok(())
 }
 
+/// Checks the whole log, and says with what it is signed now.
+pub(super) async fn verified(core: &Core) -> Result<(Verification, [u8; 32]), Problem> {
+    let unknown = |why| Problem::refused(format!("the log cannot be verified: {why}. `latch status` shows what runs"));
+    let keys = core.log_keys().await.map_err(unknown)?;
+    let key = keys.last().copied().unwrap_or_default();
+    let known = core.with_log(|log| Known { keys, position: log.position(), head: log.head() });
+    core.durable(known.position).await?;
+    let folder = core.folder.clone();
+    let found = blocking(move || Ok(log::verify(&folder, &known))).await?;
+    Ok((found, key))
+}
+
 pub(super) async fn verify_log(
     of: &Operator,
     _: operator::VerifyLogParams,
@@ -63,17 +76,9 @@ pub(super) async fn verify_log(
     let (found, key) = of
         .core
         .act(|core| async move {
-            // Signed and on the disk, so that all of it can be checked.
+            // Signed, so that all of it can be checked.
             core.signed().await;
-            let unknown =
-                |why| Problem::refused(format!("the log cannot be verified: {why}. `latch status` shows what runs"));
-            let keys = core.log_keys().await.map_err(unknown)?;
-            let key = keys.last().copied().unwrap_or_default();
-            let known = core.with_log(|log| Known { keys, position: log.position(), head: log.head() });
-            core.durable(known.position).await?;
-            let folder = core.folder.clone();
-            let found = blocking(move || Ok(log::verify(&folder, &known))).await?;
-            Ok((found, key))
+            verified(&core).await
         })
         .await?;
     let mut builder = results.get().init_result();
@@ -84,5 +89,6 @@ pub(super) async fn verify_log(
     builder.set_log_key(&key);
     builder.set_problem(found.problem.unwrap_or_default());
     builder.set_tail_unsigned(found.tail_unsigned);
+    builder.set_unknown_key(found.unknown_key.is_some());
     Ok(())
 }

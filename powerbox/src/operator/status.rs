@@ -2,11 +2,16 @@
 
 use schema::operator_capnp::operator;
 
+use super::record::verified;
 use super::{Operator, count};
 use crate::core::Core;
 use crate::live::{Kind, Process};
 use crate::warnings::{Cause, Warning};
 use crate::words::{PATH_LIMIT, REASON_LIMIT, phrase, plain};
+
+/// What to do where something was signed with keys that are not here.
+const NEWER_KEYS: &str = "restore the latest backup of the keys: latch down, move the file keys/keyring of the state away, \
+                          latch up, latch keys restore BACKUP";
 
 /// A process as it is listed.
 struct Row {
@@ -240,6 +245,20 @@ async fn examine(core: &std::rc::Rc<Core>) -> Vec<Finding> {
         text: room.map_or_else(|problem| problem.to_string(), |()| "there is room for the log".into()),
         remedy: "make room on the file system of the state folder",
     });
+    // Where they do not answer, people see that of the keys themselves.
+    if let Ok((found, _)) = verified(core).await {
+        let records = found.records;
+        findings.push(Finding {
+            ok: found.problem.is_none(),
+            subject: "log",
+            text: found.problem.unwrap_or_else(|| format!("is whole: {records} records")),
+            remedy: if found.unknown_key.is_some() {
+                NEWER_KEYS
+            } else {
+                "compare it with a copy or a head that you kept elsewhere"
+            },
+        });
+    }
     findings.extend(noted(core).into_iter().map(|Warning { text, .. }| Finding {
         ok: false,
         subject: "warning",

@@ -11,10 +11,10 @@ use super::{Context, up};
 use crate::failure::{EXIT_FAILED, Failure, Outcome};
 use crate::keys;
 use crate::node::{self, Node};
-use crate::rows::Finding;
+use crate::rows::{Finding, StoreStatus};
 use crate::state::State;
 use crate::text::escape;
-use crate::{json, output};
+use crate::{json, output, store};
 
 /// The first kernel with Landlock.
 const LINUX_MIN: (u32, u32) = (5, 13);
@@ -170,6 +170,7 @@ async fn node(state: &State) -> Vec<Finding> {
         let mut findings = node.doctor().await?;
         // Where they do not answer, what their process is at is among the findings.
         findings.extend(keys(state, &node).await.ok());
+        findings.extend(store(&node).await.ok());
         Ok::<_, Failure>(findings)
     };
     match asked.await {
@@ -191,6 +192,16 @@ async fn keys(state: &State, node: &Node) -> Outcome<Finding> {
             let text = "are locked: nothing is signed, and of the store nothing is made durable or opened anew";
             Finding::bad("keys", text, "latch keys unlock")
         }
+    })
+}
+
+async fn store(node: &Node) -> Outcome<Finding> {
+    let answer = store::ask(store::store(node).await?.object.status_request().send()).await?;
+    let status = StoreStatus::read(answer.get()?.get_status()?)?;
+    Ok(match (status.unlocked, status.trouble) {
+        (true, trouble) if !trouble.is_empty() => Finding::bad("store", trouble, "latch store, latch fsck"),
+        (true, _) => Finding::good("store", "can be used; `latch fsck` reads all of it"),
+        (false, _) => Finding::good("store", "is closed until the keys are open"),
     })
 }
 

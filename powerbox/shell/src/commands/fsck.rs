@@ -14,7 +14,10 @@ use crate::failure::{Failure, Outcome};
 use crate::node::Node;
 use crate::rows::StoreFinding;
 use crate::text::{time, words};
-use crate::{json, output, store};
+use crate::{json, keys, output, store};
+
+/// What a finding says of commits that were signed with keys that the node does not have now.
+const OF_OTHER_KEYS: &str = "signed with keys that are none of this node's";
 
 /// Checks every byte of the store
 ///
@@ -39,6 +42,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Fsck) -> Outcom
         prints: !context.json,
         progress: Progress::new("checking", None),
         findings: Vec::new(),
+        other_keys: false,
     }));
     let mut request = store.object.check_request();
     request.get().set_repair(command.repair);
@@ -54,7 +58,16 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Fsck) -> Outcom
     } else {
         output::line(&summary.words())?;
     }
-    summary.verdict(command.repair)
+    match summary.verdict(command.repair) {
+        // No repair gives those keys back.
+        Err(failure) if shared.other_keys => {
+            let only = summary.lost == 1;
+            let served = "all of it is served, and it is not proven that this node wrote it all";
+            let failure = if only { failure.because(served) } else { failure };
+            Err(failure.next(keys::restore_newer(&context.state)))
+        }
+        verdict => verdict,
+    }
 }
 
 /// What `--json` prints.
@@ -129,6 +142,8 @@ struct Shared {
     progress: Progress,
     /// Kept for JSON only.
     findings: Vec<StoreFinding>,
+    /// Something was signed with other keys than the node's.
+    other_keys: bool,
 }
 
 struct Reporter {
@@ -140,6 +155,7 @@ impl reporter::Server for Reporter {
         let failed = |failure: Failure| Error::failed(failure.to_string());
         let finding = StoreFinding::read(parameters.get()?.get_finding()?).map_err(failed)?;
         let mut shared = self.shared.borrow_mut();
+        shared.other_keys |= finding.what.contains(OF_OTHER_KEYS);
         if !shared.prints {
             shared.findings.push(finding);
             return Ok(());

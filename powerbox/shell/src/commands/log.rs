@@ -96,12 +96,16 @@ async fn verify(context: &Context, node: &Node) -> Outcome {
              can change: `latch keys unlock`, then verify again",
         );
     }
-    match (verification.ok, verification.problem) {
-        (true, _) => Ok(()),
-        (false, problem) => Err(Failure::new("the log is not whole")
-            .because(problem.unwrap_or_else(|| "no reason was given".to_owned()))
-            .next("compare it with a copy or a head that you kept elsewhere")),
+    if verification.ok {
+        return Ok(());
     }
+    let failure = Failure::new(if verification.unknown_key { "the log is not proven" } else { "the log is not whole" })
+        .because(verification.problem.unwrap_or_else(|| "no reason was given".to_owned()));
+    let compare = "compare it with a copy or a head that you kept elsewhere";
+    Err(failure.next(match verification.unknown_key {
+        true => format!("{}\nwhere there never was a newer one: {compare}", keys::restore_newer(&context.state)),
+        false => compare.to_owned(),
+    }))
 }
 
 async fn keys_are_open(node: &Node) -> bool {
@@ -112,7 +116,11 @@ async fn keys_are_open(node: &Node) -> bool {
 }
 
 fn describe(verification: &Verification) -> String {
-    let verdict = if verification.ok { "whole" } else { "NOT WHOLE" };
+    let verdict = match (verification.ok, verification.unknown_key) {
+        (true, _) => "whole",
+        (false, true) => "NOT PROVEN",
+        (false, false) => "NOT WHOLE",
+    };
     let unsigned = match verification.tail_unsigned {
         0 => "all of them signed".to_owned(),
         tail => format!("the last {tail} not signed yet"),

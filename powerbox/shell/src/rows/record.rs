@@ -54,6 +54,8 @@ pub(crate) struct Verification {
     pub(crate) problem: Option<String>,
     /// Records after the last signed checkpoint.
     pub(crate) tail_unsigned: u64,
+    /// A checkpoint is signed with a key that the node's keys do not have.
+    pub(crate) unknown_key: bool,
 }
 
 impl Verification {
@@ -66,6 +68,7 @@ impl Verification {
             log_key: hex(reader.get_log_key()?),
             problem: Some(text(reader.get_problem())?).filter(|problem| !problem.is_empty()),
             tail_unsigned: reader.get_tail_unsigned(),
+            unknown_key: reader.get_unknown_key(),
         })
     }
 }

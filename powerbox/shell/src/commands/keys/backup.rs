@@ -71,7 +71,7 @@ pub(super) async fn restore(context: &Context, ring: &keyring::Client, command: 
     let status = keys::status(ring).await?;
     // Keys that can be used are not replaced, but somebody may know their passphrase no more.
     if status.protection != "none" && status.trouble.is_empty() {
-        let there = context.state.path().join("keys/keyring");
+        let there = context.state.path().join(keys::KEYRING_FILE);
         return Err(Failure::new("this node has keys already").next(format!(
             "latch keys shows them; where their passphrase is forgotten: latch down, move {} away, latch up, and restore again",
             there.display()

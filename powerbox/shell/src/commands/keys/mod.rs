@@ -134,12 +134,12 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Keys) -> Outcom
     }
 }
 
-/// The option that names a file with a passphrase.
 /// Whether something is in the node's store, which was sealed with keys that it had.
 pub(crate) fn has_store(state: &State) -> bool {
     std::fs::read_dir(state.path().join("storage/segments")).is_ok_and(|mut found| found.next().is_some())
 }
 
+/// The option that names a file with a passphrase.
 pub(crate) const OPTION: &str = "--passphrase-file";
 
 impl Protect {
