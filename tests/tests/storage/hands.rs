@@ -34,6 +34,31 @@ fn what_is_put_is_listed_read_fetched_and_removed() {
 }
 
 #[test]
+fn a_slash_at_the_end_is_nothing_and_what_is_no_path_is_said() {
+    let node = node();
+    node.store("storage:/docs/2026/", "small", b"small");
+    for words in [&["ls", "storage:/docs/2026//"][..], &["ls", "storage:/docs", "2026/"]] {
+        assert_eq!(node.expect(words), "small\n", "{words:?}");
+    }
+    for none in ["storage", "storage:"] {
+        let output = node.run(["ls", none]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && told.contains("storage:/ is all of it"), "{told}");
+    }
+}
+
+#[test]
+fn a_store_that_is_all_gone_says_what_to_do_and_not_to_check_it_again() {
+    let node = node();
+    node.store("storage:/", "file", b"content");
+    node.expect(["down"]);
+    std::fs::remove_dir_all(node.state().join("storage/segments")).unwrap();
+    crate::up(&node);
+    let told = node.refused(["fsck"]);
+    assert!(told.contains("Put them back") && !told.contains("latch fsck"), "{told}");
+}
+
+#[test]
 fn neither_names_nor_contents_can_be_read_in_the_state() {
     let node = node();
     let (folder, name, content) =
@@ -69,11 +94,14 @@ fn locked_keys_are_said_and_all_is_there_once_they_are_open() {
     node.store("storage:/", "file", b"content");
     node.expect(["down"]);
     node.up();
+    let warnings = |node: &tests::node::Node| node.json(["status"])["warnings"].to_string();
+    assert!(warnings(&node).contains("locked") && warnings(&node).contains("`latch keys unlock`"));
     for words in [&["ls", "storage:/"][..], &["cat", "storage:/", "file"], &["rm", "storage:/", "file"]] {
         let told = node.refused(words);
         assert!(told.contains("locked") && told.contains("next: latch keys"), "{words:?}: {told}");
     }
     node.unlock_keys(PASSPHRASE);
+    assert!(!warnings(&node).contains("locked"));
     assert_eq!(node.stored("storage:/", "file"), b"content");
 }
 
@@ -85,7 +113,12 @@ fn a_store_that_was_killed_comes_back_with_everything() {
         let storage = node.processes("storage")[0];
         assert!(kill(storage));
         until("the store is not started again", || node.processes("storage").iter().any(|process| *process != storage));
-        until("the store does not answer", || node.run(["ls", "storage:/"]).status.success());
+        until("the store does not answer", || {
+            let listed = node.run(["ls", "storage:/"]);
+            let told = String::from_utf8_lossy(&listed.stderr);
+            assert!(listed.status.success() || told.contains("latch status"), "what to do is said: {told}");
+            listed.status.success()
+        });
         for earlier in 0..=round {
             assert_eq!(node.stored("storage:/", &format!("file{earlier}")), b"content");
         }

@@ -19,6 +19,7 @@ use crate::{json, output};
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]
 pub(crate) struct Ls {
+    /// What to list, see below
     target: String,
     /// Within it [default: all of it]
     path: Option<PathBuf>,

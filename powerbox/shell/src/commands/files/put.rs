@@ -29,6 +29,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(crate) struct Put {
     /// The local file; -: standard input
     local: PathBuf,
+    /// Where to, see below
     target: String,
     /// Within the target [default: the local file's name]
     path: Option<PathBuf>,

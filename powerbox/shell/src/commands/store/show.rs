@@ -86,8 +86,8 @@ mod tests {
         assert_eq!(
             table(&status).render(None),
             "GRANT  HOLDER                OBJECT      STORES  SET ASIDE\n   \
-             #3  app3:docs             host:/docs    2.0K          0\n   \
-             #4  (not known any more)  -             2.0K          0\n"
+             #3  app3:docs             host:/docs    2.0K         0B\n   \
+             #4  (not known any more)  -             2.0K         0B\n"
         );
     }
 
