@@ -59,6 +59,50 @@ fn a_store_that_is_all_gone_says_what_to_do_and_not_to_check_it_again() {
 }
 
 #[test]
+fn what_would_be_refused_is_refused_before_it_is_sent() {
+    let node = node();
+    node.store("storage:/docs", "kept", b"kept");
+    let words = ["put", "-", "storage:/docs", "kept"];
+    let mut put = node.latch(words).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Its input has no end: who reads it first never comes to refuse.
+    let mut code = None;
+    until("it waits for what it does not need", || {
+        code = put.try_wait().unwrap().and_then(|status| status.code());
+        code.is_some()
+    });
+    let told = std::io::read_to_string(put.stderr.take().unwrap()).unwrap();
+    assert!(code == Some(1) && told.contains("next: --replace"), "{told}");
+    assert_eq!(node.stored("storage:/docs", "kept"), b"kept");
+}
+
+#[test]
+fn the_part_of_a_put_that_was_killed_is_told_of_by_the_next() {
+    let node = node();
+    node.store("storage:/", "other", b"");
+    let words = ["put", "-", "storage:/", "docs/large"];
+    node.store("storage:/docs", "kept", b"kept");
+    let mut put = node.latch(words).stdin(Stdio::piped()).spawn().unwrap();
+    let part = format!("large.{}.part", put.id());
+    until("nothing is there of it", || node.expect(["ls", "storage:/docs"]).contains(&part));
+    let again = |name: &str| {
+        let file = node.scratch().join("other");
+        let output = node.run(["put".as_ref(), file.as_os_str(), "storage:/".as_ref(), name.as_ref()]);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(again("docs/large"), "", "it may still be under way");
+    put.kill().unwrap();
+    put.wait().unwrap();
+    assert_eq!(again("docs/another"), "", "of another file");
+    node.expect(["rm", "storage:/", "docs/large"]);
+    let told = again("docs/large");
+    let next = format!("latch rm storage:/ docs/{part}");
+    assert!(told.contains(&format!("next: {next}")), "{told}");
+    node.expect(next.split(' ').skip(1));
+    assert_eq!(node.expect(["ls", "storage:/docs"]), "another\nkept\nlarge\n");
+}
+
+#[test]
 fn neither_names_nor_contents_can_be_read_in_the_state() {
     let node = node();
     let (folder, name, content) =

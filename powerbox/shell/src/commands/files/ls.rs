@@ -41,7 +41,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Ls) -> Outcome 
     output::text(&if command.long { long(&entries, show) } else { names(&entries, show) })
 }
 
-async fn enter(root: &directory::Client, path: &[u8]) -> Outcome<directory::Client> {
+pub(super) async fn enter(root: &directory::Client, path: &[u8]) -> Outcome<directory::Client> {
     if path.is_empty() {
         return Ok(root.clone());
     }
