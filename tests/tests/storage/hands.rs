@@ -103,6 +103,18 @@ fn the_part_of_a_put_that_was_killed_is_told_of_by_the_next() {
 }
 
 #[test]
+fn what_people_put_by_hand_is_one_row_of_the_store() {
+    let node = node();
+    for name in ["first", "second", "third"] {
+        node.store("storage:/docs", name, &[7; 5_000]);
+    }
+    let shown = node.expect(["store"]);
+    let rows: Vec<&str> = shown.lines().filter(|line| line.contains("shell")).collect();
+    assert!(rows.len() == 1 && rows[0].contains("this shell and earlier ones"), "{shown}");
+    assert_eq!(node.json(["store"])["accounts"].as_array().unwrap().len(), 3, "programs see each grant");
+}
+
+#[test]
 fn neither_names_nor_contents_can_be_read_in_the_state() {
     let node = node();
     let (folder, name, content) =

@@ -122,6 +122,11 @@ impl Grant {
         written
     }
 
+    /// Whether a person's shell holds it, which no instance can be named like.
+    pub(crate) fn is_of_a_shell(&self) -> bool {
+        self.holder.starts_with("shell (uid ")
+    }
+
     /// `INSTANCE:LABEL`
     pub(crate) fn name(&self) -> String {
         format!("{}:{}", self.holder, self.label)
