@@ -105,7 +105,7 @@ impl Core {
     pub(crate) async fn start_services(self: &Rc<Self>) {
         for service in Service::ALL {
             if let Err(problem) = self.serve_service(service).await {
-                self.warn_about(service.name(), format!("{} does not run: {problem}", service.name()));
+                self.warn_about(service.name(), format!("{} was not started: {problem}", service.name()));
             }
         }
         for (holder, label, key) in OWN_GRANTS {
@@ -133,7 +133,12 @@ impl Core {
                 (process, hold)
             }
         };
-        let failed = |why: String| Problem::refused(format!("{} does not run: {why}", service.name()));
+        let failed = |why: String| {
+            Problem::refused(format!(
+                "{} does not run: {why}. Try again in a moment; `latch status` and the node's kernel.log tell more",
+                service.name()
+            ))
+        };
         self.confined_or_dead(process, &hold).await.map_err(failed)?;
         Ok((process, hold))
     }

@@ -28,6 +28,12 @@ pub(crate) async fn ask<R: Owned + Pipelined + 'static>(
     sent.promise.await.map_err(|error| explain(Failure::from(error)))
 }
 
+/// The same for a check: what it says of damage is all that is known of it.
+pub(crate) fn explain_check(failure: Failure) -> Failure {
+    let (word, bare) = failure.clone().split_word(Word::from_text);
+    if matches!(word, Some(Word::Damaged)) { bare } else { explain(failure) }
+}
+
 /// Takes off the word for programs that a failure begins with, and says what to do.
 pub(crate) fn explain(failure: Failure) -> Failure {
     let (word, failure) = failure.split_word(Word::from_text);
@@ -49,6 +55,9 @@ mod tests {
         let told = |text: &str| explain(Failure::new(text)).to_string();
         assert!(told("locked: the node's keys are locked").starts_with("latch: the node's keys are locked\n  next: "));
         assert!(told("damaged: segment 3 at 77").ends_with("next: latch fsck says what is damaged"));
+        let damage = explain_check(Failure::new("damaged: segment 3 at 77")).to_string();
+        assert_eq!(damage, "latch: segment 3 at 77", "not to the same check again");
+        assert!(explain_check(Failure::new("locked: x")).to_string().contains("next: latch keys"));
         assert_eq!(told("notFound: there is nothing of that name"), "latch: there is nothing of that name");
         assert_eq!(told("something else: x"), "latch: something else: x");
     }

@@ -78,6 +78,14 @@ impl Core {
         self.record(THE_NODE, record).map(drop).map_err(|problem| problem.to_string())
     }
 
+    /// Whether the keys are here and wait for a person to open them.
+    pub(crate) async fn keys_are_locked(&self) -> bool {
+        let Ok(signer) = self.signer().await else { return false };
+        let asked = signer.public_key_request().send().promise;
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        matches!(answer, Ok(Err(error)) if Word::of_exception(&error.extra) == Some(Word::Locked))
+    }
+
     /// What signs, which may be on its way.
     async fn signer(&self) -> Result<signer::Client, String> {
         match tokio::time::timeout(PATIENCE, self.signing.held.root(SIGNER_LABEL).here()).await {

@@ -13,6 +13,9 @@ use crate::words::{PATH_LIMIT, REASON_LIMIT, phrase, plain};
 const NEWER_KEYS: &str = "restore the latest backup of the keys: latch down, move the file keys/keyring of the state away, \
                           latch up, latch keys restore BACKUP";
 
+const LOCKED: &str = "the node's keys are locked: nothing is signed, and of the store nothing is made durable or opened anew. \
+                      `latch keys unlock` opens them";
+
 /// A process as it is listed.
 struct Row {
     number: u64,
@@ -49,7 +52,10 @@ pub(super) async fn status(
         .core
         .act(|core| async move {
             core.refresh_usage().await;
-            Ok(look(&core))
+            let locked = core.keys_are_locked().await;
+            let mut status = look(&core);
+            status.warnings.extend(locked.then(|| Warning::now(LOCKED.into())));
+            Ok(status)
         })
         .await?;
     let mut builder = results.get().init_status();

@@ -38,6 +38,23 @@ fn keys_are_made_locked_opened_and_protected_anew() {
 }
 
 #[test]
+fn of_a_passphrase_that_is_none_or_short_it_is_said() {
+    let node = Node::start();
+    for none in ["", "   "] {
+        assert!(node.refused(node.keys_words("create", none)).contains("is empty"));
+    }
+    let warned = |words: Vec<std::ffi::OsString>| {
+        let output = node.run(words);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = warned(node.keys_words("create", "secret"));
+    assert!(told.contains("of 6 characters is short") && told.contains("Good are 16 or more"), "{told}");
+    assert_eq!(warned(node.keys_words("protect", RIGHT)), "");
+    assert_eq!(warned(node.keys_words("unlock", RIGHT)), "");
+}
+
+#[test]
 fn without_keys_the_node_works_and_the_store_says_what_to_do() {
     let node = Node::start();
     node.expect(["install".as_ref(), tests::package("hello").as_os_str(), "--trust".as_ref()]);

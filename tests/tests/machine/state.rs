@@ -154,7 +154,7 @@ fn a_log_that_is_signed_by_other_keys_than_the_nodes_does_not_verify() {
         let told = node.run(["log", "--verify"]);
         let said = String::from_utf8_lossy(&told.stdout).into_owned() + &String::from_utf8_lossy(&told.stderr);
         assert_eq!(told.status.code(), Some(1), "{when}: {said}");
-        assert!(said.contains("a key that this node never had"), "{when}: {said}");
+        assert!(said.contains("a key that this node does not have"), "{when}: {said}");
     };
     is_refused("no keys");
     node.expect(["down"]);

@@ -57,6 +57,21 @@ fn who_grants_more_than_before_gives_it_in_the_place_of_that() {
 }
 
 #[test]
+fn what_was_revoked_is_given_back_with_its_limits() {
+    let node = node();
+    install(&node, "notes");
+    let limits = "notes=storage:/notes,quota=1MiB,expires=2h";
+    node.expect(["run", "notes", "--grant", limits, "--", "add", "Title", "text"]);
+    node.expect(["revoke", "notes:notes"]);
+    let told = String::from_utf8(node.run(["run", "notes", "--", "list"]).stderr).unwrap();
+    let command = "latch grant notes notes=storage:/notes,rw,expires=2h,quota=1MiB";
+    assert!(told.lines().any(|line| line.ends_with(command)), "{told}");
+    node.expect(command.split(' ').skip(1));
+    assert_eq!(node.json(["grants", "notes"])[0]["quota"], 1 << 20);
+    node.expect(["run", "notes", "--", "list"]);
+}
+
+#[test]
 fn two_apps_with_a_folder_each_see_only_theirs() {
     let node = node();
     install(&node, "search");

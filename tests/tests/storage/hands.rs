@@ -34,6 +34,87 @@ fn what_is_put_is_listed_read_fetched_and_removed() {
 }
 
 #[test]
+fn a_slash_at_the_end_is_nothing_and_what_is_no_path_is_said() {
+    let node = node();
+    node.store("storage:/docs/2026/", "small", b"small");
+    for words in [&["ls", "storage:/docs/2026//"][..], &["ls", "storage:/docs", "2026/"]] {
+        assert_eq!(node.expect(words), "small\n", "{words:?}");
+    }
+    for none in ["storage", "storage:"] {
+        let output = node.run(["ls", none]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && told.contains("storage:/ is all of it"), "{told}");
+    }
+}
+
+#[test]
+fn a_store_that_is_all_gone_says_what_to_do_and_not_to_check_it_again() {
+    let node = node();
+    node.store("storage:/", "file", b"content");
+    node.expect(["down"]);
+    std::fs::remove_dir_all(node.state().join("storage/segments")).unwrap();
+    crate::up(&node);
+    let told = node.refused(["fsck"]);
+    assert!(told.contains("Put them back") && !told.contains("latch fsck"), "{told}");
+}
+
+#[test]
+fn what_would_be_refused_is_refused_before_it_is_sent() {
+    let node = node();
+    node.store("storage:/docs", "kept", b"kept");
+    let words = ["put", "-", "storage:/docs", "kept"];
+    let mut put = node.latch(words).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Its input has no end: who reads it first never comes to refuse.
+    let mut code = None;
+    until("it waits for what it does not need", || {
+        code = put.try_wait().unwrap().and_then(|status| status.code());
+        code.is_some()
+    });
+    let told = std::io::read_to_string(put.stderr.take().unwrap()).unwrap();
+    assert!(code == Some(1) && told.contains("next: --replace"), "{told}");
+    assert_eq!(node.stored("storage:/docs", "kept"), b"kept");
+}
+
+#[test]
+fn the_part_of_a_put_that_was_killed_is_told_of_by_the_next() {
+    let node = node();
+    node.store("storage:/", "other", b"");
+    let words = ["put", "-", "storage:/", "docs/large"];
+    node.store("storage:/docs", "kept", b"kept");
+    let mut put = node.latch(words).stdin(Stdio::piped()).spawn().unwrap();
+    let part = format!("large.{}.part", put.id());
+    until("nothing is there of it", || node.expect(["ls", "storage:/docs"]).contains(&part));
+    let again = |name: &str| {
+        let file = node.scratch().join("other");
+        let output = node.run(["put".as_ref(), file.as_os_str(), "storage:/".as_ref(), name.as_ref()]);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(again("docs/large"), "", "it may still be under way");
+    put.kill().unwrap();
+    put.wait().unwrap();
+    assert_eq!(again("docs/another"), "", "of another file");
+    node.expect(["rm", "storage:/", "docs/large"]);
+    let told = again("docs/large");
+    let next = format!("latch rm storage:/ docs/{part}");
+    assert!(told.contains(&format!("next: {next}")), "{told}");
+    node.expect(next.split(' ').skip(1));
+    assert_eq!(node.expect(["ls", "storage:/docs"]), "another\nkept\nlarge\n");
+}
+
+#[test]
+fn what_people_put_by_hand_is_one_row_of_the_store() {
+    let node = node();
+    for name in ["first", "second", "third"] {
+        node.store("storage:/docs", name, &[7; 5_000]);
+    }
+    let shown = node.expect(["store"]);
+    let rows: Vec<&str> = shown.lines().filter(|line| line.contains("shell")).collect();
+    assert!(rows.len() == 1 && rows[0].contains("this shell and earlier ones"), "{shown}");
+    assert_eq!(node.json(["store"])["accounts"].as_array().unwrap().len(), 3, "programs see each grant");
+}
+
+#[test]
 fn neither_names_nor_contents_can_be_read_in_the_state() {
     let node = node();
     let (folder, name, content) =
@@ -69,11 +150,14 @@ fn locked_keys_are_said_and_all_is_there_once_they_are_open() {
     node.store("storage:/", "file", b"content");
     node.expect(["down"]);
     node.up();
+    let warnings = |node: &tests::node::Node| node.json(["status"])["warnings"].to_string();
+    assert!(warnings(&node).contains("locked") && warnings(&node).contains("`latch keys unlock`"));
     for words in [&["ls", "storage:/"][..], &["cat", "storage:/", "file"], &["rm", "storage:/", "file"]] {
         let told = node.refused(words);
         assert!(told.contains("locked") && told.contains("next: latch keys"), "{words:?}: {told}");
     }
     node.unlock_keys(PASSPHRASE);
+    assert!(!warnings(&node).contains("locked"));
     assert_eq!(node.stored("storage:/", "file"), b"content");
 }
 
@@ -85,7 +169,12 @@ fn a_store_that_was_killed_comes_back_with_everything() {
         let storage = node.processes("storage")[0];
         assert!(kill(storage));
         until("the store is not started again", || node.processes("storage").iter().any(|process| *process != storage));
-        until("the store does not answer", || node.run(["ls", "storage:/"]).status.success());
+        until("the store does not answer", || {
+            let listed = node.run(["ls", "storage:/"]);
+            let told = String::from_utf8_lossy(&listed.stderr);
+            assert!(listed.status.success() || told.contains("latch status"), "what to do is said: {told}");
+            listed.status.success()
+        });
         for earlier in 0..=round {
             assert_eq!(node.stored("storage:/", &format!("file{earlier}")), b"content");
         }

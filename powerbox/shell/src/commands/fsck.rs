@@ -47,7 +47,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Fsck) -> Outcom
     let mut request = store.object.check_request();
     request.get().set_repair(command.repair);
     request.get().set_reporter(store.exports.export(Reporter { shared: Rc::clone(&shared) }));
-    let answered = store::ask(request.send()).await;
+    let answered = request.send().promise.await.map_err(|error| store::explain_check(Failure::from(error)));
     let mut shared = shared.borrow_mut();
     shared.progress.finish();
     let answer = answered.map_err(|failure| failure.during("the store could not be checked to its end"))?;

@@ -139,7 +139,7 @@ fn limits(grant: &Grant, now_ms: u64) -> Vec<String> {
         limits.push(format!("{left} of {all} calls"));
     }
     if let (Some(all), Some(left)) = (grant.bytes, grant.bytes_left) {
-        limits.push(format!("{} of {} bytes", time::size(left), time::size(all)));
+        limits.push(format!("{} of {}", time::size(left), time::size(all)));
     }
     if let Some(quota) = grant.quota {
         limits.push(format!("stores at most {}", time::size(quota)));

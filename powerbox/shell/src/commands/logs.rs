@@ -40,7 +40,7 @@ async fn show(context: &Context, node: &Node, command: Logs) -> Outcome {
     let end = piece.end;
     let mut dropped_bytes = piece.at;
     if !context.json && dropped_bytes > 0 {
-        output::error(&format!("latch: the first {} bytes are gone; this is what is kept", time::size(dropped_bytes)));
+        output::error(&format!("latch: the first {} are gone; this is what is kept", time::size(dropped_bytes)));
     }
     let mut filter = std::io::stdout().is_terminal().then(Filter::default);
     let mut collected = Vec::new();
@@ -57,7 +57,7 @@ async fn show(context: &Context, node: &Node, command: Logs) -> Outcome {
         piece = node.logs(&command.instance, shown).await?;
         let gone = piece.at.saturating_sub(shown);
         if !context.json && gone > 0 {
-            output::error(&format!("latch: {} bytes went while this was shown", time::size(gone)));
+            output::error(&format!("latch: {} went while this was shown", time::size(gone)));
         }
         dropped_bytes += gone;
     }

@@ -241,7 +241,7 @@ impl Foreground<'_> {
 }
 
 /// For each label of the instance whose last grant ended for good: the label, how that ended, and the command that gives
-/// it back.
+/// it back as it was.
 fn restoring<'a>(instance: &str, grants: &'a [Grant]) -> Vec<(&'a str, &'static str, String)> {
     let mut last: BTreeMap<&str, &'a Grant> = BTreeMap::new();
     for grant in grants.iter().filter(|grant| grant.holder == instance) {
@@ -252,9 +252,7 @@ fn restoring<'a>(instance: &str, grants: &'a [Grant]) -> Vec<(&'a str, &'static 
     }
     let for_good = |grant: &'a Grant| {
         let reason = grant.end_reason.filter(|reason| ["revoked", "expired", "exhausted"].contains(reason))?;
-        // As an offer is written: a comma of its own would end it.
-        let offer = grant.offer.replace('\\', "\\\\").replace(',', "\\,");
-        let command = format!("latch grant {instance} {}", escape::word(&format!("{}={offer}", grant.label)));
+        let command = format!("latch grant {instance} {}", escape::word(&grant.written()));
         Some((grant.label.as_str(), reason, command))
     };
     last.values().copied().filter_map(for_good).collect()

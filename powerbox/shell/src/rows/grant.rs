@@ -7,6 +7,7 @@ use vat::words::reason_name;
 
 use super::{at_ms, method_names, text};
 use crate::failure::Outcome;
+use crate::text::time;
 
 /// One grant.
 #[derive(Debug, Clone, Serialize)]
@@ -97,6 +98,35 @@ impl Grant {
         self.name() == name || format!("#{}", self.id) == name
     }
 
+    /// As a person writes it, to give the same again: with the limits that it began with.
+    pub(crate) fn written(&self) -> String {
+        // A comma of its own would end it.
+        let offer = self.offer.replace('\\', "\\\\").replace(',', "\\,");
+        let mut written = format!("{}={offer}", self.label);
+        // An app is given no more of it than it asks for.
+        written.push_str(match (self.rights.read, self.rights.append, self.rights.write) {
+            (_, _, true) => ",rw",
+            (_, true, false) => ",append",
+            (_, false, false) => ",ro",
+        });
+        if let (Some(granted), Some(expires)) = (self.granted_at_ms, self.expires_at_ms) {
+            written.push_str(&format!(",expires={}", time::lasting(expires.saturating_sub(granted))));
+        }
+        for (name, limit) in [("bytes", self.bytes), ("quota", self.quota)] {
+            written.extend(limit.map(|limit| format!(",{name}={}", time::amount(limit))));
+        }
+        written.extend(self.calls.map(|calls| format!(",calls={calls}")));
+        if !self.methods.is_empty() {
+            written.push_str(&format!(",methods={}", self.methods.join("+")));
+        }
+        written
+    }
+
+    /// Whether a person's shell holds it, which no instance can be named like.
+    pub(crate) fn is_of_a_shell(&self) -> bool {
+        self.holder.starts_with("shell (uid ")
+    }
+
     /// `INSTANCE:LABEL`
     pub(crate) fn name(&self) -> String {
         format!("{}:{}", self.holder, self.label)
@@ -163,5 +193,32 @@ impl WhyLine {
             grant: at_ms(reader.get_grant()),
             app_words: reader.get_app_words(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::spec::grant::{Given, Labelled};
+
+    #[test]
+    fn what_is_given_again_is_what_was_given() {
+        let read = |grant: &Grant| Labelled::parse(&grant.written(), Path::new("/")).unwrap();
+        let grant = Grant {
+            offer: "storage:/a,b".into(),
+            bytes: Some(100),
+            quota: Some(64 << 20),
+            expires_at_ms: Some(1_000 + 90 * 60_000),
+            ..Grant::example(1, None, 0)
+        };
+        let written = "docs=storage:/a\\,b,ro,expires=90m,bytes=100,quota=64MiB,calls=100,methods=File.read";
+        assert_eq!(grant.written(), written);
+        let Given { rights, quota, bytes, calls, methods, expires_in_ms, .. } = read(&grant).given;
+        assert_eq!((rights, quota, bytes, calls), (Some(Rights::READ), grant.quota, grant.bytes, grant.calls));
+        assert_eq!((methods.len(), expires_in_ms), (1, Some(90 * 60_000)));
+        let more = Grant { rights: Rights::ALL, ..grant };
+        assert_eq!(read(&more).given.rights, Some(Rights::ALL));
     }
 }

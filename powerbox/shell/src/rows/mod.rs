@@ -24,7 +24,7 @@ pub(crate) use package::{Author, Package};
 pub(crate) use record::{Record, Verification};
 pub(crate) use request::Request;
 pub(crate) use status::{Finding, Status, Warning};
-pub(crate) use store::{StoreFinding, StoreStatus};
+pub(crate) use store::{StoreAccount, StoreFinding, StoreStatus};
 
 use schema::common_capnp::method;
 use serde::Serializer;

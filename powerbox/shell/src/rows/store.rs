@@ -95,6 +95,8 @@ pub(crate) struct StoreAccount {
     pub(crate) holder: Option<String>,
     /// What it was granted; null: as above.
     pub(crate) offer: Option<String>,
+    /// A person's own use, which ended with their command.
+    pub(crate) by_hand: bool,
     pub(crate) used_bytes: u64,
     pub(crate) reserved_bytes: u64,
 }
@@ -105,6 +107,7 @@ impl StoreAccount {
             grant: reader.get_grant(),
             holder: None,
             offer: None,
+            by_hand: false,
             used_bytes: reader.get_used_bytes(),
             reserved_bytes: reader.get_reserved_bytes(),
         }
@@ -115,7 +118,14 @@ impl StoreAccount {
 impl StoreStatus {
     /// For tests: what these grants keep in it.
     pub(crate) fn example(grants: &[u64]) -> Self {
-        let account = |&grant| StoreAccount { grant, holder: None, offer: None, used_bytes: 2048, reserved_bytes: 0 };
+        let account = |&grant| StoreAccount {
+            grant,
+            holder: None,
+            offer: None,
+            by_hand: false,
+            used_bytes: 2048,
+            reserved_bytes: 0,
+        };
         Self {
             unlocked: true,
             trouble: String::new(),

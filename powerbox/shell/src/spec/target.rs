@@ -7,6 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Folders of the store are written with this in front, and the path from its root on.
+const STORE_PREFIX: &str = "storage:";
+
 /// Folders of this machine are written with this in front.
 pub(crate) const HOST_PREFIX: &str = "host:";
 
@@ -25,6 +28,9 @@ impl Target {
     /// Reads what names one object; a relative path counts from `current`.
     pub(crate) fn parse(text: &str, current: &Path) -> Result<Self, String> {
         match Self::parse_granted(text, current)? {
+            Self::Named(name) if name == STORE_PREFIX || format!("{name}:") == STORE_PREFIX => {
+                Err("of the store a path is needed: storage:/ is all of it, storage:/notes a folder in it".to_owned())
+            }
             Self::Named(name) if !is_pair(&name) => Err(format!(
                 "`{name}` names no object: write host:PATH (a folder), instance:label (what an app holds), or a grant's number"
             )),
@@ -47,8 +53,16 @@ impl Target {
         let digits = text.strip_prefix('#').unwrap_or(text);
         Ok(match digits.parse() {
             Ok(grant) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Self::Grant(grant),
-            _ => Self::Named(text.to_owned()),
+            _ => Self::Named(without_slashes(text).to_owned()),
         })
+    }
+}
+
+/// A folder of the store as it is granted: `storage:/notes` and `storage:/notes/` are the same.
+fn without_slashes(name: &str) -> &str {
+    match name.strip_prefix(STORE_PREFIX).map(|path| path.trim_end_matches('/').len()) {
+        Some(0) | None => name,
+        Some(length) => &name[..STORE_PREFIX.len() + length],
     }
 }
 
@@ -87,6 +101,19 @@ mod tests {
         assert_eq!(granted("12"), Ok(Target::Grant(12)));
         assert_eq!(granted("host:docs"), Ok(Target::Host("/home/ada/docs".into())));
         assert!(parse("search#2").is_err());
+    }
+
+    #[test]
+    fn a_folder_of_the_store_has_one_name() {
+        for (text, name) in
+            [("storage:/a/", "storage:/a"), ("storage:/a/b//", "storage:/a/b"), ("storage:/", "storage:/")]
+        {
+            assert_eq!(parse(text), Ok(Target::Named(name.into())));
+        }
+        for none in ["storage", "storage:"] {
+            assert!(parse(none).unwrap_err().contains("storage:/ is all of it"));
+        }
+        assert_eq!(Target::parse_granted("storage", Path::new("/")), Ok(Target::Named("storage".into())));
     }
 
     #[test]

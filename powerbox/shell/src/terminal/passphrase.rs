@@ -8,13 +8,20 @@ use zeroize::Zeroizing;
 
 use super::tty::Tty;
 use crate::failure::{Doing as _, Failure, Outcome};
+use crate::output;
 use crate::secret_file::need_private;
+use crate::text::words;
 
 /// The longest passphrase that keys take, see `keys.capnp`.
 const PASSPHRASE_LIMIT_BYTES: usize = 1_024;
 
+/// What a passphrase should have at least: four or five words, or letters by chance of which nobody tries all.
+const GOOD_PASSPHRASE_CHARS: usize = 16;
+
 /// A passphrase. It is overwritten when it is no longer needed.
 pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
+
+const CHOOSE: &str = "choose a passphrase: whoever has the state's files may try as often as they like";
 
 /// Reads the passphrase that opens something: of the file's first line, else asked for.
 pub(crate) async fn known(file: Option<&Path>, cue: &str, option: &str) -> Outcome<Passphrase> {
@@ -24,11 +31,12 @@ pub(crate) async fn known(file: Option<&Path>, cue: &str, option: &str) -> Outco
     }
 }
 
-/// Reads a passphrase that is new: one that is typed is typed twice.
+/// Reads a passphrase that is new: one that is typed is typed twice. Of a short one the person is warned.
 pub(crate) async fn new(file: Option<&Path>, cue: &str, option: &str) -> Outcome<Passphrase> {
     let Some(file) = file else {
         let tty = terminal(option)?;
         let typed = ask(&tty, &format!("{cue}: ")).await?;
+        chosen(&typed)?;
         let again = ask(&tty, "the same again: ").await?;
         return if typed == again {
             Ok(typed)
@@ -36,7 +44,31 @@ pub(crate) async fn new(file: Option<&Path>, cue: &str, option: &str) -> Outcome
             Err(Failure::new("nothing was done").because("what was typed the second time is not the same"))
         };
     };
-    read(file)
+    let read = read(file)?;
+    chosen(&read)?;
+    Ok(read)
+}
+
+/// Refuses a new passphrase that is none, and warns of a short one.
+fn chosen(passphrase: &[u8]) -> Outcome {
+    if passphrase.iter().all(u8::is_ascii_whitespace) {
+        return Err(Failure::new("the passphrase is empty").next(CHOOSE));
+    }
+    if let Some(warning) = short(passphrase) {
+        output::error(&warning);
+    }
+    Ok(())
+}
+
+fn short(passphrase: &[u8]) -> Option<String> {
+    let chars = String::from_utf8_lossy(passphrase).chars().count() as u64;
+    (chars < GOOD_PASSPHRASE_CHARS as u64).then(|| {
+        format!(
+            "latch: warning: a passphrase of {} is short: whoever has its file may try as often as they like. Good are \
+             {GOOD_PASSPHRASE_CHARS} or more, such as five words by chance",
+            words::count(chars, "character")
+        )
+    })
 }
 
 /// Whether a person can be asked.
@@ -77,8 +109,7 @@ fn read(file: &Path) -> Outcome<Passphrase> {
 
 fn checked(passphrase: Passphrase, what: &str) -> Outcome<Passphrase> {
     match passphrase.len() {
-        0 => Err(Failure::new(format!("{what} is empty"))
-            .next("choose a passphrase: whoever has the state's files may try as often as they like")),
+        0 => Err(Failure::new(format!("{what} is empty")).next(CHOOSE)),
         1..=PASSPHRASE_LIMIT_BYTES => Ok(passphrase),
         _ => Err(Failure::new(format!("{what} is too long"))
             .because(format!("a passphrase has at most {PASSPHRASE_LIMIT_BYTES} bytes"))),
@@ -89,6 +120,14 @@ fn checked(passphrase: Passphrase, what: &str) -> Outcome<Passphrase> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_new_passphrase_is_one_and_of_a_short_one_it_is_said_what_is_good() {
+        assert!(chosen(b" \t ").unwrap_err().to_string().contains("is empty"));
+        let warned = short("äöü".as_bytes()).unwrap();
+        assert!(warned.contains("of 3 characters is short") && warned.contains("Good are 16 or more"), "{warned}");
+        assert_eq!(short(&[b'x'; GOOD_PASSPHRASE_CHARS]), None);
+    }
 
     #[test]
     fn a_passphrase_is_the_first_line() {

@@ -50,6 +50,14 @@ pub(crate) fn span(ms: u64) -> String {
     }
 }
 
+/// The same to be typed again, in whole seconds and no less: `90m`, `36h`.
+pub(crate) fn lasting(ms: u64) -> String {
+    let seconds = ms.div_ceil(SECOND_MS);
+    let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m")].map(|(unit, name)| (unit / SECOND_MS, name));
+    let unit = units.iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
+}
+
 /// How long ago that was; a dash for 0.
 pub(crate) fn age(at_ms: u64, now_ms: u64) -> String {
     if at_ms == 0 { "-".to_owned() } else { span(now_ms.saturating_sub(at_ms)) }
@@ -75,11 +83,11 @@ pub(crate) fn micros(us: u64) -> String {
     }
 }
 
-/// `512`, `1.5K`, `20M`: bytes in multiples of 1,024.
+/// `512B`, `1.5K`, `20M`: bytes in multiples of 1,024.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
     if bytes < 1024 {
-        return bytes.to_string();
+        return format!("{bytes}B");
     }
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut value = bytes as f64 / 1024.0;
@@ -89,6 +97,13 @@ pub(crate) fn size(bytes: u64) -> String {
         unit += 1;
     }
     if value < 9.95 { format!("{value:.1}{}", UNITS[unit]) } else { format!("{value:.0}{}", UNITS[unit]) }
+}
+
+/// The same to be typed again, exactly: `512`, `64MiB`.
+pub(crate) fn amount(bytes: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = units.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
 }
 
 /// `90s`, `15m`, `1h`, `2d` as milliseconds.
@@ -172,8 +187,16 @@ mod tests {
     }
 
     #[test]
+    fn amounts_are_read_as_they_are_written() {
+        for bytes in [0, 1, 1023, 1024, 64 << 20, 3 << 30, (1 << 40) + 1, u64::MAX] {
+            assert_eq!(parse_amount(&amount(bytes)), Some(bytes));
+        }
+        assert_eq!(amount(64 << 20), "64MiB");
+    }
+
+    #[test]
     fn sizes() {
-        assert_eq!(size(1023), "1023");
+        assert_eq!((size(0).as_str(), size(1023).as_str()), ("0B", "1023B"));
         assert_eq!(size(1536), "1.5K");
         assert_eq!(size(20 << 20), "20M");
         assert_eq!(size(1024 * 1024 - 1), "1.0M");

@@ -16,6 +16,8 @@ use crate::text::time::now_ms;
 /// The content of the largest directory: mark, format, number, and 2^20 entries of the longest names.
 const DIRECTORY_LIMIT_BYTES: u64 = 9 + (1 << 20) * (1 + 255 + 1 + 16 + 4 + 72);
 
+const EXPORTED: &str = "--from names the folder that it was exported to, or a copy of it";
+
 /// With what, and from where.
 #[derive(Debug, Args)]
 pub(super) struct From {
@@ -51,6 +53,9 @@ impl From {
     /// Opens the readcap and finds its node. The readcap's key may be an older one: who is a reader still finds the new one in the
     /// node.
     pub(super) fn begin(&self) -> Outcome<(Reading, Found)> {
+        if !self.folder.is_dir() {
+            return Err(Failure::new(format!("there is no folder {}", self.folder.display())).next(EXPORTED));
+        }
         let now_ms = now_ms();
         let path = &self.readcap;
         let bytes = parse::read(path, READCAP_LIMIT_BYTES)?;
@@ -78,8 +83,7 @@ fn explain(failure: Failure, error: ReadcapError) -> Failure {
 impl Reading {
     fn verified(&self, readable: &Readable) -> Outcome<Verified> {
         self.hosted.verified(&readable.root, &readable.path, self.now_ms)?.ok_or_else(|| {
-            Failure::new(format!("node {:?} is not in this folder", readable.path.node()))
-                .next("--from names the folder that it was exported to, or a copy of it")
+            Failure::new(format!("node {:?} is not in this folder", readable.path.node())).next(EXPORTED)
         })
     }
 

@@ -49,6 +49,7 @@ pub(crate) struct WriteNarrow {
 /// Exit code 0: its holder may do that; 1: the first link that is wrong is named. No node is needed.
 #[derive(Debug, Args)]
 pub(crate) struct WriteVerify {
+    /// What you were given
     #[arg(value_name = "WRITECAP")]
     writecap: PathBuf,
     /// The store's root principal: what `latch cap issue` and `latch store` call the store

@@ -17,7 +17,9 @@ use crate::signals::unless_interrupted;
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]
 pub(crate) struct Cat {
+    /// What it is in, see below
     target: String,
+    /// Within it, such as notes/today.txt
     #[arg(required = true)]
     paths: Vec<PathBuf>,
 }

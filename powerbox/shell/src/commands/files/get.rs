@@ -23,7 +23,9 @@ use crate::{json, output};
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]
 pub(crate) struct Get {
+    /// What it is in, see below
     target: String,
+    /// Within it, such as notes/today.txt
     path: PathBuf,
     /// Where to [default: the same name here; -: standard output]
     local: Option<PathBuf>,

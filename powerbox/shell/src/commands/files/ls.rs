@@ -19,6 +19,7 @@ use crate::{json, output};
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]
 pub(crate) struct Ls {
+    /// What to list, see below
     target: String,
     /// Within it [default: all of it]
     path: Option<PathBuf>,
@@ -40,7 +41,7 @@ pub(crate) async fn run(context: &Context, node: &Node, command: Ls) -> Outcome 
     output::text(&if command.long { long(&entries, show) } else { names(&entries, show) })
 }
 
-async fn enter(root: &directory::Client, path: &[u8]) -> Outcome<directory::Client> {
+pub(super) async fn enter(root: &directory::Client, path: &[u8]) -> Outcome<directory::Client> {
     if path.is_empty() {
         return Ok(root.clone());
     }

@@ -57,9 +57,12 @@ fn about(doing: &str, path: &[u8], failure: Failure) -> Failure {
     }
 }
 
-/// A path as a directory takes it.
+/// A path as a directory takes it: without the slash at its end that a shell completes.
 fn path_bytes(path: &Path) -> &[u8] {
-    path.as_os_str().as_bytes()
+    let bytes = path.as_os_str().as_bytes();
+    let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    // What is nothing but slashes is refused as it is.
+    if end == 0 { bytes } else { &bytes[..end] }
 }
 
 /// An opened file, of at least those rights.

@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn reads_well_with_and_without_a_total() {
-        assert_eq!(text(512, Some(2048)), "512 of 2.0K (25%)");
-        assert_eq!(text(512, None), "512");
+        assert_eq!(text(512, Some(2048)), "512B of 2.0K (25%)");
+        assert_eq!(text(512, None), "512B");
         assert_eq!(text(u64::MAX, Some(u64::MAX)), "16E of 16E (100%)");
     }
 }

@@ -17,7 +17,9 @@ use crate::node::Node;
 #[derive(Debug, Args)]
 #[command(after_help = TARGET_HELP)]
 pub(crate) struct Rm {
+    /// What it is in, see below
     target: String,
+    /// Within it, such as notes/today.txt
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Directories with all in them

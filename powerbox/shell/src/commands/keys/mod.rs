@@ -50,6 +50,7 @@ enum Act {
     Protect(Protect),
     /// Makes a new key in the place of one
     Rotate {
+        /// What the key is for
         #[arg(value_enum)]
         purpose: Which,
     },
