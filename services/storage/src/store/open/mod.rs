@@ -181,9 +181,9 @@ pub(crate) fn open(files: &Arc<dyn Files>, keys: &dyn Keys, options: &Options) -
     });
     let broken = broken.map(|error| Broken::Disk(format!("the disk could not be made sure of: {error}")));
     if broken.is_none() {
-        opened.damage.extend(tidy(files, &plan, &seen)?);
-        let torn = tidy_torn(files, &plan)?;
-        opened.cut_off = [opened.cut_off, torn].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
+        opened.damage.extend(move_strange(files, &plan, &seen)?);
+        let tidied = tidy(files, &plan, seen.bad.is_empty())?;
+        opened.cut_off = opened.cut_off.into_iter().chain(tidied).reduce(|one, other| format!("{one}; {other}"));
     }
     let log = Log {
         active: segments.keys().last().copied().unwrap_or(0),
@@ -310,21 +310,33 @@ fn first_torn(seen: &Survey, noted: u64) -> Option<(Bad, Keep)> {
     Some((torn.clone(), keep))
 }
 
-/// Takes away the files of segments that were given up; what may be anything is kept among what is lost. Says what.
-fn tidy(files: &dyn Files, plan: &Plan, seen: &Survey) -> Outcome<Vec<String>> {
-    let (leftover, kept): (Vec<_>, Vec<_>) =
-        plan.given_up.iter().partition(|(_, is_leftover)| *is_leftover && seen.bad.is_empty());
-    for (number, _) in &leftover {
-        files.remove(&file_name(*number))?;
-    }
-    if !leftover.is_empty() {
+/// Keeps among what is lost what may be anything. Says what.
+fn move_strange(files: &dyn Files, plan: &Plan, seen: &Survey) -> Outcome<Option<String>> {
+    let strange: Vec<u32> = plan.strange.iter().chain(&seen.strange).copied().collect();
+    let moved = move_to_lost(files, &strange)?;
+    let names: Vec<String> = strange.iter().map(|number| file_name(*number)).collect();
+    let told = || format!("{}: no segment that follows what is there; moved to {}", listed(&names), listed(&moved));
+    Ok((!moved.is_empty()).then(told))
+}
+
+/// Takes away what a stop may have left: files of segments that were given up, and beginnings of such as were never sure. Of what may be
+/// more than that nothing is thrown away: says what is kept, and where.
+fn tidy(files: &dyn Files, plan: &Plan, is_good: bool) -> Outcome<Vec<String>> {
+    let (leftover, given_up): (Vec<_>, Vec<_>) =
+        plan.given_up.iter().copied().partition(|(_, is_leftover)| *is_leftover && is_good);
+    let (begun, torn): (Vec<_>, Vec<_>) =
+        plan.torn.iter().partition(|segment| segment.length <= SEGMENT_HEAD_BYTES as u64);
+    let removed = leftover.iter().map(|(number, _)| *number).chain(begun.iter().map(|segment| segment.number));
+    let removed: Vec<u32> = removed.collect();
+    removed.iter().try_for_each(|number| files.remove(&file_name(*number)))?;
+    if !removed.is_empty() {
         files.sync_folder("segments")?;
     }
-    // Somebody put these there, or the list that does without them is of another time.
-    let kept: Vec<u32> = kept.into_iter().map(|(number, _)| number).collect();
-    let strange: Vec<u32> = plan.strange.iter().chain(&seen.strange).copied().collect();
+    // Somebody put it there, or the list that does without it is of another time, or more than one list was made before a stop.
+    let given_up: Vec<u32> = given_up.into_iter().map(|(number, _)| number).collect();
+    let torn: Vec<u32> = torn.into_iter().map(|segment| segment.number).collect();
     let mut told = Vec::new();
-    for (numbers, what) in [(kept, "of use no more"), (strange, "no segment that follows what is there")] {
+    for (numbers, what) in [(given_up, "given up before"), (torn, "follows nothing")] {
         let moved = move_to_lost(files, &numbers)?;
         if !moved.is_empty() {
             let names: Vec<String> = numbers.iter().map(|number| file_name(*number)).collect();
@@ -332,21 +344,6 @@ fn tidy(files: &dyn Files, plan: &Plan, seen: &Survey) -> Outcome<Vec<String>> {
         }
     }
     Ok(told)
-}
-
-/// The same of what may be torn beginnings of segments.
-fn tidy_torn(files: &dyn Files, plan: &Plan) -> Outcome<Option<String>> {
-    let (begun, other): (Vec<_>, Vec<_>) =
-        plan.torn.iter().partition(|segment| segment.length <= SEGMENT_HEAD_BYTES as u64);
-    for segment in &begun {
-        files.remove(&file_name(segment.number))?;
-    }
-    if !begun.is_empty() {
-        files.sync_folder("segments")?;
-    }
-    let other: Vec<u32> = other.into_iter().map(|segment| segment.number).collect();
-    let moved = move_to_lost(files, &other)?;
-    Ok((!moved.is_empty()).then(|| format!("what follows nothing was moved to {}", listed(&moved))))
 }
 
 /// The names of a few of these, and how many more there are.
